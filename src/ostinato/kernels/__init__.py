@@ -1,4 +1,4 @@
-"""How a recurrence is run. `dispatch` is the door; nothing above this room knows what is behind it."""
+"""How a recurrence is run. Other packages call `dispatch`, and do not know the backends behind it."""
 
 from ostinato.kernels.dispatch import Choice, backend
 from ostinato.kernels.request import Request, Result, Weights

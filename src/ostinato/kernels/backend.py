@@ -1,4 +1,4 @@
-"""What a way to run recurrences has to offer: the other side of the seam that `dispatch` is."""
+"""The protocols of a backend (a way to run recurrences) and of a bound call: the other side of the seam in `dispatch`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Backend(Protocol):
     """A way to run a request. It says no with a reason, never by failing.
 
     Attributes:
-        name: of the backend.
-        takes_packed: whether it runs packed requests as they are, outside of recordings; else they are padded for it.
-        takes_segments: whether it knows `Request.segment`; else it is called segment by segment.
+        name: the backend's name.
+        takes_packed: whether it runs packed requests as they are, outside of recordings; if not, they are padded for it.
+        takes_segments: whether it handles `Request.segment` itself; if not, it is called segment by segment.
     """
 
     name: str
@@ -26,51 +26,56 @@ class Backend(Protocol):
 
     @property
     def devices(self) -> tuple[str, ...] | None:
-        """The types of devices that it is for: of others "auto" does not ask it. None for one that says itself why not."""
+        """The types of devices that it is for; "auto" does not ask it about others.
+
+        None for a backend that is always asked, and says itself why it cannot run on a device.
+        """
         ...
 
     def is_faster(self, cell: Cell, input: Tensor) -> bool:
-        """Whether it is faster than torch's kernels, where both run a cell."""
+        """Whether it is faster than torch's kernels on a cell that both can run."""
         ...
 
     def binds(self, input: Tensor) -> bool:
-        """Whether it may bind a call with such an input."""
+        """Whether it may be able to bind a call with such an input."""
         ...
 
     def refusal(self, request: Request) -> str | None:
-        """None when it can run the request, else why not."""
+        """Why it cannot run the request; None if it can."""
         ...
 
     def reluctance(self, request: Request) -> str | None:
-        """Why "auto" should rather ask the next backend, though this one can run the request; else None."""
+        """Why "auto" should ask the next backend, although this one can run the request; None if it should not."""
         ...
 
     def acceptance(self, request: Request) -> str:
-        """What it will run, for `explain`."""
+        """Say what it will run, for `explain`."""
         ...
 
     def run(self, request: Request) -> Result:
-        """Run it."""
+        """Run the request."""
         ...
 
     def bind(self, spec: CallSpec, given: Sequence[Tensor], is_one_step: bool) -> Bound | None:
-        """What runs such calls again and again, see `CallSpec`; None where it runs requests only, or not these.
+        """Make an object that runs such calls again and again, see `CallSpec`.
+
+        None if the backend runs requests only, or cannot bind this call.
 
         Args:
-            spec: of the call.
-            given: its tensors.
-            is_one_step: whether all rows have a single step. Where several backends bind a call of one step, "auto" takes the last.
+            spec: the constants of the call.
+            given: the call's tensors.
+            is_one_step: whether all rows have a single step. If several backends bind a call of one step, "auto" takes the last.
         """
         ...
 
 
 class Bound(Protocol):
-    """A call that is bound to what does not change from one time to the next."""
+    """A call that is bound: what does not change from one run to the next has been prepared once."""
 
     def look(self, given: Sequence[Tensor]) -> Any:
-        """None unless what it was bound to is still so, and these tensors are of its kind; else what `run` wants to know.
+        """Check that what was bound has not changed and that these tensors fit; give what `run` expects as `now`, else None.
 
-        First states may be missing, for zeros.
+        First states may be missing; they are then zeros.
         """
         ...
 
@@ -82,8 +87,8 @@ class Bound(Protocol):
         lengths: Tensor | None,
         idle: frozenset[str] = frozenset(),
     ) -> Sequence[Tensor]:
-        """What the call gives, as one node for autograd; `now` is what `look` gave. No `masks` stand for their expectations.
+        """Run the call and give its outputs, as one node for autograd.
 
-        `idle`: see `Request`.
+        `now` is what `look` gave. If `masks` is empty, the expectation of each mask is used. `idle`: see `Request`.
         """
         ...

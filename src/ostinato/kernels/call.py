@@ -1,4 +1,4 @@
-"""A call as a flat list of tensors and a few constants, and put together again: how autograd, graphs and machine code want it."""
+"""A call as a flat list of tensors and a few constants, which autograd, graphs and machine code need, and the way back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def named(request: Request) -> dict[str, Tensor]:
 
 def operand_names(cell: Cell, bias: bool) -> tuple[str, ...]:
     """The names of the tensors that may have a gradient: input, weights, biases, the cell's own parameters, first states."""
-    # Kept with the cell: a table of cells would keep them for good.
+    # Stored on the cell: a global table of cells would keep every cell alive.
     known: dict[bool, tuple[str, ...]] = vars(cell).setdefault("_operand_names", {})
     if bias not in known:
         known[bias] = ("input", *_parameter_names(cell, bias), *(FIRST + name for name in cell.states))
@@ -43,30 +43,34 @@ def _parameter_names(cell: Cell, bias: bool) -> tuple[str, ...]:
 
 
 def shown_names(cell: Cell, every_state: bool) -> tuple[str, ...]:
-    """The states that are given for all steps."""
+    """The names of the states that are given for all steps."""
     return tuple(cell.states) if every_state else (cell.output,)
 
 
 @dataclass(frozen=True)
 class CallSpec:
-    """What of a call is not a tensor: one direction of one layer, or a stack of layers with nothing between them.
+    """The constants of a call, which runs one direction of one layer, or a stack of layers with nothing between them.
 
-    Its tensors come as two lists. What may have a gradient: the input; the parameters of each *place*, layer by layer, in a layer
-    direction by direction; the first states, for each state one tensor `(places, B, H)`, or `(B, H)` where there is one place.
-    And masks: of each place the cell's, in the cell's order. What it gives is a list, too: for each layer that is shown, the last
-    one, or with `every_state` all, the states that are shown, `(T, B, D H)`; then the last states like the first ones.
+    A *place* is one direction of one layer. The tensors of a call come as two lists:
+
+    - those that may have a gradient: the input; the parameters of each place, layer by layer, and in a layer direction by
+      direction; for each state its first values, `(places, B, H)`, or `(B, H)` if there is one place;
+    - the masks: for each place those of the cell, in the cell's order.
+
+    A call gives one list: for each layer that is shown (the last one, or all with `every_state`) the states that are shown,
+    `(T, B, D H)`; then the last states, in the shapes of the first ones.
 
     Attributes:
         cell: the recurrence.
         bias: whether there are `bias_ih` and `bias_hh`.
-        directions: of each layer, whether it runs from the last step to the first.
-        layers: how many.
+        directions: for each direction of a layer, whether it runs from the last step to the first.
+        layers: the number of layers.
         every_state: give all states of all steps.
-        segment: keep states at every so many steps only and compute the others again in the backward pass; 0 keeps everything.
-            Of one place only.
+        segment: keep states only every `segment` steps and compute the others again in the backward pass; 0 keeps everything.
+            For a call of one place only.
         packed: as in `Request`; without lengths each row has a single step.
-        bf16: multiply float32 matrices in bfloat16, as autocast wants it: where the processor has tiles, all of them; else what the
-            backward pass does once for all time steps.
+        bf16: multiply float32 matrices in bfloat16, as autocast wants it: all of them if the processor has tiles, else only those
+            that the backward pass multiplies once for all time steps.
     """
 
     cell: Cell
@@ -80,12 +84,12 @@ class CallSpec:
 
     @cached_property
     def shown(self) -> tuple[str, ...]:
-        """The states that are given for all steps."""
+        """The names of the states that are given for all steps."""
         return shown_names(self.cell, self.every_state)
 
     @cached_property
     def places(self) -> int:
-        """Layers times directions."""
+        """The number of places: layers times directions."""
         return self.layers * len(self.directions)
 
     @cached_property
@@ -95,7 +99,7 @@ class CallSpec:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Of all tensors that may have a gradient, for messages."""
+        """The names of all tensors that may have a gradient, for messages."""
         if self.places == 1:
             return operand_names(self.cell, self.bias)
         ends = ("",) if len(self.directions) == 1 else ("", "_reverse")
@@ -112,23 +116,23 @@ class CallSpec:
         wanted: Sequence[bool],
         run: Callable[[Request], Result] | None = None,
     ) -> list[Tensor | None]:
-        """The gradients of `given` from what is computed once more, so that they have gradients themselves.
+        """The gradients of `given`, from a forward pass that is run once more in PyTorch: they can be differentiated again.
 
         Args:
             given: as in `place_by_place`.
             masks: as in `place_by_place`.
             lengths: as in `place_by_place`.
-            gradients: of what the call gives, None for zeros.
-            wanted: for each of `given` whether its gradient is.
-            run: what runs requests; None for plain PyTorch.
+            gradients: the gradients of what the call gives, None for zeros.
+            wanted: for each of `given`, whether its gradient is wanted.
+            run: the function that runs requests; None for plain PyTorch.
         """
         again = torch.is_grad_enabled()
         with torch.enable_grad():
-            # Views, so that a gradient with respect to them is not one with respect to what they were computed from.
+            # Views, so that differentiation stops at them and does not go on to what they were computed from.
             inside = [v.view_as(v) if here else v for v, here in zip(given, wanted, strict=True)]
             operands = inside, masks, lengths
             outputs = self.reference(*operands) if run is None else self.place_by_place(*operands, run)
-            # What layers show that are frozen, with all below, has no gradient.
+            # The outputs of a layer that is frozen, with all layers below it, have no gradient.
             pairs = [(v, g) for v, g in zip(outputs, gradients, strict=True) if g is not None and v.requires_grad]
             if not pairs:
                 return [None] * len(given)
@@ -138,7 +142,7 @@ class CallSpec:
         return [next(found) if here else None for here in wanted]
 
     def frozen(self, wanted: Sequence[bool]) -> int:
-        """How many layers, from the first on, have nothing in or below them that has a gradient; first states may be missing."""
+        """The number of layers, from the first on, in and below which nothing wants a gradient; first states may be missing."""
         each = len(self.directions) * len(self.parameters)
         if wanted[0] or any(wanted[1 + self.layers * each :]):
             return 0
@@ -153,7 +157,7 @@ class CallSpec:
     def request(
         self, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None, reverse: bool
     ) -> Request:
-        """That of one place, whose tensors these are."""
+        """The request of one place, from the tensors of that place."""
         cell = self.cell
         by_name = dict(zip(operand_names(cell, self.bias), given, strict=True))
         weights = Weights(
@@ -177,7 +181,7 @@ class CallSpec:
         lengths: Tensor | None,
         run: Callable[[Request], Result],
     ) -> list[Tensor]:
-        """What the call gives, by one request for each place, one layer after the other."""
+        """Run the call as one request for each place, layer by layer, and give what the call gives."""
         x, states, each, noise = given[0], len(self.cell.states), len(self.parameters), len(self.cell.noise)
         if self.packed and lengths is None:
             lengths = torch.ones(x.shape[0], dtype=torch.int64, device=x.device)
@@ -207,13 +211,13 @@ class CallSpec:
         rows = [
             states[noise.state][0] if states[noise.state].dim() == 3 else states[noise.state] for noise in cell.noise
         ]
-        if self.packed:  # every valid step is a row of its own
+        if self.packed:  # `draw` adds a dimension of the N valid steps: the shape of one row is enough
             rows = [v[0] if noise.every_step else v for noise, v in zip(cell.noise, rows, strict=True)]
         means = [noise.draw(given[0].shape[0], v, False) for noise, v in zip(cell.noise, rows, strict=True)]
         return means * self.places
 
     def reference(self, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None) -> list[Tensor]:
-        """What the call gives, in plain PyTorch."""
+        """Run the call in plain PyTorch and give what the call gives."""
         reference = Reference().run
         run: Callable[[Request], Result] = (lambda r: run_padded(r, reference)) if self.packed else reference
         return self.place_by_place(given, masks, lengths, run)
@@ -236,7 +240,7 @@ def spec_of(request: Request, bf16: bool = False) -> CallSpec:
 
 
 def result_of(request: Request, found: Sequence[Tensor]) -> Result:
-    """From the states that are shown and the last ones."""
+    """Make a result from the list of the states that are shown and the last states."""
     cell, names = request.cell, shown_names(request.cell, request.every_state)
     shown = dict(zip(names, found, strict=False))
     last = State(**dict(zip(cell.states, found[len(names) :], strict=True)))

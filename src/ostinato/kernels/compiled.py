@@ -1,4 +1,4 @@
-"""Cells compiled from their step for this machine's CPU, forward and backward."""
+"""The backend "compiled": machine code for this machine's CPU, forward and backward, made from a cell's step."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _COMPUTED_IN = {
 def has_fast_bf16() -> bool:
     """Whether this processor multiplies matrices of bfloat16 in hardware: with tile instructions (AMX), or Arm's bf16 products.
 
-    AVX-512 BF16 does not count: what it gains in the product, the conversions around it lose.
+    AVX-512 BF16 does not count: the conversions around the product cost what the product gains.
     """
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("amx_bf16") or capabilities.get("sve_bf16"))
@@ -49,23 +49,23 @@ class Compiled:
 
     @staticmethod
     def is_faster(cell: Cell, input: Tensor) -> bool:
-        """Whether it is faster than torch's kernels, where both run a cell: as measured by `make bench`."""
+        """Whether it is faster than torch's kernels on a cell that both can run, as measured by `make bench`."""
         if input.device.type != "cpu":
             return False
         if _is_elmans_step(cell, input):
-            return False  # what stands around the kernel is nearly all
+            return False  # nearly all of its time is the work around the kernel
         if torch.is_autocast_enabled("cpu"):
             if Vendor.library(cell, input) != "oneDNN":
                 return True
-            # In float16 oneDNN has no pass that a backward pass can follow.
+            # In float16 oneDNN has no forward pass for training.
             is_bf16 = torch.get_autocast_dtype("cpu") is torch.bfloat16
             return _has_tiles() if is_bf16 else torch.is_grad_enabled()
-        # In bfloat16 oneDNN multiplies with the processor's matrix unit where it has one; what ATen's loops do with it around each
-        # step costs more than it brings.
+        # In bfloat16 oneDNN multiplies with the processor's matrix unit if there is one. ATen's loops lose more around each step
+        # than the unit gains them.
         return input.dtype in (torch.float32, torch.float64) or Vendor.library(cell, input) != "oneDNN"
 
     def refusal(self, request: Request) -> str | None:
-        """Why it cannot run this request, or None."""
+        """Why it cannot run this request; None if it can."""
         tensors = _tensors(request)
         if not _on_cpu(tensors):
             return f"it compiles for the CPU, and the input is on {request.input.device.type}"
@@ -75,7 +75,7 @@ class Compiled:
         if not autocast and len({v.dtype for v in tensors}) > 1:
             return "input, states and parameters have several dtypes"
         special = [type(v).__name__ for v in tensors if type(v) not in (torch.Tensor, torch.nn.Parameter)]
-        if special and not is_recorded():  # the tensors of who records are of classes of their own
+        if special and not is_recorded():  # while recording, tensors are of torch's own special classes
             return f"the input or a parameter is a {special[0]}"
         if request.input.shape[0] == 0 or (request.input.shape[1] == 0 and not request.packed):
             return "there is nothing to compute"
@@ -91,7 +91,7 @@ class Compiled:
         if torch.compiler.is_compiling():
             if (why := reason(number, bias, double)) is not None:
                 return why
-            if is_for_onnx():  # which holds all sizes but that of the batch
+            if is_for_onnx():  # an export fixes all sizes but that of the batch
                 return reason_for_any_rows(number, bias, double, *_widths(request))
             return reason_in_graphs(number, bias, double)
         found = _kernel(request.cell, bias, double)
@@ -102,17 +102,17 @@ class Compiled:
         return None if found.observed is None else reason_at_sizes(found.observed, request)
 
     def reluctance(self, request: Request) -> str | None:
-        """Why the next backend should rather run a request that both can, or None."""
-        # A recording would hold all that torch's kernels consist of, step by step.
+        """Why "auto" should ask the next backend, although this one can run the request; None if it should not."""
+        # With torch's kernels, a recording would hold all of their operations, step by step.
         if is_recorded() or self.is_faster(request.cell, request.input) or Vendor().refusal(request) is not None:
             return None
         if _is_elmans_step(request.cell, request.input):
-            # With lengths torch's kernel would be called several times.
+            # With lengths, torch's kernel would be called several times.
             return None if request.lengths is not None else "torch's kernel was measured to be faster for a single step"
         return "torch's kernel multiplies in the smaller dtype, which was measured to be faster"
 
     def acceptance(self, request: Request) -> str:
-        """What it will run."""
+        """Say what it will run."""
         from ostinato.kernels.cpu.code.kernel import shape
 
         lanes = shape(request.input.dtype is torch.float64).lanes
@@ -123,11 +123,11 @@ class Compiled:
 
     @staticmethod
     def binds(input: Tensor) -> bool:
-        """Whether it may bind a call with such an input."""
+        """Whether it may be able to bind a call with such an input."""
         return input.is_cpu and input.dtype in (torch.float32, torch.float64)
 
     def bind(self, spec: CallSpec, given: Sequence[Tensor], is_one_step: bool) -> Bound | None:
-        """A stack of layers in one dtype, all in plain tensors with their numbers in memory; see `Backend`."""
+        """Bind a stack of layers whose tensors are all plain, of one dtype, with their numbers in memory; see `Backend`."""
         kinds = {type(v) for v in given}
         if not kinds <= {torch.Tensor, torch.nn.Parameter} or not _on_cpu(list(given)) or not given[0].numel():
             return None
@@ -149,13 +149,13 @@ class Compiled:
 
         try:
             call = BoundCall(spec, found, *sizes_of(spec, given), is_own=True)
-        except Unsupported:  # at these sizes
+        except Unsupported:  # the compiler does not take the cell at these sizes
             return None
         call.check_parameters(given)
         return BoundNode(call) if call.look(given) is not None else None
 
     def run(self, request: Request) -> Result:
-        """Run it; see `Request` and `Result` for the shapes."""
+        """Run the request; see `Request` and `Result` for the shapes."""
         cell, every_state = request.cell, request.every_state
         bias = request.weights.bias_ih is not None
         dtype = _COMPUTED_IN[request.weights.ih.dtype]
@@ -183,7 +183,7 @@ class Compiled:
 
 
 def _in_memory(v: Tensor) -> Tensor:
-    """With the numbers of a negative view, and of zeros that are nowhere, as they are in memory."""
+    """The tensor with its true numbers in memory: those of a negative view, and the zeros of torch's ZeroTensor, are not there."""
     if v._is_zerotensor():
         return v + torch.zeros(v.shape, dtype=v.dtype, device="cpu")
     return v.resolve_neg() if v.is_neg() else v
@@ -195,7 +195,10 @@ def _is_elmans_step(cell: Cell, input: Tensor) -> bool:
 
 
 def _shown_dtypes(request: Request, computed: torch.dtype) -> dict[str, torch.dtype]:
-    """Of each state; under autocast what torch's kernel gives, or without one that of the numbers it was computed in."""
+    """The dtype of each state that is given: that of the input.
+
+    Under autocast it is the dtype that torch's kernel gives or, if torch has none for the cell, the dtype computed in.
+    """
     if not torch.is_autocast_enabled("cpu"):
         return dict.fromkeys(request.cell.states, request.input.dtype)
     if computed is torch.float32 and Vendor().refusal(request) is None:
@@ -239,13 +242,13 @@ def _widths(request: Request) -> tuple[int, int, int]:
 
 
 def reason(number: int, bias: bool, double: bool) -> str | None:
-    """Why the compiler does not take a cell, or None; compiles it if it does."""
+    """Why the compiler does not take a cell; None if it does, and then the cell is compiled."""
     found = _kernel(numbered(number), bias, double)
     return found if isinstance(found, str) else None
 
 
 def reason_in_graphs(number: int, bias: bool, double: bool) -> str | None:
-    """Why no graph may hold a cell that the compiler takes, or None."""
+    """Why no graph of torch.compile may hold the cell; None if one may, or if the compiler does not take the cell."""
     found = _kernel(numbered(number), bias, double)
     if isinstance(found, str) or found.observed is None or found.observed.where is None:
         return None
@@ -253,7 +256,7 @@ def reason_in_graphs(number: int, bias: bool, double: bool) -> str | None:
 
 
 def reason_for_any_rows(number: int, bias: bool, double: bool, inputs: int, hidden: int, projected: int) -> str | None:
-    """Why no graph may hold a cell of these sizes, whatever the number of rows, or None."""
+    """Why a graph in which the number of rows is open may not hold a cell of these sizes; None if it may."""
     cell = numbered(number)
     found = _kernel(cell, bias, double)
     if isinstance(found, str):
@@ -268,13 +271,13 @@ def reason_for_any_rows(number: int, bias: bool, double: bool, inputs: int, hidd
 
 
 def spelled(number: int, bias: bool, reverse: bool, every_state: bool, segment: int) -> str:
-    """The text of a recurrence, as operators want it."""
+    """The text that tells an operator which recurrence it runs; see `spell`."""
     return spell(numbered(number), bias, reverse, every_state, segment)
 
 
-# For torch.compile, what these find once holds for good, as they depend on the cell and on constants alone. The cell comes as its
-# number: torch 2.11 and 2.12 take no objects here. So marks
-# torch.compiler.assume_constant_result, which imports the whole of torch.compile.
+# torch.compile may call these once and keep the result for good, as they depend on the cell and on constants alone. The cell is
+# passed as its number: torch 2.11 and 2.12 take no objects here. torch.compiler.assume_constant_result would set the same mark,
+# but imports the whole of torch.compile.
 for _constant in (reason, reason_in_graphs, reason_for_any_rows, spelled):
     _constant._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
 

@@ -1,4 +1,4 @@
-"""The one seam between what a recurrence is and how it is run: a request goes in, a backend and the reason for it come out."""
+"""The one seam between what a recurrence is and how it is run: for each request it chooses a backend, and says why."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from ostinato.locks import lock
 from ostinato.recorded import has_translation, is_for_onnx, is_mapped, is_recorded, is_transformed, is_unobserved
 from ostinato.types import Tensor
 
-# In the order in which "auto" asks them: the fastest first, and last the one that takes everything.
+# In the order in which "auto" asks them: the fastest first, the one that takes everything last.
 BACKENDS: dict[str, Backend] = {}
 _priorities: dict[str, int] = {}
 
 
 def register(backend: Backend, priority: int) -> None:
-    """Have a backend asked, by its name and by "auto": before all of a lower priority.
+    """Add a backend, which can then be chosen by name and by "auto". "auto" asks it before all of a lower priority.
 
     Args:
-        backend: the backend; one of the same name is replaced.
+        backend: the backend; it replaces one of the same name.
         priority: torch's own kernels have 100, the reference, which takes everything, has 0.
     """
     known = {**BACKENDS, backend.name: backend}
@@ -53,16 +53,17 @@ register(Reference(), 0)
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """A `with backend(name)` that has been entered. Those of threads and generators are left in any order."""
+    """A `with backend(name)` that has been entered. With threads and generators, blocks may be left in any order."""
 
     name: str
 
 
-# The blocks that are open here, and everywhere; the one entered last has its way.
+# The blocks that are open in this context, and in all contexts; the one entered last decides.
 _here: ContextVar[tuple[_Block, ...]] = ContextVar("ostinato_backend", default=())
 _everywhere: tuple[_Block, ...] = ()
 _entering = lock()
-# Its name, for torch.compile, which cannot read a ContextVar: what it finds here it guards, and compiles anew when it changes.
+# The name of the last block, for torch.compile, which cannot read a ContextVar: it guards this global, and compiles anew when it
+# changes.
 _forced_in_graphs = "auto"
 _record: ContextVar[list[Choice] | None] = ContextVar("ostinato_record", default=None)
 
@@ -72,8 +73,8 @@ class Choice:
     """Which backend runs a request.
 
     Attributes:
-        backend: its name.
-        reason: why this one; names those that were passed over, each with its reason.
+        backend: the backend's name.
+        reason: why this one was chosen, and why each backend that was passed over was not.
     """
 
     backend: str
@@ -81,7 +82,7 @@ class Choice:
 
 
 def check_name(name: str) -> str:
-    """`name` itself if it is "auto" or a backend; raises `ConfigError` otherwise."""
+    """Return `name` if it is "auto" or the name of a backend; raise `ConfigError` otherwise."""
     if name not in (names := ("auto", *BACKENDS)):
         raise ConfigError(f"backend expected one of {', '.join(names)}, got {name!r}")
     return name
@@ -91,7 +92,7 @@ def check_name(name: str) -> str:
 def backend(name: str) -> Iterator[None]:
     """Run every layer inside the `with` block on this backend: "compiled", "triton", "vendor", "reference", or "auto".
 
-    A backend asked for by name that cannot run a request raises `ConfigError` with the reason; "auto" goes on to the next.
+    If a backend that was named here cannot run a request, it raises `ConfigError` with the reason; "auto" goes on to the next.
     """
     global _forced_in_graphs, _everywhere
     check_name(name)
@@ -124,7 +125,7 @@ def _innermost(blocks: tuple[_Block, ...]) -> str:
 
 
 def wanted(by_layer: str) -> str:
-    """The backend to use for a layer with this setting: a `with backend(...)` around it has the last word."""
+    """The backend to use for a layer with this setting; a `with backend(...)` around the call overrides the setting."""
     forced = _forced_in_graphs if torch.compiler.is_dynamo_compiling() else _innermost(_here.get())
     return by_layer if forced == "auto" else forced
 
@@ -146,7 +147,10 @@ def backends_for(device: str) -> list[Backend]:
 
 
 def _for_onnx(request: Request) -> Backend:
-    """The one whose operator becomes nodes of ONNX; any other would write down the loop, step by step, at the example's length."""
+    """The backend whose operator becomes nodes of ONNX.
+
+    With any other, the export would hold the loop unrolled, step by step, at the length of the example.
+    """
     if not has_translation():
         raise ConfigError(
             "torch's exporter to ONNX does not know Ostinato's layers by itself: call ostinato.export(module, example, path), or "
@@ -162,7 +166,7 @@ def _for_onnx(request: Request) -> Backend:
 
 
 def _passed_over(backend: Backend, request: Request) -> str | None:
-    """Why "auto" goes on to the next backend, or None."""
+    """Why "auto" goes on to the next backend; None if it takes this one."""
     return backend.refusal(request) or backend.reluctance(request)
 
 
@@ -181,7 +185,7 @@ def _note(choice: Choice) -> None:
 
 
 def choose(request: Request, by_layer: str = "auto") -> Choice:
-    """Which backend would run this request, and why."""
+    """Say which backend would run this request, and why."""
     return _explained(_select(request, by_layer), request, by_layer)
 
 
@@ -206,32 +210,36 @@ def run(request: Request, by_layer: str = "auto") -> Result:
 
 
 def binds(by_layer: str, input: Tensor) -> str | None:
-    """The name to `bind` a call by, where nobody looks on, and a backend that binds would be asked first; else None."""
+    """The name to pass to `bind`; None if the call must go through `run`.
+
+    A call may be bound if nothing observes or records it, and the backend that is asked first binds calls.
+    """
     if not is_unobserved() or _record.get() is not None:
         return None
-    forced = _innermost(_here.get())  # this is no graph
+    forced = _innermost(_here.get())  # enough here, as torch.compile is not recording
     name = by_layer if forced == "auto" else forced
     first = next(iter(BACKENDS.values())) if name == "auto" else BACKENDS[name]
     return name if first.binds(input) else None
 
 
 def bind(spec: CallSpec, given: Sequence[Tensor], is_one_step: bool, name: str) -> Bound | None:
-    """The call of a stack; None where the backend that would run it runs requests only.
+    """Bind the call of a stack of layers; None if no backend that may run it binds it.
 
     Args:
-        spec: of the call.
-        given: its tensors.
+        spec: the constants of the call.
+        given: the call's tensors.
         is_one_step: whether all rows have a single step.
-        name: "auto", or that of a backend.
+        name: "auto", or the name of a backend.
     """
     asked = BACKENDS.values() if name == "auto" else [BACKENDS[name]]
-    # Of a single step, what stands around a kernel is nearly all: backends that take it at all are quick at it.
+    # With a single step, nearly all of the time goes into the work around the kernel. The backends asked last bind such calls only
+    # where they are quick at it.
     calls = (each.bind(spec, given, is_one_step) for each in (reversed(list(asked)) if is_one_step else asked))
     return next((call for call in calls if call is not None), None)
 
 
 def is_plain(by_layer: str) -> bool:
-    """Whether nobody asks for a backend or looks on, so that what torch does as quickly needs no choice."""
+    """Whether no backend was asked for and nothing observes the call: torch may then be called directly where it is as fast."""
     return (
         not torch.compiler.is_compiling()
         and by_layer == "auto"
@@ -249,13 +257,13 @@ def _run(chosen: Backend, request: Request) -> Result:
 
 
 def takes_whole(cell: Cell, by_layer: str, input: Any = None) -> bool:
-    """Whether a module of this cell, with nothing of ours in it, goes to torch in one call.
+    """Whether a module of this cell, on which no option of ours acts, is handed to torch in one call.
 
     Args:
-        cell: of the module.
+        cell: the module's cell.
         by_layer: the backend that the module asks for.
-        input: what the module was called with, a tensor or a `PackedSequence`; None for a single step, for which
-            there is nothing to win.
+        input: what the module was called with, a tensor or a `PackedSequence`; None for a single step, on which no other backend
+            can be faster.
     """
     if cell.vendor is None or is_mapped() or is_for_onnx():
         return False
@@ -271,7 +279,7 @@ def takes_whole(cell: Cell, by_layer: str, input: Any = None) -> bool:
 def run_whole(
     torch_class: type[torch.nn.Module], module: torch.nn.Module, cell: Cell, by_layer: str, input: Any, hx: Any
 ) -> Any:
-    """Run a module that `takes_whole` with the `forward` of the class of torch.nn in whose place it stands."""
+    """Run a module for which `takes_whole` is true, by `forward` of the torch.nn class that it replaces."""
     if _recording():
         because = _because(by_layer, f"torch's {cell.vendor} kernel, exactly as torch.nn calls it", [])
         _note(Choice(Vendor.name, because))

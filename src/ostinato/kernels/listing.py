@@ -1,4 +1,4 @@
-"""The generated code, to be read."""
+"""The generated code as text, for people to read."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def listing(
     """What the compiler makes of a cell on this machine; see `ostinato.listing`.
 
     Args:
-        cell: with its options.
+        cell: the cell with its options.
         bias: whether there are `bias_ih` and `bias_hh`.
-        dtype: of the parameters; machine code is for float32 or float64.
+        dtype: the dtype of the parameters; machine code is for float32 or float64.
         kind: one of `KINDS`.
         part: one of `PARTS`.
-        sizes: `I`, `H`, and `P` or 0, for which Triton's source is made.
+        sizes: the sizes for which Triton's source is made: `I`, `H`, and `P` or 0.
 
     Raises:
-        ConfigError: for another kind or part, or where the compiler does not take the cell.
+        ConfigError: for another kind or part, or if the compiler does not take the cell.
     """
     for what, given, known in (("kind", kind, KINDS), ("part", part, PARTS)):
         if given not in known:

@@ -1,4 +1,4 @@
-"""Cells compiled from their step for a GPU, forward and backward, by Triton."""
+"""The backend "triton": kernels for a GPU, forward and backward, which Triton compiles from a cell's step."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def interpreting(tried: bool = False) -> Iterator[None]:
     """Have the backend "triton" take tensors on the CPU, in Triton's interpreter: for tests, on a machine without a GPU.
 
     Args:
-        tried: whether cells are tried there first, as on a device.
+        tried: whether each cell is tried first, as on a device (see `trust`).
 
     Raises:
-        ConfigError: where Triton was not told to interpret, or is missing.
+        ConfigError: if Triton was not told to interpret, or is missing.
     """
     if (why := missing()) is not None:
         raise ConfigError(f"interpreting expected Triton to be installed, but {why}")
@@ -64,36 +64,36 @@ class OnGPU:
 
     @staticmethod
     def is_faster(cell: Cell, input: Tensor) -> bool:
-        """Whether it is faster than torch's kernels, where both run a cell: nobody has measured that yet."""
+        """False: whether it is faster than torch's kernels has not been measured yet."""
         return False
 
     @staticmethod
     def binds(input: Tensor) -> bool:
-        """It runs requests only."""
+        """False: it runs requests only."""
         return False
 
     @staticmethod
     def bind(spec: CallSpec, given: Sequence[Tensor], is_one_step: bool) -> None:
-        """It runs requests only."""
+        """None: it runs requests only."""
         return
 
     def refusal(self, request: Request) -> str | None:
-        """Why it cannot run this request, or None."""
+        """Why it cannot run this request; None if it can."""
         return _of_device(request) or _of_tensors(request) or missing() or _of_cell(request)
 
     def reluctance(self, request: Request) -> str | None:
-        """Why the next backend should rather run a request that both can, or None."""
+        """Why "auto" should ask the next backend, although this one can run the request; None if it should not."""
         if request.lengths is None and Vendor().refusal(request) is None:
             return "torch's kernel has been measured on GPUs, and this one has not"
         return None
 
     def acceptance(self, request: Request) -> str:
-        """What it will run."""
+        """Say what it will run."""
         dtype = str(_multiplied(request)).removeprefix("torch.")
         return f"the step of {request.cell.name!r} compiled by Triton, matrices in {dtype}"
 
     def run(self, request: Request) -> Result:
-        """Run it; see `Request` and `Result` for the shapes."""
+        """Run the request; see `Request` and `Result` for the shapes."""
         from ostinato.kernels.gpu.run.call import GPUCall, run_call
         from ostinato.kernels.gpu.run.launch import LaunchFailed
 
@@ -165,11 +165,11 @@ def _of_cell(request: Request) -> str | None:
 
 
 def _way(request: Request, kernel: GPUKernel) -> Way | str:
-    """How a request runs, or why it cannot."""
+    """The way to run a request, or why there is none."""
     sized = kernel.sized(request.cell, *sizes_of_request(request))
     rows = (
         request.input.shape[1] if request.lengths is None else len(request.lengths)
-    )  # packed rows lie in one dimension
+    )  # a packed input has no dimension of the batch
     return sized.way(rows, _multiplied(request), request.input.device)
 
 
@@ -183,7 +183,7 @@ def _kernel(request: Request) -> GPUKernel | str:
 
 
 def _autocast(request: Request) -> torch.dtype | None:
-    """What autocast wants products to be made in, or None."""
+    """The dtype in which autocast wants products to be computed; None without autocast."""
     device = request.input.device.type
     if request.weights.ih.dtype is torch.float64 or not torch.is_autocast_enabled(device):
         return None
@@ -196,7 +196,7 @@ def _multiplied(request: Request) -> torch.dtype:
 
 
 def _shown_dtype(request: Request) -> torch.dtype:
-    """Of what is given: under autocast that of torch's kernel where there is one, or of what it was computed in."""
+    """The dtype of the results: under autocast that of torch's kernel if it has one for the cell, else float32."""
     low = _autocast(request)
     if low is None:
         return request.input.dtype

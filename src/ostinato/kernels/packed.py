@@ -1,4 +1,4 @@
-"""Packed sequences on backends that know padded batches only."""
+"""Packed sequences on backends that take padded batches only."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ostinato.types import Tensor
 
 
 def lengths_of(batch_sizes: Tensor) -> Tensor:
-    """`(T,)` rows that each step has, never more than the step before, to `(B,)` steps that each row has."""
+    """The number of steps of each row, `(B,)`, from the number of rows of each step, `(T,)`, which never grows."""
     rows = torch.arange(int(batch_sizes[0]) if batch_sizes.numel() else 0, device=batch_sizes.device)
     return (batch_sizes[:, None] > rows).sum(0)
 
 
 def rows_of_data(batch_sizes: Tensor) -> Tensor:
-    """For each row of packed data, `(N,)`, which row of the batch it belongs to, longest first."""
+    """For each row of packed data the row of the batch that it belongs to, `(N,)`; the batch is sorted, the longest row first."""
     return (torch.arange(int(batch_sizes[0]), device=batch_sizes.device) < batch_sizes[:, None]).nonzero()[:, 1]
 
 

@@ -24,27 +24,27 @@ class Reference:
     takes_packed = takes_segments = False
 
     def is_faster(self, cell: Any, input: Any) -> bool:
-        """It is what the others are measured by."""
+        """False: the other backends are compared with it."""
         return False
 
     def binds(self, input: Any) -> bool:
-        """It runs requests only."""
+        """False: it runs requests only."""
         return False
 
     def refusal(self, request: Request) -> str | None:
-        """It runs everything."""
+        """None: it runs every request."""
         return None
 
     def reluctance(self, request: Request) -> str | None:
-        """It leaves nothing that it can run to another."""
+        """None: it never leaves a request to another backend."""
         return None
 
     def acceptance(self, request: Request) -> str:
-        """What it will run."""
+        """Say what it will run."""
         return f"the step of {request.cell.name!r} in a loop over time, in plain PyTorch"
 
     def bind(self, spec: Any, given: Any, is_one_step: bool) -> None:
-        """It runs requests only."""
+        """None: it runs requests only."""
         return
 
     def run(self, request: Request) -> Result:
@@ -53,7 +53,7 @@ class Reference:
         steps = request.input.shape[0]
         hidden = weights.ih.shape[0] // len(cell.input_gates)
         if lengths is not None:
-            # So that not even NaN in the padding reaches a gradient.
+            # Zeros in the padding, so that not even NaN there reaches a gradient.
             past = torch.arange(steps, device=lengths.device)[:, None] >= lengths
             request = replace(request, input=request.input.masked_fill(past[:, :, None], 0))
         inputs = _Inputs(request, hidden)
@@ -73,7 +73,7 @@ class Reference:
                 history.append(state)
             else:
                 valid = (t < lengths)[:, None]
-                # What has come out of a row's own steps goes no further: 0 times NaN would be a gradient.
+                # The states of a row that has ended are cleaned of NaN and infinities, as 0 times NaN would reach a gradient.
                 before = State(
                     **{
                         n: torch.where(valid, v, v.nan_to_num(0.0, 0.0, 0.0))
@@ -83,8 +83,8 @@ class Reference:
                 new = inputs.step(x, before, U, **weights.own, **masks_of_sequence, **more)
                 if not history:
                     _check_shapes(cell, before, new)
-                # A row that has ended carries its last state on, and shows nothing.
-                # Under autocast the step may have another dtype than the states that it was given.
+                # A row that has ended keeps its last state, and its outputs are zero. Under autocast, new states may have
+                # another dtype than the old ones.
                 state = State(
                     **{
                         n: torch.where(valid, getattr(new, n), getattr(state, n).to(getattr(new, n)))
@@ -101,7 +101,7 @@ class Reference:
 
 
 def _check_shapes(cell: Cell, before: State, after: State) -> None:
-    """A step that is right at the few units on which it was tried may be wrong at those of a layer."""
+    """Check the shapes again: a step that was right at the few units of its trial may be wrong at those of a layer."""
     for name in cell.states:
         was, now = tuple(getattr(before, name).shape), tuple(getattr(after, name).shape)
         if was != now:
@@ -109,10 +109,10 @@ def _check_shapes(cell: Cell, before: State, after: State) -> None:
 
 
 class _Inputs:
-    """What a step gets from outside besides its states, step by step.
+    """What a step is given besides its states, for each time step.
 
     Args:
-        request: of which.
+        request: the request to take it from.
         hidden: `H`.
     """
 
@@ -130,14 +130,14 @@ class _Inputs:
             inputs += size
 
     def at(self, t: int) -> tuple[Any, dict[str, Any]]:
-        """`x` of a time step, and its extras by name, with whatever else the step asks for."""
+        """`x` of a time step, and by name its extras and whatever else the step takes (`W`, `num_heads`)."""
         x: Any = self._x[t]
         if not self._cell.raw:
             x = Gates(**dict(zip(self._cell.input_gates, x.chunk(len(self._cell.input_gates), -1), strict=True)))
         return x, self._offered | {name: steps[t] for name, steps in self._extras.items()}
 
     def step(self, x: Any, state: State, U: Any, **named: Any) -> State:
-        """One step of flat states."""
+        """Run one step on flat states: states and masks of several dimensions are unflattened for it."""
         if all(len(shape) == 1 for shape in self._shapes.values()):
             return self._cell.step(x, state, U, **named)
         whole = State(**dict(self._each(state, self._shapes)))

@@ -40,19 +40,19 @@ class Request:
         input: `(T, B, I)`; the cell's extras follow in further columns, `(T, B, I + E)`, so that all that is done with time steps
             and rows is done with them too.
         weights: of this direction.
-        first: the states before the first step, `(B, H)` each; those of several dimensions flat.
-        lengths: valid steps of each row, `(B,)` int64 on the input's device, or None when all are valid. What a row holds past
-            its end is anything, NaN included.
+        first: the states before the first step, `(B, H)` each; a state of several dimensions is flattened.
+        lengths: valid steps of each row, `(B,)` int64 on the input's device, or None when all are valid. Past its end a row may
+            hold anything, NaN included.
         reverse: run from the last valid step of each row to its first.
         masks: the cell's noise by name, `(T, B, H)` or `(B, H)`.
         every_state: give the states of all time steps.
-        segment: keep states for the backward pass at every so many steps only, and compute the others again; 0 keeps all.
-        packed: `lengths` never grow from one row to the next, at least 1 each, and the input is that of the N valid steps alone,
-            `(N, I)`: the rows of the first time step, those of the second that go on, and so forth. So are masks and results
-            with `(T, B)` everywhere else.
-        known_lengths: `lengths` on the CPU, where they are known there as well; so that nobody need wait for a device.
-        idle: of the columns of the input, "x" or the name of an extra, those whose gradient nobody will ask for, though that of the
-            others is; a backend may give zeros.
+        segment: for the backward pass, keep states only every `segment` steps, and compute the others again; 0 keeps all.
+        packed: the input holds the N valid steps alone, `(N, I)`: the rows of the first time step, then those of the second that go
+            on, and so forth. `lengths` are at least 1 each and never grow from one row to the next. Masks and results that have
+            `(T, B)` otherwise have `(N,)` too.
+        known_lengths: `lengths` on the CPU, if they are known there as well; then nobody need wait for a device.
+        idle: the parts of the input ("x", or the name of an extra) whose gradient will not be asked for, although that of other
+            parts is; a backend may give zeros for them.
     """
 
     cell: Cell
@@ -69,7 +69,7 @@ class Request:
     idle: frozenset[str] = frozenset()
 
     def projected_input(self) -> Tensor:
-        """`W_ih x + b_ih` for all time steps in one product: `(T, B, G H)`, of the cell's `input_gates` only."""
+        """Compute `W_ih x + b_ih` for all time steps in one product: `(T, B, G H)`, for the cell's `input_gates` only."""
         weights = self.weights
         input = self.input[..., : weights.ih.shape[1]] if self.cell.extras else self.input
         if not self.cell.enter:
@@ -87,7 +87,7 @@ class Result:
     Attributes:
         output: the first state at every step, `(T, B, P)`; zero past a row's end.
         last: the states after each row's last valid step, `(B, H)` each.
-        states: every state at every step, `(T, B, H)` each, zero past a row's end; None unless asked for.
+        states: every state at every step, `(T, B, H)` each, zero past a row's end; None unless `Request.every_state`.
     """
 
     output: Tensor

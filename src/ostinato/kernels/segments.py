@@ -1,7 +1,7 @@
-"""Long sequences in little memory: keep the states at every k-th step, and compute what lies between again when it is needed.
+"""Long sequences in little memory: keep the states at every k-th step, and compute those between again for the backward pass.
 
 Source: Gruslys et al. 2016, arXiv 1606.03401, in its simplest form; Chen et al. 2016, arXiv 1604.06174. With k near sqrt(T) the
-memory grows with sqrt(T), for one forward pass more.
+memory grows with sqrt(T), at the price of one more forward pass.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ostinato.types import Tensor
 
 
 def in_segments(request: Request, run: Callable[[Request], Result]) -> Result:
-    """Run a request `request.segment` steps at a time, on a backend that knows nothing of it."""
+    """Run a request `request.segment` steps at a time, on a backend that does not handle segments itself."""
     steps, cell = request.input.shape[0], request.cell
     starts = range(0, steps, request.segment)
     every_step = {noise.name for noise in cell.noise if noise.every_step}
@@ -34,7 +34,7 @@ def in_segments(request: Request, run: Callable[[Request], Result]) -> Result:
             masks={name: mask[cut] if name in every_step else mask for name, mask in request.masks.items()},
             segment=0,
         )
-        # Masks are drawn already, so that computing again needs no random numbers.
+        # Masks are drawn already: the second computation needs no random numbers.
         result = _together(part, checkpoint(_tensors, run, part, use_reentrant=False, preserve_rng_state=False))
         found.append(result)
         state = result.last
@@ -47,14 +47,14 @@ def in_segments(request: Request, run: Callable[[Request], Result]) -> Result:
 
 
 def _tensors(run: Callable[[Request], Result], request: Request) -> list[Tensor]:
-    """A result as bare tensors: before torch 2.12 nothing else leaves a checkpoint that torch.compile follows."""
+    """A result as a list of tensors: before torch 2.12, torch.compile takes nothing else from a checkpoint."""
     result = run(request)
     states = [] if result.states is None else [getattr(result.states, n) for n in request.cell.states]
     return [result.output, *(getattr(result.last, n) for n in request.cell.states), *states]
 
 
 def _together(request: Request, tensors: Sequence[Tensor]) -> Result:
-    """The inverse."""
+    """Make a result of the list that `_tensors` gave."""
     names = request.cell.states
     last, states = tensors[1 : 1 + len(names)], tensors[1 + len(names) :]
     every = State(**dict(zip(names, states, strict=True))) if states else None

@@ -1,4 +1,4 @@
-"""Memory that a tensor speaks of and that is not there: what machine code, which is given addresses, must not be called with."""
+"""Checks that the memory of a tensor exists: machine code reads addresses, and must not be given one without its numbers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from ostinato.types import Tensor
 
 
 def missing(v: Tensor) -> str | None:
-    """What is wrong with the memory of a tensor on the CPU, or None where all of its numbers are in it.
+    """What is wrong with the memory of a tensor on the CPU; None if all of its numbers are there.
 
-    Whoever resizes the storage of a tensor (`untyped_storage().resize_`, as FSDP does) leaves its shape as it was.
+    Resizing the storage of a tensor (`untyped_storage().resize_`, as FSDP does) leaves its shape as it was.
     """
     there = v.untyped_storage().nbytes()
     if there == v.nbytes and not v.storage_offset() and v.is_contiguous():
@@ -26,7 +26,7 @@ def missing(v: Tensor) -> str | None:
 
 
 def check_storage(named: Iterable[tuple[str, Tensor]]) -> None:
-    """Raise `RuntimeError` for the first tensor whose numbers are not all in memory; the names are for the message."""
+    """Raise `RuntimeError` for the first tensor whose numbers are not all in memory; the message has its name."""
     for name, v in named:
         if (wrong := missing(v)) is not None:
             raise RuntimeError(f"{name} {wrong}")

@@ -1,4 +1,4 @@
-"""torch's own kernels (oneDNN, cuDNN, and ATen's loops), for the plain cells: through torch, where that is fastest."""
+"""The backend "vendor": torch's own kernels (oneDNN, cuDNN, and ATen's loops) for plain cells, where they are fastest."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ _STEPS: dict[str | None, Callable[..., Any]] = {
 
 
 class Vendor:
-    """torch's kernels, one call a layer and direction. With lengths, on CPU one for each run of steps with the same rows."""
+    """torch's kernels, called once for a layer and direction; with lengths on CPU, for each run of steps with the same rows."""
 
     name = "vendor"
     devices = None
     takes_packed = takes_segments = False
 
     def is_faster(self, cell: Any, input: Any) -> bool:
-        """It is what the others are measured by."""
+        """False: the other backends are compared with it."""
         return False
 
     def binds(self, input: Any) -> bool:
-        """By its name it is asked for as torch.nn calls it."""
+        """False: whoever asks for this backend by name wants the calls that torch.nn makes."""
         return False
 
     def refusal(self, request: Request) -> str | None:
-        """Why torch's kernels cannot run this request, or None."""
+        """Why torch's kernels cannot run this request; None if they can."""
         cell = request.cell
         if unknown := [option for option in cell.options if option != "projection"]:
             return f"torch's kernels do not know {', '.join(unknown)}"
@@ -66,7 +66,7 @@ class Vendor:
             return "the lengths decide how torch's kernels are called, and a meta tensor has no values"
         if request.lengths is not None and torch.compiler.is_compiling():
             return "the lengths decide how torch's kernels are called, and in a graph they have no values"
-        # A graph cannot ask which library it will be.
+        # In a graph it is not yet known which library torch will use.
         if is_differentiated_forward() and (
             torch.compiler.is_compiling() or self.library(cell, request.input) != "ATen"
         ):
@@ -76,11 +76,11 @@ class Vendor:
         return None
 
     def reluctance(self, request: Request) -> str | None:
-        """It leaves nothing that it can run to another."""
+        """None: it never leaves a request that it can run to another backend."""
         return None
 
     def acceptance(self, request: Request) -> str:
-        """What it will run."""
+        """Say what it will run."""
         return f"torch's {request.cell.vendor} kernel ({self.library(request.cell, request.input)})"
 
     @staticmethod
@@ -94,25 +94,25 @@ class Vendor:
 
     @staticmethod
     def autocast_dtypes(request: Request) -> dict[str, torch.dtype]:
-        """Of each state under autocast on CPU."""
+        """The dtype of each state under autocast on CPU."""
         cell, low = request.cell, torch.get_autocast_dtype("cpu")
         first = {name: getattr(request.first, name).dtype for name in cell.states}
         if cell.vendor == "GRU":
             return first  # a new state is a sum with the old one
         is_projected = "projection" in cell.options
         if cell.vendor == "LSTM" and (request.packed or is_projected):  # not oneDNN, but ATen's own loop
-            # c is such a sum, and h has its type unless a product stands behind it.
+            # c is such a sum, too, and h has the dtype of c unless it is projected: then it comes from a product.
             return {**first, cell.output: low} if is_projected else first
         return dict.fromkeys(first, low)
 
     def bind(self, spec: CallSpec, given: Sequence[Tensor], is_one_step: bool) -> _Step | None:
-        """A single step of one layer of Elman's network, where torch's function is the quickest."""
+        """Bind a single step of one layer of Elman's network, for which torch's function is the quickest; None for all else."""
         if not is_one_step or spec.packed or spec.places > 1 or spec.every_state or spec.cell.options:
             return None
         return _Step(spec) if spec.cell.vendor in ELMAN else None
 
     def run(self, request: Request) -> Result:
-        """Run it; see `Request` and `Result` for the shapes."""
+        """Run the request; see `Request` and `Result` for the shapes."""
         if request.lengths is not None:
             on_gpu = request.input.is_cuda
             return (self._run_packed if on_gpu else self._run_lengths)(request, request.lengths)
@@ -121,7 +121,7 @@ class Vendor:
         return self._result(request, output.flip(0) if request.reverse else output, last)
 
     def _run_packed(self, request: Request, lengths: Tensor) -> Result:
-        """One call for all lengths, which torch wants to know on the CPU; with them the device is waited for once."""
+        """Make one call for all lengths. torch wants the lengths on the CPU, so it waits once for the device to send them."""
         if request.input.shape[1] == 0:
             return self.run(replace(request, lengths=None))
         steps, known = request.input.shape[0], request.known_lengths
@@ -130,7 +130,7 @@ class Vendor:
         input = request.input.masked_fill(past, 0)
         if request.reverse:
             input = _reverse_rows(input, lengths)
-        # A row of no steps is given one, of zeros, and what that gives is left out.
+        # torch takes no rows without steps: such a row gets one step of zeros, whose results are dropped.
         packed = pack_padded_sequence(input, ends.clamp(min=1), enforce_sorted=False)
         order, back = packed.sorted_indices, packed.unsorted_indices
         names = request.cell.states
@@ -150,7 +150,7 @@ class Vendor:
         parts = (weights.ih, weights.hh, weights.bias_ih, weights.bias_hh, *weights.own.values())
         flat = [v for v in parts if v is not None]
         hx = [s.unsqueeze(0) for s in first]
-        training = torch.is_grad_enabled()  # says only whether to keep what the backward pass needs: dropout is 0 here
+        training = torch.is_grad_enabled()  # only keeps what the backward pass needs: dropout is 0 here
         kernel = _KERNELS[cell.vendor or ""]
         before = hx if len(hx) > 1 else hx[0]
         bias = weights.bias_ih is not None
@@ -170,7 +170,7 @@ class Vendor:
             return self.run(replace(request, lengths=None))
         if (
             not lengths.any()
-        ):  # zeros that are still a function of the parameters, whose gradient is zero and not missing
+        ):  # the zeros must still depend on the parameters, so that the gradients of these are zero and not missing
             nothing = request.input.masked_fill(torch.ones((), dtype=torch.bool, device=lengths.device), 0)
             output = 0 * self.run(replace(request, input=nothing, lengths=None)).output
             return self._result(request, output, State(**{n: getattr(request.first, n) for n in request.cell.states}))
@@ -182,7 +182,7 @@ class Vendor:
             input = _reverse_rows(input, sorted_lengths)
         state = State(**{n: getattr(request.first, n)[order] for n in request.cell.states})
         ends: list[int] = sorted_lengths.tolist()
-        # Steps between two ends have the same rows: the first `active` of them. Rows leave from the end of the batch.
+        # All steps between two ends have the same rows, the first `active` ones: shorter rows are last in the sorted batch.
         outputs: list[Tensor] = []
         finished: list[State] = []
         start, active = 0, rows
@@ -207,7 +207,7 @@ class Vendor:
 
 
 class _Step:
-    """A call of torch's function for one layer and one step; torch checks what it is given."""
+    """A bound call of torch's function for one layer and one step; torch checks the tensors itself."""
 
     def __init__(self, spec: CallSpec) -> None:
         self._bias, self._kernel = spec.bias, _KERNELS[spec.cell.vendor or ""]
@@ -232,12 +232,12 @@ class _Step:
 
 
 def step_function(cell: Cell) -> Callable[..., Any] | None:
-    """torch's own for one step of a cell, `(input, hx, weight_ih, weight_hh, bias_ih, bias_hh)`, if there is one."""
+    """torch's function for one step of a cell, `(input, hx, weight_ih, weight_hh, bias_ih, bias_hh)`; None if there is none."""
     return None if cell.options else _STEPS.get(cell.vendor)
 
 
 def _reverse_rows(v: Tensor, lengths: Tensor) -> Tensor:
-    """Turn the first `lengths[b]` steps of each row around, and leave the rest: `(T, B, F)`, `(B,)`."""
+    """Reverse the first `lengths[b]` steps of each row and leave the rest as it is: `(T, B, F)`, `(B,)`."""
     t = torch.arange(v.shape[0], device=v.device)[:, None]
     at = torch.where(t < lengths, lengths - 1 - t, t)
     return v.gather(0, at[:, :, None].expand_as(v))

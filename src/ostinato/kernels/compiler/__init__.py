@@ -1,1 +1,1 @@
-"""From a step to a schedule: graphs, their derivatives, and what is computed when. Knows no device."""
+"""From a step to a schedule: graphs, their derivatives, and what is computed when; the same for every device."""

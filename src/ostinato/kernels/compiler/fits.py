@@ -1,4 +1,4 @@
-"""At which sizes what was compiled of a step holds, and what a user's step looks at."""
+"""At which sizes the code of a step holds, and what a user's step looks at."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def too_few(least: Mapping[str, int], widths: Mapping[str, int]) -> str | None:
-    """Why code does not hold at these numbers of units, or None.
+    """Why code does not hold at these numbers of units; None if it does.
 
     Args:
-        least: of some letters, how many there must be, as the step takes units by their numbers.
-        widths: of each letter.
+        least: for some letters, the least number of units, as the step takes units by their numbers.
+        widths: the width of each letter.
     """
     for letter, count in least.items():
         if widths[letter] < count:
@@ -33,7 +33,7 @@ def observed(cell: Cell, bias: bool, projected: bool, reading: Reading) -> Obser
     """Run a user's step to see what it looks at, and whether it changes what it reads.
 
     Raises:
-        Unsupported: with what the compiler cannot follow.
+        Unsupported: if the step does something that the compiler cannot follow.
     """
     from ostinato.kernels.compiler.observed import Observed
 
@@ -50,7 +50,7 @@ def observed(cell: Cell, bias: bool, projected: bool, reading: Reading) -> Obser
 
 
 def sizes_of_request(request: Request) -> tuple[int, int, int]:
-    """`I`, `H`, and `P` or 0 without a projection."""
+    """The sizes of a request: `I`, `H`, and `P` (0 without a projection)."""
     cell, weight = request.cell, request.weights.ih
     projected = getattr(request.first, cell.output).shape[-1] if "P" in cell.states.values() else 0
     return weight.shape[1], weight.shape[0] // len(cell.input_gates), projected
@@ -62,7 +62,7 @@ def too_few_of_request(least: Mapping[str, int], request: Request) -> str | None
 
 
 def reason_at_sizes(observed: Observed, request: Request) -> str | None:
-    """Why a compiled step does not hold at the sizes of a request, or None."""
+    """Why a compiled step does not hold at the sizes of a request; None if it does."""
     if observed.where is None:
         return None
     cell, rows = request.cell, request.input.shape[1]
@@ -76,5 +76,5 @@ def reason_at_sizes(observed: Observed, request: Request) -> str | None:
 
 
 def unknown_sizes(where: str) -> str:
-    """Why a graph may not hold a step that looks at a size; `where`: the line."""
+    """The reason why a graph may not hold a step that looks at a size; `where` is the line that does."""
     return f"the step looks at a size ({where}), and a graph holds for sizes that are not known yet"

@@ -1,7 +1,7 @@
 """The compiler's own language: one step, forward and backward, as one graph of pointwise operations and sums over units.
 
-Nodes are hash-consed: within one `Graph` the same value is the same object, so that what the forward and the backward pass both
-need, or what a step computes twice, is there once. Cheap algebra happens as nodes are made.
+Nodes are hash-consed: within one `Graph` the same value is the same object. So a value that the forward and the backward pass both
+need, or that a step computes twice, exists once. Nodes are simplified by cheap algebra as they are made.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-Space = str  # the letter of a width, "row" for one number a row, or "one" for one number
+Space = str  # the letter of a width, "row" for one number for each row, or "one" for a single number
 
 COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     "lt": operator.lt,
@@ -49,7 +49,7 @@ UNARY: dict[str, Callable[[float], float]] = {
             *("sinh", "cosh", "asinh", "acosh", "atanh", "erf", "erfc"),
         )
     },
-    # Python's are whole numbers, of which zero has no sign.
+    # Python's functions give integers, in which a zero has no sign.
     **{op: _rounded(getattr(math, op)) for op in ("floor", "ceil", "trunc")},
     "round": _rounded(round),
 }
@@ -80,12 +80,13 @@ class Node:
     """One value of a step. Two nodes of a graph are equal only if they are the same object.
 
     Attributes:
-        op: of `POINTWISE`; of `REDUCTIONS`; of `MOVES`; "const"; "unit", the number of the unit; or the name of a leaf: "x", "u",
+        op: one of `POINTWISE`, `REDUCTIONS` or `MOVES`; "const"; "unit", the number of the unit; or the name of a leaf: "x", "u",
             "state", "parameter", "mask", "input", "dstate", "dv".
-        args: what it is computed from. `where` has (condition, value if true, value if false).
-        space: "H": `(B, H)`; "P": `(B, P)`, and so for all widths; "row": `(B, 1)`, one number a row; "one": a number.
-        key: of a leaf, what it is, see `trace`: `number_of`, `name_of` and `piece_of` read it; of a const `(value, size, power)`,
-            which `parts_of` reads; of a roll by how many units; else ().
+        args: the nodes that it is computed from. `where` has (condition, value if true, value if false).
+        space: "H": `(B, H)`; "P": `(B, P)`, and so for all widths; "row": `(B, 1)`, one number for each row; "one": a single
+            number.
+        key: for a leaf, which one it is, see `trace` (read by `number_of`, `name_of` and `piece_of`); for a const
+            `(value, size, power)` (read by `parts_of`); for a roll, by how many units; else ().
     """
 
     op: str
@@ -98,19 +99,19 @@ class Node:
 
     @property
     def is_boolean(self) -> bool:
-        """Whether it is a condition and not a number."""
+        """Whether the value is a condition and not a number."""
         return self.op in BOOLEAN
 
 
 class Graph:
-    """Makes nodes: each value once, simplified where that costs nothing and changes no rounding that matters."""
+    """Makes nodes, each value once. A value is simplified if that costs nothing and changes no rounding that matters."""
 
     def __init__(self) -> None:
         self._nodes: dict[tuple[object, ...], Node] = {}
         self._number: dict[Node, int] = {}
 
     def _node(self, op: str, args: tuple[Node, ...], space: Space, key: tuple[object, ...] = ()) -> Node:
-        # By repr, for which 0.0 is not -0.0 and nan is nan.
+        # Compared by repr, which tells 0.0 from -0.0, and for which nan equals nan.
         known_as = (op, args, space, *map(repr, key))
         if (node := self._nodes.get(known_as)) is None:
             node = self._nodes[known_as] = Node(op, args, space, key)
@@ -118,7 +119,7 @@ class Graph:
         return node
 
     def leaf(self, op: str, key: tuple[object, ...], space: Space) -> Node:
-        """What comes from outside the step."""
+        """A value that comes from outside the step."""
         return self._node(op, (), space, key)
 
     def const(self, value: float, size: str | None = None, power: int = 1) -> Node:
@@ -126,21 +127,21 @@ class Graph:
         return self._node("const", (), "one", (float(value), size, power if size else 1))
 
     def sum(self, v: Node) -> Node:
-        """The sum over the units; `v` varies over them."""
+        """The sum of `v`, which varies over the units, over all units of a row."""
         return self._node("sum", (v,), "row")
 
     def max(self, v: Node) -> Node:
-        """The largest over the units, or NaN where any is; `v` varies over them."""
+        """The largest of `v`, which varies over the units, over all units of a row; NaN if any of them is NaN."""
         return self._node("max", (v,), "row")
 
     def roll(self, v: Node, by: int) -> Node:
-        """Unit `n` gets the value of unit `n - by`, around the end."""
+        """Move the units around the end: unit `n` gets the value of unit `n - by`."""
         if v.op == "roll":
             v, by = v.args[0], by + number_of(v)
         return v if by == 0 or v.space in ("row", "one") else self._node("roll", (v,), v.space, (by,))
 
     def flip(self, v: Node) -> Node:
-        """The first unit gets the value of the last one."""
+        """Reverse the units: the first one gets the value of the last one."""
         if v.op == "flip":
             return v.args[0]
         return v if v.space in ("row", "one") else self._node("flip", (v,), v.space)
@@ -168,7 +169,7 @@ class Graph:
     def _folded(self, function: Callable[..., float], *values: float) -> Node | None:
         try:
             return self.const(float(function(*values)))
-        except (ArithmeticError, ValueError):  # an infinity or nan at run time, as in torch
+        except (ArithmeticError, ValueError):  # not folded: it is an infinity or nan at run time, as in torch
             return None
 
     def _unary(self, op: str, a: Node) -> Node | None:
@@ -214,7 +215,7 @@ class Graph:
         return self.apply("add", a, b.args[0]) if b.op == "neg" else self._factored("sub", a, b)
 
     def _factored(self, op: str, a: Node, b: Node) -> Node | None:
-        """c d + c e = c (d + e). Makes one of the two chains of gradients that a step has which is evaluated twice (peephole)."""
+        """c d + c e = c (d + e). With peepholes the step runs twice, which makes two chains of gradients; this joins them."""
         if a is b or a.op != "mul" or b.op != "mul":
             return None
         for common, d in (a.args, a.args[::-1]):
@@ -226,7 +227,7 @@ class Graph:
     def _mul(self, a: Node, b: Node) -> Node | None:
         for one, other in ((a, b), (b, a)):
             if (value := plain(one)) in (0, 1, -1):
-                if value == 0 and other.op == "const":  # whose sign the zero has, and what is divided by it
+                if value == 0 and other.op == "const":  # the zero gets the right sign: a division by it depends on it
                     return self.const(value * parts_of(other)[0])
                 return one if value == 0 else other if value == 1 else self.apply("neg", other)
             if one.op == "neg":
@@ -240,7 +241,7 @@ class Graph:
         return self.const(v * w) if size == other_size and power == -other_power else None
 
     def _div(self, a: Node, b: Node) -> Node | None:
-        if b.op == "const" and parts_of(b)[0]:  # a product costs a tenth of a quotient, and knows the sign of a zero
+        if b.op == "const" and parts_of(b)[0]:  # a product costs a tenth of a quotient, and keeps the sign of a zero
             return self.apply("mul", a, self.apply("reciprocal", b))
         if plain(a) == 0 and b.op != "const":
             return a
@@ -255,7 +256,7 @@ def _joined(spaces: list[Space]) -> Space:
 
 
 def walk(roots: Iterable[Node], stop: Callable[[Node], bool] = lambda _: False) -> Iterator[Node]:
-    """Every node below the roots once, arguments before what uses them; not below a node at which to stop."""
+    """Give every node below the roots once, arguments before the nodes that use them; do not go below a node at which to stop."""
     seen: set[Node] = set()
 
     def visit(node: Node) -> Iterator[Node]:
@@ -272,7 +273,7 @@ def walk(roots: Iterable[Node], stop: Callable[[Node], bool] = lambda _: False) 
 
 
 def number_of(leaf: Node) -> int:
-    """Which gate an "x" is, which product a "u" or "dv" belongs to, or by how many units a "roll" moves."""
+    """The gate of an "x", the product of a "u" or "dv", or by how many units a "roll" moves."""
     number = leaf.key[0]
     assert isinstance(number, int)
     return number
@@ -284,14 +285,14 @@ def name_of(leaf: Node) -> str:
 
 
 def piece_of(leaf: Node) -> int:
-    """Which piece of its product a "u" is, or of its parameter a "parameter"."""
+    """Which piece of its product a "u" is, or which piece of its parameter a "parameter" is."""
     piece = leaf.key[1]
     assert isinstance(piece, int)
     return piece
 
 
 def parts_of(const: Node) -> tuple[float, str | None, int]:
-    """A const as (value, size, power), which is value * size**power: size None or a letter, and power 1 or -1."""
+    """A const as (value, size, power), which stands for value * size**power; size is None or a letter, power is 1 or -1."""
     value, size, power = const.key
     assert isinstance(value, float)
     assert size is None or isinstance(size, str)

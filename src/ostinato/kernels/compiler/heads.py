@@ -1,7 +1,7 @@
-"""Units by heads: what is added up over the units of a head, and given back to them.
+"""Units by heads: sums over the units of a head, and how each unit gets the sum of its head.
 
-There is no memory for numbers of heads. A sum over a head is the sum over the row of what lies in the head. So there is one for
-each, and a unit gets that of its own head by its number.
+There is no memory for numbers of heads. A sum over a head is a sum over the row in which the units of all other heads count as
+zero. So there is one node for each head, and a unit chooses that of its own head by its number.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Heads:
     """The heads of a recording.
 
     Args:
-        graph: where nodes are made.
+        graph: the graph in which nodes are made.
         count: `N`, at least 2.
     """
 
@@ -26,7 +26,7 @@ class Heads:
         self._unit = graph.leaf("unit", (), "H")
 
     def each(self, v: Node, over_units: Callable[[Node], Node], nothing: float) -> tuple[Node, ...]:
-        """A number for each head: what `over_units` makes of a row that holds `nothing` in all other heads."""
+        """One number for each head: `over_units` of a row that holds `nothing` in all other heads."""
         g = self._graph
         found: list[Node] = []
         for n in range(self._count):
@@ -37,7 +37,7 @@ class Heads:
         return tuple(found)
 
     def spread(self, numbers: Sequence[Node]) -> Node:
-        """To each unit the number, or the condition, of its head."""
+        """Give each unit the number, or the condition, of its head."""
         g = self._graph
         *before, last = enumerate(as_number(g, number) for number in numbers)
 

@@ -1,4 +1,4 @@
-"""Which line of a user's calls PyTorch: for messages that say where something is that the compiler does not take."""
+"""Finds the user's line that calls PyTorch: for messages that say where a step does something that the compiler does not take."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ import torch
 from torch.fx.traceback import set_stack_trace
 from torch.utils._python_dispatch import TorchDispatchMode
 
-# Folders: beside `torch` there may be a `torchvision`.
+# With a separator at the end: beside `torch` there may be a `torchvision`.
 OURS = f"{Path(__file__).parents[2]}{os.sep}"
 TORCHS = f"{Path(torch.__file__).parent}{os.sep}"
 
 
 def line(file: str, number: int) -> str:
-    """As a message has it."""
+    """A line as messages name it: the file's name and the line number."""
     return f"{file if file.startswith('<') else Path(file).name}:{number}"
 
 
 def users_line(caller: CodeType) -> str | None:
-    """The innermost line that is neither of this package nor of PyTorch, up to the function that calls the step."""
+    """The innermost line that is neither in this package nor in PyTorch, up to `caller`, the function that calls the step."""
     frame: Any = sys._getframe(2)
     while frame is not None and frame.f_code is not caller:
         file = frame.f_code.co_filename
@@ -35,22 +35,22 @@ def users_line(caller: CodeType) -> str | None:
 
 
 class Lines(TorchDispatchMode):
-    """Gives what torch.fx records the line of the step as its stack trace, where its nodes keep that (`preserve_node_meta`).
+    """Gives each node that torch.fx records the line of the step as its stack trace; nodes keep it under `preserve_node_meta`.
 
-    An operation of the backward pass has the line of the operation of which it is the derivative.
+    An operation of the backward pass gets the line of the operation whose derivative it is.
 
     Args:
-        caller: of the step; whoever called that is no part of it.
+        caller: the function that calls the step; its own callers are not searched.
     """
 
     def __init__(self, caller: CodeType) -> None:
         super().__init__()
         self._caller = caller
-        self._forward: dict[int, str | None] = {}  # by autograd's number of an operation
+        self._forward: dict[int, str | None] = {}  # by autograd's sequence number of an operation
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return False  # else PyTorch imports the whole of torch.compile at the first operator
+        return False  # with True, PyTorch imports the whole of torch.compile at the first operator
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""From PyTorch's graph of a step, over whole tensors, to the compiler's, over pieces of H or P units."""
+"""Lowers PyTorch's graph of a step, over whole tensors, to the compiler's graph, over pieces of H or P units."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Lowering:
     """Turns one recording into nodes of a graph.
 
     Args:
-        graph: where the nodes are made.
+        graph: the graph in which the nodes are made.
         module: the recording.
-        sizes: its sizes.
-        constants: from `numbers`.
+        sizes: the sizes at which it was made.
+        constants: what `numbers` gives.
     """
 
     def __init__(self, graph: Graph, module: fx.GraphModule, sizes: TracedSizes, constants: Constants) -> None:
@@ -40,7 +40,7 @@ class Lowering:
         self._place = {node: at for at, node in enumerate(module.graph.nodes)}
 
     def run(self, inputs: Sequence[Value]) -> list[Value]:
-        """`inputs`: one for each placeholder. Returns the recording's results, flat."""
+        """Lower the recording. `inputs`: one value for each placeholder. Returns the recording's results as a flat list."""
         for node in self._module.graph.nodes:
             if node.op == "call_function" and node.target is not operator.getitem and _name(node) not in _KNOWN:
                 raise Unsupported(f"the step uses {_full_name(node)}, which the compiler does not know{_line(node)}")
@@ -93,13 +93,13 @@ class Lowering:
 
     @property
     def least(self) -> dict[str, int]:
-        """Of some letters, how many units there must be for what was lowered to hold."""
+        """For some letters, the least number of units at which the lowered graph holds."""
         return self._units.least
 
     # Shapes
 
     def _layout(self, tensor: Tensor) -> tuple[bool, int]:
-        """Whether there is a dimension of rows, and the width."""
+        """Whether a tensor has a dimension of rows, and its width."""
         shape, rows = tuple(tensor.shape), self._sizes.rows
         match shape:
             case ():
@@ -119,7 +119,7 @@ class Lowering:
         )
 
     def _axis(self, node: fx.Node, dim: int) -> Literal["rows", "units", "heads", "head"]:
-        """Which dimension of `node` this is: "head" is that of the units of a head, "heads" that before it."""
+        """Which dimension of `node` this is: "head" is that of the units of a head, "heads" the one before it."""
         shape = tuple(node.meta["val"].shape)
         if self._is_by_heads(shape):
             place = dim % len(shape) - len(shape)
@@ -135,7 +135,7 @@ class Lowering:
         return len(shape) == 3 or (len(shape) == 2 and first == self._sizes.heads > 1)
 
     def _spread(self, value: Value, like: Tensor) -> Value:
-        """The value in another shape, or broadcast."""
+        """The value in the shape of `like`, which may be a broadcast."""
         has_rows, width = self._layout(like)
         if self._heads and value.width == self._sizes.heads != width and self._is_by_heads(tuple(like.shape)):
             value = Value((self._heads.spread(value.cut((1,) * value.width).pieces),), (width,), value.rows)
@@ -175,14 +175,14 @@ class Lowering:
             like = node.meta["val"]
             values = [v if v is None or v.width == 1 else self._spread(v, like.new_empty(like.shape)) for v in values]
         value = self._spread(self._combined(name, partial(POINTWISE[name], graph), values), node.meta["val"])
-        if node.meta["val"].dtype is torch.bool:  # a sum of conditions is one
+        if node.meta["val"].dtype is torch.bool:  # a sum of conditions is a condition
             return Value(tuple(as_condition(graph, piece) for piece in value.pieces), value.widths, value.rows)
         if name.startswith("bitwise_"):
             raise Unsupported(f"the step uses {_full_name(node)} on numbers")
         return value
 
     def _combined(self, name: str, apply: Callable[..., Node], values: list[Value | None]) -> Value:
-        """`apply` to the operands, piece by piece; None where an operand is left out."""
+        """Call `apply` on the operands, piece by piece; an operand that is left out is None."""
         given = [value for value in values if value is not None]
         width = max(value.width for value in given)
         ends = sorted({end for value in given if value.width == width for end in accumulate(value.widths)})
@@ -200,7 +200,7 @@ class Lowering:
         return self._spread(self._values[_input(node)], node.meta["val"])
 
     def _converted(self, node: fx.Node) -> Value:
-        source, dtype = node.args[-1], node.meta["val"].dtype  # the last: `copy` has what is overwritten first
+        source, dtype = node.args[-1], node.meta["val"].dtype  # the last: the first of `copy` is what is overwritten
         assert isinstance(source, fx.Node)
         value = self._spread(self._values[source], node.meta["val"])
         if dtype is torch.int64 and source.meta["val"].dtype.is_floating_point:
@@ -234,10 +234,10 @@ class Lowering:
         if isinstance(dims, int):
             dims = [dims]
         axes = {self._axis(source, dim) for dim in dims or range(source.meta["val"].dim())}
-        return axes if self._heads else axes - {"heads"}  # of which there is one
+        return axes if self._heads else axes - {"heads"}  # without heads that dimension has size 1
 
     def _sums(self, value: Value, over: set[str]) -> tuple[Node, ...]:
-        """The sum of all units, or one of each head."""
+        """The sum of all units, or one sum for each head."""
         if over != {"head"}:
             if over == {"heads"} and value.width != self._sizes.heads:
                 raise Unsupported("the step adds up heads unit by unit, which the compiler does not know")
@@ -246,7 +246,7 @@ class Lowering:
 
     def _of_heads(self, value: Value, over_units: Callable[[Node], Node], nothing: float) -> tuple[Node, ...]:
         assert self._heads is not None
-        if value.width == self._sizes.heads:  # a number each already
+        if value.width == self._sizes.heads:  # already one number for each head
             return value.cut((1,) * value.width).pieces
         if len(value.pieces) != 1:
             raise Unsupported(
@@ -269,14 +269,14 @@ class Lowering:
         return Value(numbers, (1,) * len(numbers), value.rows)
 
     def _means(self, node: fx.Node, value: Value) -> tuple[Node, ...]:
-        """The mean of all units, or one of each head."""
+        """The mean of all units, or one mean for each head."""
         over = self._over(node)
         sums = self._sums(value, over)
         columns = self._units.count(value.width // len(sums))
         return tuple(self._graph.apply("div", each, columns) for each in sums)
 
     def _over(self, node: fx.Node) -> set[str]:
-        """What is taken together: the units of a row, or of a head."""
+        """The dimensions that a reduction takes together: the units of a row, or of a head."""
         over = self._axes(node)
         if over == {"heads"}:
             raise Unsupported(
@@ -299,7 +299,7 @@ class Lowering:
         return (variance, Value(means, widths, value.rows)) if _name(node) == "var_mean" else variance
 
     def _largest(self, node: fx.Node) -> Any:
-        """`amax` and `amin`; `max` and `min` along a dimension with the number of the first unit that has it."""
+        """Lower `amax`, `amin`, and `max` and `min` along a dimension, which also give the number of the first such unit."""
         graph, name, value = self._graph, _name(node), self._values[_input(node)]
         over = self._over(node)
         if value.rows == "summed":
@@ -346,7 +346,7 @@ class Lowering:
         return self._min_of_units([piece])
 
     def _scatter(self, node: fx.Node) -> Value:
-        """One number a row is put where an index says: the gradient of `max` along a dimension."""
+        """Lower a scatter of one number for each row to the unit that an index names: the gradient of `max` along a dimension."""
         base, at, source = (self._values[node.args[n]] for n in (0, 2, 3))  # pyright: ignore[reportArgumentType]
         dim: Any = node.args[1]
         self._columns_only(node, dim)
@@ -444,14 +444,14 @@ class Lowering:
         left, right, *others = pads
         if any(others) or _argument(node, 2, "value", 0) != 0:
             raise Unsupported(f"the step uses {_full_name(node)} otherwise than with zeros beside the units")
-        value = self._columns(value, max(-left, 0), value.width - max(-right, 0))  # what is negative cuts off
+        value = self._columns(value, max(-left, 0), value.width - max(-right, 0))  # a negative pad cuts off units
         zero = self._graph.const(0)
         beside = [Value((zero,) * (width > 0), (width,) * (width > 0), value.rows) for width in (left, right)]
         return self._beside([beside[0], value, beside[1]])
 
 
 def _rows(name: str, values: list[Value]) -> Literal["same", "each", "summed"]:
-    """What becomes of sums over rows: they stay sums under what is linear, and nothing else is known of them."""
+    """The `rows` of the result of an operation. A value that is yet to be summed over rows allows linear operations only."""
     kinds = {value.rows for value in values if not value.is_zero}
     if "summed" not in kinds:
         return "each" if any(value.rows == "each" for value in values) else "same"
@@ -477,7 +477,7 @@ def _full_name(node: fx.Node) -> str:
 
 
 def _line(node: fx.Node) -> str:
-    """The line of the step that uses it, or whose derivative does, where that is known."""
+    """The line of the step that the operation, or the one whose derivative it is, comes from; "" if it is not known."""
     return f" ({node.stack_trace})" if node.stack_trace else ""
 
 
@@ -500,7 +500,7 @@ def _bounds(node: fx.Node, place: int, width: int) -> tuple[int, int]:
         raise Unsupported("the step takes every so many units, which the compiler does not know")
     start, end = _argument(node, place, "start", None), _argument(node, place + 1, "end", None)
     if any(at is not None and not (-width <= at <= width or at == sys.maxsize) for at in (start, end)):
-        # Past the end here, and perhaps not in a wider layer.
+        # Such a number is past the end here, but perhaps not in a wider layer.
         raise Unsupported("the step takes units by numbers that are larger than the compiler follows")
     first, last, _ = slice(start, end).indices(width)
     return first, last

@@ -1,9 +1,9 @@
-"""What a step does with tensors, call by call: whether it does the same at all sizes, and in all dtypes.
+"""Observes what a step does with tensors, call by call: whether it does the same at all sizes and in all dtypes.
 
 A program is recorded at some sizes and in one dtype, and a step may look at both in Python: `if len(s.h) == 1`,
-`torch.finfo(x.a.dtype).eps`. All that comes of it reaches tensors through calls of PyTorch's functions. So the calls are written
-down at two sets of sizes, which say what the numbers in them must be at any other; and for a step that looks at a size, they are
-compared with those at the sizes of a request, before it runs.
+`torch.finfo(x.a.dtype).eps`. Whatever follows from that reaches tensors through calls of PyTorch's functions. So the calls are
+recorded at two sets of sizes, from which it follows what the numbers in them must be at any other; and for a step that looks at a
+size, they are compared with the calls at the sizes of a request, before it runs.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from ostinato.types import Tensor
 
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)  # in which a step may run
 _LOOKS_AT_SIZE = frozenset({"shape", "size", "numel", "nelement", "__len__"})
-_DEPENDS_ON_SIZE = frozenset({"squeeze", "squeeze_"})  # how many dimensions there are then
+_DEPENDS_ON_SIZE = frozenset({"squeeze", "squeeze_"})  # the number of dimensions of the result depends on the sizes
 _LOOKS_AT_DTYPE = frozenset({"dtype", "result_type", "promote_types", "can_cast"})
-# The same for every tensor that a compiled step gets.
+# Properties that are the same for every tensor that a compiled step gets.
 _CONSTANT = frozenset(
     {
         *("ndim", "dim", "ndimension", "device", "layout", "is_floating_point", "is_complex", "is_signed", "is_tensor"),
@@ -36,25 +36,25 @@ _CONSTANT = frozenset(
     }
 )
 _WRAPPERS = frozenset({__file__, torch.overrides.__file__, str(Path(torch.__file__).parent / "_tensor.py")})
-_KEPT = 4096  # answers, one for each set of sizes
+_KEPT = 4096  # at most so many answers are kept, one for each set of sizes
 
 _Token = str | float
 
 
 class Observed:
-    """A step as it was seen.
+    """The observed calls of a step.
 
     Args:
-        cell: whose step it is.
+        cell: the cell of the step.
         bias: whether there are biases.
         projected: whether P is another number than H.
-        names: attributes that its code may look up.
+        names: the attributes that the step's code may look up.
 
     Attributes:
-        where: the line that looks at a size, or None where none does: then all sizes are alike.
+        where: the line that looks at a size; None if none does: then the program holds at all sizes.
 
     Raises:
-        Unsupported: where what the step does depends on more than the values of its arguments.
+        Unsupported: if what the step does depends on more than the values of its arguments.
     """
 
     def __init__(self, cell: Cell, bias: bool, projected: bool, names: frozenset[str]) -> None:
@@ -81,7 +81,7 @@ class Observed:
                     raise _depends("the dtype of its tensors", seen.dtype_at)
 
     def differs(self, rows: int, inputs: int, hidden: int, projected: int) -> str | None:
-        """Why a program does not hold at these sizes, or None."""
+        """Why the program does not hold at these sizes; None if it does."""
         if self.where is None:
             return None
         sizes = (rows, inputs, hidden, projected)
@@ -120,7 +120,7 @@ class Observed:
         return f"what the step does at {shown} is not what it does at other sizes: it looks at a size ({where or self.where})"
 
     def _law(self, a: float, b: float) -> tuple[float, Mapping[str, int]] | None:
-        """What a number is at all sizes, as a factor and powers of them, from what it is at the two."""
+        """A number as a factor and powers of sizes, which holds at all sizes, from its values at the two sets of sizes."""
         return next(_laws(a, b, _sizes(self._at), _sizes(self._other_at)), None)
 
     def _calls(self, sizes: TracedSizes, dtype: torch.dtype = torch.float64) -> _Calls:
@@ -146,12 +146,12 @@ def _calls(cell: Cell, bias: bool, sizes: TracedSizes, dtype: torch.dtype) -> _C
 
 
 class _Calls(TorchFunctionMode):
-    """Writes down every call of a function of PyTorch: its name, which tensors it gets and gives, and all its numbers.
+    """Records every call of a function of PyTorch: its name, which tensors it takes and gives, and all its numbers.
 
     Attributes:
-        tokens: what was called with what.
+        tokens: the functions that were called, each with its arguments and results.
         size_at: the first line that looks at a size, or None.
-        dtype_at: the first that looks at a dtype.
+        dtype_at: the first line that looks at a dtype, or None.
     """
 
     def __init__(self, given: Any, dtype: torch.dtype) -> None:
@@ -167,11 +167,11 @@ class _Calls(TorchFunctionMode):
             self._number(v)
 
     def size_before(self, at: int) -> str | None:
-        """The last line that looked at a size before this token was written."""
+        """The last line that looked at a size before the token `at` was recorded."""
         return next((where for place, where in reversed(self._sizes_at) if place <= at), self.size_at)
 
     def end(self, results: Any, products: Sequence[Any]) -> None:
-        """Write down what the step gave, and what it multiplied."""
+        """Record the results of the step, and its products."""
         self._write(list(results))
         self.tokens.append(repr(products))
 
@@ -180,7 +180,7 @@ class _Calls(TorchFunctionMode):
     ) -> Any:
         name = _name(func)
         if name == "__getitem__" and _ends_past(args[0], args[1]):
-            # Nothing is recorded of a slice that holds all: in a wider layer it may not.
+            # torch.fx records nothing for a slice that takes all units, but in a wider layer it may not take all.
             raise Unsupported("the step takes units by numbers that are larger than the compiler follows")
         found = func(*args, **(kwargs or {}))
         if name in _CONSTANT:
@@ -188,7 +188,7 @@ class _Calls(TorchFunctionMode):
         if name in _LOOKS_AT_SIZE or name in _LOOKS_AT_DTYPE:
             self._look(name)
             return found
-        if type(found) in (tuple, list) or name in _DEPENDS_ON_SIZE:  # how many there are may be counted
+        if type(found) in (tuple, list) or name in _DEPENDS_ON_SIZE:  # the step may count tensors or dimensions
             self._look("size")
         is_known = _is_of_tensors(found) and not (found is None and func.__name__ == "__get__")
         if not is_known and (where := _looking()) is not None:
@@ -215,7 +215,7 @@ class _Calls(TorchFunctionMode):
     def _number(self, v: Tensor) -> int:
         if id(v) not in self._numbers:
             self._numbers[id(v)] = len(self._kept)
-            self._kept.append(v)  # so that no identity is used again
+            self._kept.append(v)  # so that its id is not used again
         return self._numbers[id(v)]
 
     def _write(self, value: Any) -> None:
@@ -253,9 +253,9 @@ def _name(func: Any) -> str:
 
 
 def _ends_past(v: Tensor, index: Any) -> bool:
-    """Whether a slice begins or ends past the end of what it is of."""
+    """Whether a slice of `v` begins or ends at a number past the end."""
     places = [at for at in (index if isinstance(index, tuple) else (index,)) if at is not None]
-    named = [at is Ellipsis for at in places]  # what stands behind three points counts from the last dimension
+    named = [at is Ellipsis for at in places]  # indices behind an ellipsis count from the last dimension
     first = named.index(True) if True in named else len(places)
     pairs = [*zip(places[:first], v.shape, strict=False), *zip(places[:first:-1], v.shape[::-1], strict=False)]
     return any(
@@ -271,7 +271,7 @@ def _is_of_tensors(found: Any) -> bool:
 
 
 def _looking() -> str | None:
-    """The line of a user's from where PyTorch was called, or None where that is code of this package or of PyTorch itself."""
+    """The line of the user's code that called PyTorch; None if this package or PyTorch itself did."""
     frame: Any = sys._getframe(2)
     while frame is not None and (frame.f_code.co_filename in _WRAPPERS or frame.f_code.co_name == "__torch_function__"):
         frame = frame.f_back
@@ -290,7 +290,7 @@ def _depends(on: str, where: str) -> Unsupported:
 
 
 def _unlike(first: list[_Token], second: list[_Token]) -> int | None:
-    """Where the calls differ in more than numbers, or None."""
+    """The index of the first token in which the calls differ by more than a number; None if there is none."""
     for at, (a, b) in enumerate(zip(first, second, strict=False)):
         if isinstance(a, str) != isinstance(b, str) or (isinstance(a, str) and a != b):
             return at

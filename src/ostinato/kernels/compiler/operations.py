@@ -1,4 +1,4 @@
-"""PyTorch's pointwise operations in the compiler's: by the name that a recording has for them, and by what they are made of."""
+"""PyTorch's pointwise operations, by their name in a recording, as operations of the compiler."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ostinato.kernels.compiler.graph import Graph, Node, plain
 
 
 def as_number(g: Graph, v: Node) -> Node:
-    """A condition as 1 or 0."""
+    """The value as a number: a condition becomes 1 or 0."""
     return g.apply("where", v, g.const(1), g.const(0)) if v.is_boolean else v
 
 
 def as_condition(g: Graph, v: Node) -> Node:
-    """A number as whether it is not 0."""
+    """The value as a condition: a number is true if it is not 0."""
     return v if v.is_boolean else g.apply("ne", v, g.const(0))
 
 
@@ -45,7 +45,7 @@ def _pow(g: Graph, v: Node, exponent: Node) -> Node:
 
 
 def _remainder(g: Graph, v: Node, by: Node) -> Node:
-    """With the sign of the divisor; that of fmod has the dividend's."""
+    """The remainder with the sign of the divisor; that of fmod has the sign of the dividend."""
     v, by, zero = as_number(g, v), as_number(g, by), g.const(0)
     rest = g.apply("fmod", v, by)
     below = g.apply("and", g.apply("lt", by, zero), g.apply("gt", rest, zero))
@@ -54,7 +54,10 @@ def _remainder(g: Graph, v: Node, by: Node) -> Node:
 
 
 def _floor_divided(g: Graph, v: Node, by: Node) -> Node:
-    """The whole number below v / by, which must not be one more where the quotient is rounded up; v / 0 as it is."""
+    """The largest whole number that is at most v / by; v / 0 as it is.
+
+    It is computed from the remainder, as the floor of a quotient that was rounded up would be one too large.
+    """
     v, by = as_number(g, v), as_number(g, by)
     quotient = g.apply("div", v, by)
     whole = g.apply("round", g.apply("div", g.apply("sub", v, _remainder(g, v, by)), by))
@@ -66,7 +69,7 @@ def _is_nan(g: Graph, v: Node) -> Node:
 
 
 def _fmax(sign: str) -> Callable[..., Node]:
-    """The larger (`ge`) or smaller (`le`) number; of a number and NaN the number."""
+    """The larger (`ge`) or smaller (`le`) of two numbers; if one of them is NaN, the other one."""
 
     def chosen(g: Graph, a: Node, b: Node) -> Node:
         a, b = as_number(g, a), as_number(g, b)
@@ -92,7 +95,7 @@ def _sign(g: Graph, v: Node) -> Node:
     return g.apply("where", g.apply("gt", v, zero), g.const(1), below)
 
 
-# Each takes the graph, then the operands; None for one that is left out.
+# Each function takes the graph, then the operands; None for an operand that is left out.
 POINTWISE: dict[str, Callable[..., Node]] = {
     **{
         op: _on_numbers(op)

@@ -1,4 +1,4 @@
-"""From the graphs of a step to a plan: what is computed when, what is stored where, what is saved for the backward pass."""
+"""Makes a plan of the graphs of a step: what is computed when, what is stored where, what is saved for the backward pass."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ class Plan:
         inference: the forward schedule that saves nothing.
         training: the forward schedule that saves what the backward one loads.
         backward: the backward schedule.
-        slots: for each space, the vectors that each row and unit block keeps from the forward pass on: values that
-            are saved, and later, in their place or behind them, gradients.
+        slots: for each space, the number of vectors that each row and unit block keeps from the forward pass on: values that are
+            saved and later, in their place or behind them, gradients.
         dx: the slots of the gradient of W_ih x.
-        du: for each product, the slots of the gradient of what it gave.
-        parameters: for each space, (name, piece) of each parameter gradient's slot.
-        parameter_slots: (name, piece) to the space and slot of its gradient, where it has one.
-        rows: sums over rows that are saved.
-        accumulated: product to the state into whose gradient its transposed product is added.
-        behind: product of an input to the input's name, where its transposed product is added to the gradient of that once for all
-            time steps.
-        dinputs: what the time loop itself writes of the inputs' gradients.
+        du: for each product, the slots of the gradient of its result.
+        parameters: for each space, the (name, piece) of each slot of the gradients of parameters.
+        parameter_slots: for each (name, piece) that has a gradient, the space and slot of it.
+        rows: the number of sums over rows that are saved.
+        accumulated: for a product whose transposed product is added to the gradient of a state in place, the name of that state,
+            and whether there is anything to add to.
+        behind: for a product of an input whose transposed product is added to the gradient of that input once for all time steps,
+            the name of the input.
+        dinputs: for each input, the part of its gradient that the time loop itself writes.
     """
 
     program: Program
@@ -50,7 +51,7 @@ class Plan:
 
 def plan(program: Program) -> Plan:
     """Schedule both directions of a step."""
-    # Values of a row are not looked up where they were written for all units, but follow from sums again.
+    # Values that are one number for each row are computed again from sums, not loaded from where they were written for all units.
     states = {node: ("state", name) for name, node in program.states.items() if node.space not in SINGLE}
     enters = [
         (p.enters, ("enters", k)) for k, p in enumerate(program.products) if p.enters.op not in ("state", "input")
@@ -72,12 +73,12 @@ def plan(program: Program) -> Plan:
     def both(places: Mapping[Node, tuple[str, int]]) -> tuple[Schedule, Schedule]:
         stores = [*outputs, *(Store(n, to) for n, to in places.items())]
         training = scheduled(program, stores, {n: ("sum", i) for i, n in enumerate(rows)}, forward=True)
-        # What the backward pass finds: the past of the states, what entered the products, what was saved.
+        # The values that the backward pass can load: the states of all steps, what entered the products, what was saved.
         known: dict[Node, tuple[str, str | int]] = {n: ("new", name) for n, (_, name) in states.items()}
         known |= {**entered, **places, **{n: ("saved_sum", i) for i, n in enumerate(training.rows)}}
         return training, scheduled(program, [*writes, *gradients], known, accumulated, behind, forward=False)
 
-    # Where what is saved lies changes no stage.
+    # Any places will do for the first schedule: the stages do not depend on them.
     _, backward = both(dict.fromkeys(saved, ("saved", 0)))
     places = places_of(saved, backward, slots)
     training, backward = both(places)
@@ -107,10 +108,10 @@ def _stores(nodes: Mapping[str, Node], kind: str) -> list[tuple[Node, tuple[str,
 def _peel(
     program: Program,
 ) -> tuple[dict[str, Node], dict[int, tuple[str, bool]], dict[str, Node], dict[int, str]]:
-    """Gradients of the old states and of the inputs without the terms W^T du that a product can add in place.
+    """Take out of the gradients of the old states and of the inputs the terms W^T du that a product can add in place.
 
-    Returns what the units still compute for each state; product to (state, whether there is something to add to); what they still
-    compute for each input; product to input.
+    Returns, for each state, what the units still compute of its gradient; for each product taken out, (state, whether there is
+    something to add to); for each input, what the units still compute; for each product taken out there, the input.
     """
     uses: dict[Node, int] = {}
     everything = [*program.dx, *(n for du in program.du for n in du), *program.dstates.values()]
@@ -125,7 +126,7 @@ def _peel(
     for name, node in program.dstates.items():
         terms = _terms(node, uses)
         mine = [t for t, is_less in terms if _is_own(t, uses) and not is_less and number_of(t) not in accumulated]
-        # One product alone, and one that everything else is computed before.
+        # Only one product for each state: the one with the lowest number, which the backward pass computes after all others.
         if mine:
             first = min(mine, key=lambda t: number_of(t))
             accumulated[number_of(first)] = (name, len(terms) > 1)
@@ -142,20 +143,20 @@ def _peel(
     return direct, accumulated, dinputs, behind
 
 
-_Term = tuple[Node, bool]  # what is added, or subtracted
+_Term = tuple[Node, bool]  # a term of a sum, and whether it is subtracted
 
 
 def _is_own(node: Node, uses: Mapping[Node, int]) -> bool:
-    """Whether it is what a transposed product gives, and nothing else needs it."""
+    """Whether a node is the result of a transposed product, and is used only once."""
     return node.op == "dv" and uses[node] == 1
 
 
 def _set_sum(sums: dict[str, Node], name: str, terms: list[_Term]) -> None:
-    """Make one of them the sum of these terms, or nothing where there are none."""
+    """Set `sums[name]` to the sum of these terms; remove it if there are none."""
     if not terms:
         del sums[name]
         return
-    first, *others = sorted(terms, key=lambda each: each[1])  # what is added comes first
+    first, *others = sorted(terms, key=lambda each: each[1])  # terms that are added come first
     node = Node("neg", (first[0],), first[0].space) if first[1] else first[0]
     for term, is_less in others:
         space = node.space if term.space in SINGLE else term.space
@@ -164,7 +165,7 @@ def _set_sum(sums: dict[str, Node], name: str, terms: list[_Term]) -> None:
 
 
 def _terms(node: Node, uses: Mapping[Node, int], is_less: bool = False) -> list[_Term]:
-    """What a sum of sums and differences adds up."""
+    """The terms that a nested sum of sums and differences adds up."""
     if node.op not in ("add", "sub") or uses[node] > 1:
         return [(node, is_less)]
     a, b = node.args
@@ -182,7 +183,7 @@ def _saved(roots: list[Node], free: Mapping[Node, object]) -> tuple[list[Node], 
     kept = {"x", "u", *MOVES}
 
     def at_hand(node: Node) -> bool:
-        """Whether it follows from what is kept anyway by a few cheap operations."""
+        """Whether a node follows, by a few cheap operations, from values that are kept in any case."""
         if node in free or node.op in given or node.op in REDUCTIONS:
             return True
         return node.op not in kept and node.op not in COSTLY and all(at_hand(arg) for arg in node.args)

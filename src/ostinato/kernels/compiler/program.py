@@ -1,4 +1,4 @@
-"""A step as the compiler sees it: recurrent products, and between them a graph of pointwise operations, forward and backward."""
+"""A step as the compiler's program: recurrent products, and between them a graph of pointwise operations, forward and backward."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _INFIX = {
 
 @dataclass(frozen=True)
 class ProductNode:
-    """A product with a matrix inside the step, `v M^T` cut by rows of the matrix into pieces.
+    """A product with a matrix inside the step: `v M^T`, cut into pieces by rows of the matrix.
 
     Attributes:
         matrix: "weight_hh", "weight_ih", or the name of a matrix of the cell's own.
-        gates: the blocks of `H` rows of the matrix that it uses, in order, a piece each; () for a matrix of one piece.
-        enters: `v`, of the space `entered` (or smaller: the same for all units).
-        space: of its pieces.
-        entered: of what enters.
-        heads: the blocks on the diagonal of each piece, of which alone the matrix consists.
+        gates: the blocks of `H` rows of the matrix that it uses, in order, one for each piece; () for a matrix of one piece.
+        enters: `v`, of the space `entered` (or of a smaller one: the same for all units).
+        space: the space of its pieces.
+        entered: the space of what enters.
+        heads: the number of blocks on the diagonal of each piece; the matrix has no other numbers.
     """
 
     matrix: str
@@ -43,12 +43,12 @@ class ProductNode:
 
     @property
     def pieces(self) -> int:
-        """How many pieces it yields."""
+        """The number of pieces that it yields."""
         return len(self.gates) or 1
 
     @property
     def is_of_input(self) -> bool:
-        """Whether an input enters it as it came, so that it can be made of many time steps at once."""
+        """Whether an input enters it unchanged, so that it can be computed for many time steps at once."""
         return self.enters.op == "input"
 
 
@@ -56,18 +56,18 @@ class ProductNode:
 class Program:
     """One step and its derivative.
 
-    A node may have a smaller space than its place ("one" for a gradient of zero, say): its value holds for all units.
+    A node may have a smaller space than its place (such as "one" for a gradient of zero): its value then holds for all units.
 
     Attributes:
-        products: in an order in which what enters one depends on earlier ones only.
+        products: the products, ordered so that what enters one depends on earlier ones only.
         states: the new states.
         dx: for each gate, the gradient of the raw product `W_ih x`.
         du: for each product and piece, the gradient of its raw output. It depends on `dv` of later products only.
-        dstates: the gradient of the old states; what reaches them through the products is in it, as `dv`.
+        dstates: the gradient of each old state; what reaches it through the products is included, as `dv`.
         dparameters: for each vector parameter and piece, the value whose sum over all rows and steps is the gradient.
-        dinputs: for the input itself, "x", and each extra, its gradient; what reaches the input through `W_ih x` is not in it.
-        letters: the width of each state and of each of `dinputs`, by name; "1" for one number a row.
-        least: of some letters, how many units there must be for the program to hold: it takes units by their numbers.
+        dinputs: the gradient of the input itself, "x", and of each extra; what reaches the input through `W_ih x` is not included.
+        letters: the width of each state and of each of `dinputs`, by name; "1" for one number for each row.
+        least: for some letters, the least number of units at which the program holds, as it takes units by their numbers.
     """
 
     products: tuple[ProductNode, ...]
@@ -82,7 +82,7 @@ class Program:
 
     @property
     def spaces(self) -> tuple[str, ...]:
-        """The letters of all widths that vary within the step: "H" first, "1" where single numbers are kept."""
+        """The letters of all widths in the step, "H" first, and "1" if there are parameters of a single number."""
         found = ["H", *self.letters.values(), *(letter for p in self.products for letter in (p.space, p.entered))]
         scalars = (
             leaf for leaf in walk([*self.states.values(), *(p.enters for p in self.products)]) if leaf.space == "one"

@@ -1,9 +1,8 @@
-"""What a time step computes when: its stages.
+"""The stages of a time step: what it computes when.
 
-A time step is a few *stages*. Between two stages lies what needs the values of all units: matrix products, sums (or the largest)
-over a row, which are called sums below, and units that get the value of another unit.
-Within a stage every unit is on its own, so that vectors of units are worked on from their loads to their stores without anything
-between.
+A time step has a few *stages*. Between two stages come operations that need the values of all units: matrix products; sums and
+maxima over a row, both called sums below; and moves of values from unit to unit. Within a stage no unit needs another, so that each
+vector of units is loaded, computed and stored at one go.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from ostinato.kernels.compiler.graph import MOVES, REDUCTIONS, Node, number_of, walk
 from ostinato.kernels.compiler.program import Program
 
-# Worth a load and a store rather than being computed again.
+# Operations whose result is stored and loaded rather than computed again.
 COSTLY = frozenset(
     [
         *("exp", "log", "log1p", "expm1", "sqrt", "rsqrt", "reciprocal", "sigmoid", "tanh", "softplus", "div"),
@@ -32,10 +31,9 @@ class Store:
 
     Attributes:
         node: the value.
-        to: what is written: `("state", name)`, `("enters", product)`, `("saved", slot)`, `("gradient", slot)`,
-            `("parameter", slot)`, `("input", name)`, `("carry", name)` or `("scratch", slot)`. Slots are counted for each space
-            alone.
-        space: of the slot of a gradient or parameter, whose value may be of a smaller one.
+        to: where it is written: `("state", name)`, `("enters", product)`, `("saved", slot)`, `("gradient", slot)`,
+            `("parameter", slot)`, `("input", name)`, `("carry", name)` or `("scratch", slot)`. Each space numbers its own slots.
+        space: the space of the slot of a gradient or parameter; the value itself may have a smaller one.
     """
 
     node: Node
@@ -48,10 +46,10 @@ class Stage:
     """What happens in one stage, in this order.
 
     Attributes:
-        products: the recurrent products that are done first.
-        sums: the sums over rows that come next, in passes: a sum may need those of the passes before it.
-        stores: what the units then compute.
-        moves: whether they read what an earlier stage wrote for other units.
+        products: the recurrent products that come first.
+        sums: the sums over rows that come next, in passes: a sum may need those of earlier passes.
+        stores: the values that the units then compute and store.
+        moves: whether units read what an earlier stage wrote for other units.
     """
 
     products: list[int] = field(default_factory=list)
@@ -62,14 +60,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The stages of a time step in one direction of the network, and where values that were computed before are found.
+    """The stages of a time step, forward or backward, and where values that were computed before are found.
 
     Attributes:
-        stages: in order.
-        found: node to the place it is loaded from, in any stage after that in which it was made.
-        made: node to the stage from which on it can be loaded.
-        rows: the sums over rows, by their slot.
-        scratch: for each space, how many values stages hand on to later ones.
+        stages: the stages in order.
+        found: for a node, the place from which later stages load it.
+        made: for a node, the first stage that can load it.
+        rows: the sums over rows, in the order of their slots.
+        scratch: for each space, the number of values that stages pass to later ones.
     """
 
     stages: tuple[Stage, ...]
@@ -80,7 +78,7 @@ class Schedule:
 
     @property
     def moves(self) -> bool:
-        """Whether units read what was written for others."""
+        """Whether units read what was written for other units, in any stage."""
         return any(stage.moves for stage in self.stages)
 
 
@@ -93,18 +91,18 @@ def scheduled(
     *,
     forward: bool,
 ) -> Schedule:
-    """Put everything that the stores need into stages; `added`: `Plan.accumulated`, `behind`: `Plan.behind`."""
+    """Put everything that the stores need into stages; `added` is `Plan.accumulated`, `behind` is `Plan.behind`."""
     found: dict[Node, tuple[str, str | int]] = {} if forward else dict(known)
     roots = [store.node for store in stores]
     wanted_sums = [n for n, (kind, _) in known.items() if kind == "sum"] if forward else []
     products = dict(enumerate(program.products)) if forward else {}
 
     def is_of_input(node: Node) -> bool:
-        """Whether it is there before the first stage."""
+        """Whether a node is the product of an input, which is computed before the first stage."""
         return node.op == "u" and program.products[number_of(node)].is_of_input
 
     def below(node: Node) -> tuple[Node, ...]:
-        """What must be there before a node: its arguments; for a product's result, what enters the product."""
+        """The nodes that must be computed before a node: its arguments or, for a product's result, what enters the product."""
         if node in found or is_of_input(node):
             return ()
         if node.op == "u":
@@ -129,7 +127,7 @@ def scheduled(
         visit(root)
 
     stage: dict[Node, int] = {}
-    columns: dict[Node, int] = {}  # the latest stage of anything wide below a node, not counting what sums gave
+    columns: dict[Node, int] = {}  # the latest stage of anything wide below a node, not counting results of sums
     for node in order:
         args = below(node)
         latest = max((stage[arg] for arg in args), default=0)
@@ -153,12 +151,12 @@ def scheduled(
         used = {number_of(n) for n in order if n.op == "u" and not is_of_input(n)}
         after = {k: stage[products[k].enters] + 1 for k in used}
     else:
-        # Every product is needed: what it gives is either used here or added in place.
+        # Every product is needed: its result is either used here or added in place.
         in_loop = [k for k in range(len(program.products)) if k not in behind]
         after = {k: max(stage[n] for n in program.du[k]) + 1 for k in in_loop}
         carried = {store.to[1]: stage[store.node] for store in stores if store.to[0] == "carry"}
         for k, (name, has_rest) in (added or {}).items():
-            if has_rest:  # it adds to what must have been written before
+            if has_rest:  # the product adds to a value that must have been written before
                 after[k] = max(after[k], carried[name] + 1)
     for k, s in sorted(after.items()):
         while len(stages) <= s:
@@ -200,7 +198,7 @@ def _move(
     found: dict[Node, tuple[str, str | int]],
     made: dict[Node, int],
 ) -> dict[str, int]:
-    """What units get of each other goes through scratch. Returns how many values of each space lie there."""
+    """Let values that move from unit to unit go through scratch. Returns how many values of each space are stored there."""
     scratch: dict[str, int] = {}
     slots: dict[Node, int] = {}
     for node in moves:
@@ -224,10 +222,13 @@ def _hand_on(
     moved: Mapping[str, int],
     backward: bool,
 ) -> dict[str, int]:
-    """Costly values that a later stage needs as well are kept in scratch, behind those that `moved`; others are computed again."""
+    """Keep costly values that a later stage needs too in scratch, behind those that `moved`; the others are computed again.
+
+    Returns the number of slots of scratch for each space.
+    """
     scratch = {**dict.fromkeys(program.spaces, 0), **moved}
     for at in reversed(range(len(stages))):
-        # Stores that are added to an earlier stage while going down are seen when that stage comes.
+        # From the last stage to the first: a store that is added to an earlier stage is seen when the loop comes to that stage.
         roots = [store.node for store in stages[at].stores] + [n.args[0] for p in stages[at].sums for n in p]
 
         def loaded(node: Node, at: int = at) -> bool:
@@ -251,15 +252,15 @@ def _hand_on(
 def _shortcuts(
     roots: list[Node], early: list[Node], handed: Collection[Node], loaded: Callable[[Node], bool]
 ) -> set[Node]:
-    """What an earlier stage can compute so that a later one loads less.
+    """Values that an earlier stage should compute, so that a later one loads less.
 
-    Then what it is made of need not be kept until that stage, and a gradient may take its place.
+    Then the values they are made of need not be kept until the later stage, and a gradient may take their place.
 
     Args:
-        roots: of what the later stage computes.
-        early: what of it an earlier stage can compute, arguments before what uses them.
-        handed: what of that is handed on anyway.
-        loaded: what is in memory.
+        roots: the values that the later stage computes.
+        early: the nodes below them that an earlier stage can compute, arguments before the nodes that use them.
+        handed: the nodes of `early` that are passed on in any case.
+        loaded: whether a node is in memory.
     """
     found: set[Node] = set()
 
@@ -267,12 +268,12 @@ def _shortcuts(
         return loaded(node) or node in handed or node in found
 
     def loads() -> int:
-        # The gradient of a state has two parts; parameters stay in the first cache.
+        # The gradient of a state is loaded as two parts; parameters stay in the first cache and are not counted.
         there = [n for n in walk(roots, is_there) if is_there(n) and n.space not in SINGLE]
         return sum(2 if n.op == "dstate" else 1 for n in there if n.op not in ("parameter", "const", "unit"))
 
     before = loads()
-    for node in reversed(early):  # what is made of the most first
+    for node in reversed(early):  # the nodes with the most below them first
         if not is_there(node):
             found.add(node)
             if (after := loads()) < before:

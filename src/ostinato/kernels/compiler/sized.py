@@ -1,7 +1,7 @@
-"""The tensors of a recording, cut into pieces of H or P units, and its numbers, as far as they follow the sizes.
+"""The tensors of a recording, cut into pieces of H or P units, and its numbers as functions of the sizes.
 
-A recording is made at some sizes; what it says must hold for all. So the sizes are primes, which tell `4 H` from anything else, and
-numbers that differ between recordings at two sizes are explained as multiples of H or 1/H, or not at all.
+A recording is made at some sizes, but must hold for all. So the sizes are primes, by which `4 H` differs from anything else; and a
+number that differs between recordings at two sizes is explained as a multiple of H or 1/H, or not at all.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from torch import fx
 from ostinato.cells.recurrence import Cell
 from ostinato.kernels.compiler.graph import Node, Unsupported, plain
 
-# Numbers in a recording, by the place of their node and their own; None for an unexplained one.
+# The numbers in a recording, by the index of their node and of the argument; None for a number that is not explained.
 Constants = dict[tuple[int, object], "Number | None"]
 
 
 @dataclass(frozen=True)
 class Number:
-    """`(value * (size + more))**power`, with the size of a letter; without one, `value`."""
+    """`(value * (size + more))**power`, where `size` is the letter of a size; just `value` if there is none."""
 
     value: float
     size: str | None = None
@@ -33,11 +33,11 @@ class Number:
 
 @dataclass(frozen=True)
 class TracedSizes:
-    """The sizes of one recording, or of a request: `B`, and the number of each letter of `ostinato.cells.widths`.
+    """The sizes of one recording, or of a request: `B`, and the size of each letter of `ostinato.cells.widths`.
 
     Attributes:
         rows: `B`.
-        letters: numbers by letter: "H"; "P" where it is another; "I"; the cell's own; "d" where there are heads.
+        letters: the sizes by letter: "H"; "P" if it differs from "H"; "I"; the cell's own; "d" if there are heads.
         heads: `N`.
     """
 
@@ -52,7 +52,7 @@ class TracedSizes:
 
     @property
     def projected(self) -> int:
-        """`P`, or `H` where there is no other."""
+        """`P`, or `H` without a projection."""
         return self.letters.get("P", self.hidden)
 
     @property
@@ -61,14 +61,15 @@ class TracedSizes:
         return self.letters["I"]
 
     def cell(self, cell: Cell) -> Cell:
-        """The cell with these numbers in the place of its own."""
+        """The cell with these sizes in place of its own widths."""
         return replace(cell, widths={letter: self.letters[letter] for letter in cell.widths}) if cell.widths else cell
 
 
-# Primes, so that a width tells what it is made of, up to `MOST_GATES` gates.
+# Primes, so that a width of up to `MOST_GATES` gates shows what it is made of.
 MOST_GATES = 88
 _ROWS = ((13, 17), (19, 23))
-# From one recording to the other each grows by another number, none a multiple of another: "all but six" tells of which.
+# The two primes of each pair differ by another number than those of other pairs, none of which is a multiple of another. So "all
+# but six" shows which size it is taken from.
 _PRIMES = ((101, 127), (97, 107), (109, 131), (89, 103), (113, 151), (139, 173), (137, 199), (149, 223), (157, 239))
 
 
@@ -76,7 +77,7 @@ def traced_sizes(cell: Cell, projected: bool) -> tuple[TracedSizes, TracedSizes]
     """Two sets of sizes at which a cell is recorded.
 
     Raises:
-        Unsupported: for more letters than there are primes.
+        Unsupported: if the cell has more letters than there are primes.
     """
     if len(cell.widths) > len(_PRIMES) - 3:
         raise Unsupported(
@@ -91,7 +92,7 @@ def _traced_sizes(cell: Cell, projected: bool, n: int) -> TracedSizes:
     units, output, inputs = (next(primes)[n] for _ in range(3))
     letters = {"H": cell.heads * units} | ({"P": cell.heads * output} if projected else {}) | {"I": inputs}
     letters |= {letter: next(primes)[n] for letter in cell.widths}
-    # Not as many as heads: a tensor's first dimension tells which it is.
+    # The number of rows differs from that of heads, so that the first dimension of a tensor shows which of them it is.
     rows = next(each for each in _ROWS if cell.heads not in each)[n]
     return TracedSizes(rows, letters | ({"d": units} if cell.heads > 1 else {}), cell.heads)
 
@@ -102,10 +103,10 @@ class Value:
 
     Attributes:
         pieces: nodes side by side along the last dimension.
-        widths: how many columns each takes; a piece of the space "row" or "one" is spread over them. Where they are fewer than the
-            units of a piece's space, they are the first of them.
-        rows: "each" row of the batch has its own values; they are the "same" for all; or it is to be "summed" over the rows, which
-            only a parameter's gradient may be.
+        widths: how many columns each piece has; a piece of the space "row" or "one" is spread over them. If they are fewer than the
+            units of the piece's space, they are the first of these.
+        rows: "each" if every row of the batch has its own values; "same" if all rows share them; "summed" if the values are yet to
+            be summed over the rows, which only the gradient of a parameter may be.
     """
 
     pieces: tuple[Node, ...]
@@ -114,28 +115,28 @@ class Value:
 
     @property
     def width(self) -> int:
-        """Of all pieces together."""
+        """The width of all pieces together."""
         return sum(self.widths)
 
     @property
     def is_zero(self) -> bool:
-        """Whether it is known to be zero throughout."""
+        """Whether it is known to be zero everywhere."""
         return all(plain(piece) == 0 for piece in self.pieces)
 
     def cut(self, widths: Sequence[int], some: Callable[[Node, int, int], Node] | None = None) -> Value:
-        """The same in pieces of these widths, which sum to `width`.
+        """The same value in pieces of these widths, which sum to `width`.
 
         Args:
-            widths: of the pieces.
-            some: makes a node of some units of a piece, by the first of them and how many.
+            widths: the widths of the pieces.
+            some: makes a node of some units of a piece, given the first unit and how many.
 
         Raises:
-            Unsupported: some of the units of a piece are asked for, and there is no `some`.
+            Unsupported: if some of the units of a piece are needed, and there is no `some`.
         """
         return self.from_(0, widths, some)
 
     def from_(self, start: int, widths: Sequence[int], some: Callable[[Node, int, int], Node] | None) -> Value:
-        """Pieces of these widths, one behind the other from the column `start` on; `some` as for `cut`."""
+        """The value in pieces of these widths, one after the other from the column `start` on; `some` as for `cut`."""
         ends = list(accumulate(self.widths))
         pieces: list[Node] = []
         for width in widths:
@@ -156,17 +157,17 @@ class Value:
         return Value(tuple(pieces), tuple(widths), self.rows)
 
     def columns(self, start: int, end: int, some: Callable[[Node, int, int], Node] | None = None) -> Value:
-        """Those from `start` up to `end`; `some` as for `cut`."""
+        """The columns from `start` up to `end`; `some` as for `cut`."""
         places = [(to - width, to) for width, to in zip(self.widths, accumulate(self.widths), strict=True)]
         widths = [min(end, b) - max(start, a) for a, b in places if max(start, a) < min(end, b)]
         return self.from_(start, widths, some)
 
 
 def numbers(recordings: Sequence[tuple[fx.GraphModule, TracedSizes]]) -> Constants:
-    """Every number in the two recordings by its node's place and its own; None where it follows no size.
+    """Every number in two recordings, by the index of its node and of the argument; None for one that no size explains.
 
     Raises:
-        Unsupported: where the recordings differ in more than numbers.
+        Unsupported: if the recordings differ in more than numbers.
     """
     (first, sizes), (second, other_sizes) = recordings
     found: Constants = {}

@@ -1,4 +1,4 @@
-"""Where what both passes keep lies: slots of a row and unit block, for what is saved and, later, for gradients."""
+"""The slots of a row and unit block, which keep the values that the forward pass saves and, later, gradients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ostinato.kernels.compiler.schedule import Schedule, Store
 
 @dataclass(frozen=True)
 class GradientSlots:
-    """A run of gradient slots that a matrix product reads: slots `first`, `first + 1`, ... hold the gates `order`."""
+    """The gradient slots that a matrix product reads: `first`, `first + 1`, ... hold the gradients of the gates in `order`."""
 
     space: str
     first: int
@@ -22,7 +22,10 @@ class GradientSlots:
 def parameter_slots(
     program: Program, pieces: Mapping[tuple[str, int], Node]
 ) -> tuple[dict[str, tuple[tuple[str, int], ...]], dict[tuple[str, int], tuple[str, int]], list[Store]]:
-    """Parameters with the same gradient (b_ih and b_hh, most often) share one slot."""
+    """Assign slots to the gradients of parameters; parameters with the same gradient (most often b_ih and b_hh) share one.
+
+    Gives for each space the first (name, piece) of each slot; (name, piece) to the space and slot; and the stores.
+    """
     slots: dict[str, dict[Node, int]] = {space: {} for space in program.spaces}
     names: dict[str, list[tuple[str, int]]] = {space: [] for space in program.spaces}
     where: dict[tuple[str, int], tuple[str, int]] = {}
@@ -45,7 +48,7 @@ def parameter_slots(
 
 @dataclass(frozen=True)
 class _Gradients:
-    """Of the gates that a product gives: those that are not zero throughout, and which they are."""
+    """The gradients of the gates of a product that are not zero everywhere, and the numbers of these gates."""
 
     nodes: tuple[Node, ...]
     gates: tuple[int, ...]
@@ -61,7 +64,10 @@ def _gradients(nodes: Sequence[Node], space: str, has_gates: bool, may_be_none: 
 
 
 def _regions(lists: Sequence[tuple[Node, ...]]) -> list[Node] | None:
-    """An order of the gradients of x, which come first, and of all products in which each of them is a contiguous run, or None."""
+    """An order of all gradients of gates in which those of each list are contiguous; None if there is none.
+
+    The first list is that of x, the others those of products. Gradients of x that no product shares come first.
+    """
     if any(len(set(each)) < len(each) for each in lists):
         return None
     order = [n for n in lists[0] if not any(n in du for du in lists[1:])]
@@ -77,10 +83,13 @@ def _regions(lists: Sequence[tuple[Node, ...]]) -> list[Node] | None:
 def gradient_slots(
     program: Program,
 ) -> tuple[dict[str, int], GradientSlots, tuple[GradientSlots, ...], list[Store]]:
-    """Slots of the gradients of gates: how many in each space; those of `W_ih x` and of each product; what is stored there."""
+    """Assign slots to the gradients of gates.
+
+    Gives how many there are in each space; the slots of `W_ih x`; those of each product; and the stores.
+    """
     stores: list[Store] = []
     used = dict.fromkeys(program.spaces, 0)
-    # Of x there may be none, unless nothing else writes the gradient of the input.
+    # The gradients of x may all be zero, and need no slot unless nothing else writes the gradient of the input.
     x = _gradients(program.dx, "H", True, may_be_none="x" in program.dinputs)
     products = [
         _gradients(nodes, product.space, bool(product.gates), may_be_none=False)
@@ -107,7 +116,7 @@ def gradient_slots(
 
 
 def places_of(saved: list[Node], backward: Schedule, gradients: Mapping[str, int]) -> dict[Node, tuple[str, int]]:
-    """Slots of what is saved: those of gradients that come when it has been loaded for the last time, or behind them."""
+    """Assign slots to saved values: that of a gradient that is written once the value is no longer needed, else a further one."""
     written: dict[tuple[str, int], int] = {}
     last = dict.fromkeys(saved, 0)
     for at, stage in enumerate(backward.stages):

@@ -1,9 +1,9 @@
 """From a cell's step to its program: what it computes between its matrix products, and the derivative of that.
 
-The step is recorded at two sizes, to tell what depends on them, together with its vector-Jacobian product as PyTorch derives it.
-Its products are cut out first: `U`, and `F.linear` with a matrix of the cell's own, hand out a fresh input in place of what they
-would have computed, and what enters them becomes a result. So a recording holds no matrix, and the two directions of a product are
-left to the caller.
+The step is recorded at two sizes, to find out what depends on them, together with its vector-Jacobian product as PyTorch derives
+it. Its products are cut out first: `U`, and `F.linear` with a matrix of the cell's own, give a fresh input instead of what they
+would have computed, and what enters them becomes a result. So a recording holds no matrix, and the caller computes each product and
+its transposed one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def trace(cell: Cell, bias: bool, projected: bool) -> Program:
     | x | (gate,) | `W_ih x` of a gate, by its place in `cell.input_gates`; before `cell.enter` and before `bias_ih` |
     | input | (name,) | the input itself, "x", or an extra, as it came |
     | u | (product, piece) | what a product yields, before anything is done to it and before `bias_hh` |
-    | state | (name,) | before the step |
+    | state | (name,) | a state before the step |
     | parameter | (name, piece) | the numbers of `bias_ih`, `bias_hh` or a vector of the cell's own, the same for all rows |
     | mask | (name,) | the cell's noise |
     | dstate | (name,) | the gradient of a new state |
@@ -63,22 +63,23 @@ def trace(cell: Cell, bias: bool, projected: bool) -> Program:
         projected: whether P is another number than H.
 
     Raises:
-        Unsupported: with the reason, where the compiler does not know what the step does.
+        Unsupported: with the reason, if the compiler does not know what the step does.
     """
     return alone(_trace, cell, bias, projected)
 
 
 def alone(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call what runs a step, as nobody else does at that time.
+    """Call a function that runs a step, while no other thread does so.
 
-    In a thread of its own, none of the caller's modes acts: autocast, no_grad, inference, a default device, torch.func.
+    It runs in a thread of its own, in which none of the caller's modes acts: autocast, no_grad, inference, a default device,
+    torch.func.
 
     Raises:
-        Unsupported: for whatever is raised.
+        Unsupported: for any exception of the function.
     """
     with compiling:  # torch.fx patches global names while it records
-        # What is refused stays refused, so it is asked again: torch's own recordings, such as an export in another thread, change
-        # what ours see.
+        # A refusal is final, so the function is called again first: a recording of torch's own at the same time, such as an export
+        # in another thread, changes what ours sees.
         for at, wait in enumerate(_WAITS_S):
             try:
                 return _alone(function, *arguments)
@@ -95,13 +96,13 @@ def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
         return _thread().submit(_undisturbed, function, *arguments).result()
     except Unsupported:
         raise
-    except Exception as error:  # whatever a user's step may raise when its tensors have no values to look at
+    except Exception as error:  # a user's step may raise anything when its tensors have no values
         said = str(error).strip().partition("\n")[0]
         raise Unsupported(f"the step cannot be recorded: {type(error).__name__}: {said}") from error
 
 
 def _others_record() -> bool:
-    """Whether torch.export, torch.compile or torch.fx is at work in another thread than the one that asks for a recording."""
+    """Whether torch.export, torch.compile or torch.fx is recording in a thread other than the one that asks."""
     from torch._guards import TracingContext
     from torch._ops import mode_stack_state_for_pre_dispatch
     from torch.fx import _symbolic_trace
@@ -114,17 +115,17 @@ def _others_record() -> bool:
     )
 
 
-@torch.enable_grad()  # whatever a step before has left behind in the thread
+@torch.enable_grad()  # an earlier step may have left the thread in another mode
 def _undisturbed(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)
 
 
 class NoRandomNumbers(TorchDispatchMode):
-    """Refuses an operator that would draw some, before it does: the generator is everybody's."""
+    """Refuses, before it runs, an operator that draws random numbers, as it would change the generator that all share."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return False  # else PyTorch imports the whole of torch.compile at the first operator
+        return False  # with True, PyTorch imports the whole of torch.compile at the first operator
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -140,12 +141,12 @@ class NoRandomNumbers(TorchDispatchMode):
 
 @functools.cache
 def _thread() -> ThreadPoolExecutor:
-    # One for good. In builds of PyTorch for CUDA, on a machine that has none, the first thread that records leaves behind what
-    # later ones use and what goes with it when it ends: then the process dies.
+    # One thread for the whole process. In builds of PyTorch for CUDA, on a machine without it, later threads use what the first
+    # thread that records has set up; if that thread ends, the process crashes.
     return ThreadPoolExecutor(1, thread_name_prefix=RECORDER)
 
 
-if hasattr(os, "register_at_fork"):  # a child has no threads but the one that forked
+if hasattr(os, "register_at_fork"):  # a child process has only the thread that forked
     os.register_at_fork(after_in_child=_thread.cache_clear)
 
 
@@ -162,16 +163,16 @@ def _trace(cell: Cell, bias: bool, projected: bool) -> Program:
             raise Unsupported("what the step does, and not only its sizes, depends on the sizes of its tensors")
         if not (repeated := _repeated(program)):
             return program
-        # Products are numbered without the calls that are aliases.
+        # The numbers of products do not count the calls that are aliases.
         calls = [call for call in range(len(program.products) + len(aliases)) if call not in aliases]
         aliases |= {calls[later]: calls[first] for later, first in repeated.items()}
 
 
 def _repeated(program: Program) -> dict[int, int]:
-    """Products that are the same as an earlier one, and which."""
+    """For each product that is the same as an earlier one, the number of that one."""
     roots = [*program.dx, *(n for du in program.du for n in du), *program.dstates.values(), *program.dinputs.values()]
     roots += [n for pieces in program.dparameters.values() for n in pieces]
-    # What enters may be the same and its gradient not: one of the two may be detached.
+    # The same value may enter two products and need different gradients: one of the two may be detached.
     reached = [{number_of(n) for n in walk([root]) if n.op == "dv"} for root in roots]
     seen: dict[object, int] = {}
     found: dict[int, int] = {}
@@ -186,8 +187,8 @@ class Cuts:
     """Stands in for every product of one run of the step.
 
     Args:
-        aliases: calls that yield what an earlier call yields.
-        given: what the others yield, in order; None for anything of the right shape.
+        aliases: for each call that yields the same as an earlier call, the number of that call.
+        given: what the other calls yield, in order; None for ones of the right shape.
     """
 
     def __init__(self, aliases: Mapping[int, int], given: Sequence[Tensor] | None) -> None:
@@ -198,7 +199,7 @@ class Cuts:
         self.yielded: list[Tensor] = []
 
     def __call__(self, matrix: str, gates: tuple[int, ...], v: Tensor, shape: tuple[int, int]) -> Tensor:
-        """`v` times the transposed `matrix`, of which `gates` have this shape."""
+        """Stand in for `v` times the transposed `matrix`, whose `gates` together have this shape."""
         width, columns = shape
         if v.dim() != 2 or v.shape[1] != columns:
             raise Unsupported(
@@ -215,12 +216,12 @@ class Cuts:
 
 @dataclass(eq=False)
 class _CutProduct(RecurrentProduct):
-    """A product with another way to multiply.
+    """A product that is cut out of the step instead of being multiplied.
 
     Attributes:
-        matrix: its name.
-        cuts: what does it.
-        of_input: the input, and its product, which is made of all time steps at once.
+        matrix: the name of the matrix.
+        cuts: what stands in for the product.
+        of_input: the input, and its product, which is computed for all time steps at once.
     """
 
     matrix: str = "weight_hh"
@@ -239,12 +240,12 @@ class _CutProduct(RecurrentProduct):
 
 
 class _CutLinear(TorchFunctionMode):
-    """Cuts `F.linear` with one of these matrices.
+    """Cuts `F.linear` with one of these matrices out of the step.
 
     Args:
-        matrices: by name.
-        gates: of each, as `Cuts` wants them.
-        cuts: what cuts.
+        matrices: the matrices by name.
+        gates: the gates of each, as `Cuts` takes them.
+        cuts: what stands in for the products.
     """
 
     def __init__(self, matrices: Mapping[str, Tensor], gates: Mapping[str, tuple[int, ...]], cuts: Cuts) -> None:
@@ -270,11 +271,11 @@ class Run:
     """The step at one set of sizes, with its arguments.
 
     Args:
-        cell: whose step it is.
+        cell: the cell of the step.
         bias: whether there are biases.
-        sizes: B, H and P.
+        sizes: B, H, P and the other sizes.
         aliases: see `Cuts`.
-        dtype: of all arguments.
+        dtype: the dtype of all arguments.
     """
 
     def __init__(
@@ -294,12 +295,12 @@ class Run:
         def ones(*shape: int) -> Tensor:
             return torch.ones(shape, dtype=dtype, device="cpu")
 
-        # One number for all: at the sizes of a user, a matrix would take its time.
+        # Each matrix is one expanded number: at a user's sizes, filling a whole one would take time.
         self.matrices = {name: ones(1, 1).expand(shape) for name, shape in shapes.items() if len(shape) == 2}
         self.masks: dict[_Key, Tensor] = {
             ("mask", noise.name): ones(sizes.rows, self.states[noise.state]) for noise in cell.noise
         }
-        # What the step is differentiated by, besides what its products yield.
+        # The arguments by which the step is differentiated, besides what its products yield.
         self.primals: dict[_Key, Tensor] = {
             ("x", None): ones(sizes.rows, len(cell.input_gates) * sizes.hidden),
             **({("input", "x"): ones(sizes.rows, sizes.inputs)} if cell.raw else {}),
@@ -309,7 +310,7 @@ class Run:
         }
 
     def step(self, given: Mapping[_Key, Tensor], cuts: Cuts) -> dict[_Key, Tensor]:
-        """Run the step. Returns its results by the leaves of their gradients."""
+        """Run the step. Returns its results, each under the key of the leaf that is its gradient."""
         cell, sizes = self.cell, self.sizes
         of = {op: {n: v for (at, n), v in given.items() if at == op} for op in ("state", "parameter", "mask", "input")}
         vectors, inputs = of["parameter"], of["input"]
@@ -342,14 +343,14 @@ class Run:
         return states | {("dv", n): v for n, v in enumerate(cuts.entered)}
 
     def _gates_of(self, matrix: str) -> tuple[int, ...]:
-        """The blocks of `H` rows of a matrix of the cell's own; none for one piece."""
+        """The blocks of `H` rows of a matrix of the cell's own; none for a matrix of one piece."""
         rows = next(p.shape[0] for p in self.cell.parameters if p.name == matrix)
         count = {"G": len(self.cell.gates), "G_ih": len(self.cell.input_gates)}
         return tuple(range(count.get(rows, 0)))
 
 
 class _Recording(Run):
-    """The step and its derivative; `module` holds them."""
+    """A recording of the step and its derivative, in `module`."""
 
     def __init__(self, cell: Cell, bias: bool, sizes: TracedSizes, aliases: Mapping[int, int]) -> None:
         _check(cell)
@@ -363,7 +364,7 @@ class _Recording(Run):
         self.module = self._recorded()
 
     def _recorded(self) -> fx.GraphModule:
-        # Here and not at the top: a process that finds its machine code on disk needs none of it.
+        # Imported here, as a process that finds its machine code on disk needs none of it.
         from torch._guards import TracingContext, tracing
         from torch._subclasses import FakeTensorMode
         from torch.fx.experimental.proxy_tensor import make_fx
@@ -383,18 +384,18 @@ class _Recording(Run):
             return *results, *gradients(tuple(flat[-len(self._cotangents) :]))
 
         arguments = (*self.primals.values(), *self.masks.values(), *self._cotangents.values())
-        # The shapes that PyTorch notes beside every node are made in one mode; left alone it makes one for each, and each
-        # writes down where in the program it was made.
-        with preserve_node_meta(), tracing(TracingContext(FakeTensorMode())):  # the lines of the step
+        # PyTorch notes shapes beside every node. With a FakeTensorMode given, all are made in it; without one, PyTorch makes a mode
+        # for each, and each mode records a stack trace.
+        with preserve_node_meta(), tracing(TracingContext(FakeTensorMode())):  # the first keeps the lines of the step
             module = make_fx(step_and_gradients, decomposition_table=_decompositions())(*arguments)
-            if _changes_in_place(module):  # some of PyTorch's own decompositions do
+            if _changes_in_place(module):  # as some of PyTorch's own decompositions do
                 run = fx.Interpreter(module).run
                 module = make_fx(torch.func.functionalize(run, remove="mutations"))(*arguments)
         module.graph.eliminate_dead_code()
         return module
 
     def lowered(self, constants: Constants) -> Program:
-        """The program; `constants` from `numbers`."""
+        """Lower the recording to a program; `constants` are those of `numbers`."""
         graph = Graph()
         arguments = {**self.primals, **self.masks, **self._cotangents}
         leaves = [self._leaves(graph, key, v) for key, v in arguments.items()]
@@ -405,7 +406,7 @@ class _Recording(Run):
 
         def pieces(values: Mapping[_Key, Value], *key: Any) -> tuple[Node, ...]:
             value, shape = values[key], arguments[key].shape
-            # A gradient of one row is made of all rows, by a sum and nothing after it that is not linear.
+            # The gradient of an argument that all rows share is a sum over the rows, followed by linear operations only.
             if value.rows != ("each" if len(shape) == 2 else "summed") and not value.is_zero:
                 raise Unsupported(f"the gradient of {key[1]} is no sum over the rows of a batch")
             return value.cut([self._width(letter) for letter in self._letters(key)]).pieces
@@ -436,7 +437,7 @@ class _Recording(Run):
         op, name = key
         letters = self._letters(key)
         begin = () if name is None else (name,)
-        # One number a row is a space of its own; one number for all rows is none.
+        # One number for each row is the space "row"; one number for all rows is "one".
         scalar = "row" if like.dim() == 2 else "one"
         nodes = [
             graph.leaf(op, (*begin, n) if op in ("x", "u", "parameter") else begin, scalar if letter == "1" else letter)
@@ -446,7 +447,7 @@ class _Recording(Run):
         return Value(tuple(nodes), widths, "each" if like.dim() == 2 else "same")
 
     def _letters(self, key: _Key) -> list[str]:
-        """The spaces of the pieces of an argument or a gradient, "1" for a single number."""
+        """The space of each piece of an argument or a gradient; "1" for a single number."""
         op, name = key
         cell = self.cell
         match op:
@@ -473,7 +474,7 @@ class _Recording(Run):
         return ["H"] * pieces[letter[name]] if letter[name] in pieces else [letter[name]]
 
     def _spaces_of(self, product: int) -> tuple[str, str]:
-        """Of the pieces of a product, and of what enters it."""
+        """The space of the pieces of a product, and the space of what enters it."""
         matrix, gates = self._products[product]
         letters = {"weight_hh": ("G", "P"), "weight_ih": ("G_ih", "I")} | {
             p.name: p.shape for p in self.cell.parameters
@@ -486,7 +487,7 @@ class _Recording(Run):
         return 1 if letter == "1" else self.sizes.letters[letter]
 
 
-@functools.cache  # it is a list of all operators
+@functools.cache  # it goes through a list of all operators
 def _decompositions() -> dict[Any, Any]:
     from torch._decomp import core_aten_decompositions, get_decompositions
 
@@ -494,13 +495,13 @@ def _decompositions() -> dict[Any, Any]:
     more = [aten.native_layer_norm, aten.native_layer_norm_backward, aten.leaky_relu, aten.elu, aten.hardtanh]
     more += [aten.gelu, aten.ldexp, aten._softmax, aten._log_softmax, aten.linalg_vector_norm]
     table: dict[Any, Any] = {**core_aten_decompositions(), **get_decompositions(more)}
-    for known in (aten.roll, aten.select_scatter):  # by numbers of units in a tensor
+    for known in (aten.roll, aten.select_scatter):  # whose decompositions make tensors of the numbers of units
         table.pop(known.default, None)
     return table
 
 
 def _check(cell: Cell) -> None:
-    """Raise `Unsupported` for what the compiler has no memory for."""
+    """Raise `Unsupported` for states and parameters of shapes that the compiler has no memory for."""
     if any(" " in described or described in _OF_HEADS for described in cell.states.values()):
         raise Unsupported("it has states of several dimensions or of heads, which the compiler does not know")
     for p in cell.parameters:

@@ -1,8 +1,8 @@
 """Some of the units of a row, and units in another order.
 
-Vectors of units have the widths that letters name, and no others. So the units from one on, `v[:, 1:]`, are those of all of `v`,
-moved to the front, of which only so many count; what is laid side by side to as many units as a letter names is chosen unit by
-unit; and a single unit, `v[:, 3]`, is a sum in which the others are zero.
+Vectors of units have the widths that letters name, and no others. So the units from 1 on, `v[:, 1:]`, are all units of `v` moved to
+the front, of which only the first ones count. Pieces that are laid side by side, and together are as wide as a letter, become one
+vector in which each unit chooses its piece. A single unit, `v[:, 3]`, is a sum in which all other units are zero.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ class Units:
     """The units of a recording.
 
     Args:
-        graph: where nodes are made.
-        sizes: the numbers of the letters.
+        graph: the graph in which nodes are made.
+        sizes: the size of each letter.
 
     Attributes:
-        least: of some letters, how many units there must be: with fewer, a slice ends before the number that it is given.
+        least: for some letters, the least number of units: with fewer, a slice would end before the number that it is given.
     """
 
     def __init__(self, graph: Graph, sizes: Mapping[str, int]) -> None:
@@ -40,7 +40,10 @@ class Units:
         return self._sizes.get(piece.space)
 
     def count(self, width: int, space: str | None = None) -> Node:
-        """A number of units as it follows from the sizes, or from the size of a space: as so many times it, or all but a few."""
+        """A number of units as a function of a size (of `space`, if given): a multiple of it, or all but a few.
+
+        A plain number if it is neither.
+        """
         graph = self._graph
         sizes = self._sizes if space is None else {space: self._sizes[space]}
         for letter, size in sizes.items():
@@ -52,14 +55,14 @@ class Units:
         return graph.apply("sub", graph.const(1, near[0]), graph.const(self._sizes[near[0]] - width))
 
     def only(self, piece: Node, width: int, nothing: float) -> Node:
-        """The first units of a piece, and `nothing` in the place of the others."""
+        """The first `width` units of a piece, with `nothing` in place of the others."""
         graph, v = self._graph, as_number(self._graph, piece)
         if self.size(piece) in (None, width):
             return v
         return graph.apply("where", self._before(width, piece.space), v, graph.const(nothing))
 
     def some(self, piece: Node, begin: int, width: int) -> Node:
-        """The units of a piece from `begin` on, to the front; a single one as a number of the row."""
+        """The `width` units of a piece from `begin` on, moved to the front; a single one becomes one number for each row."""
         graph, v = self._graph, as_number(self._graph, piece)
         self._need(piece.space, begin, begin + width)
         if width == 1:
@@ -70,18 +73,18 @@ class Units:
         return self._as(piece, found)
 
     def rolled(self, piece: Node, by: int) -> Node:
-        """All units of a piece, each moved by so many."""
+        """All units of a piece, moved by `by`."""
         return self._as(piece, self._graph.roll(as_number(self._graph, piece), by))
 
     def flipped(self, piece: Node, width: int) -> Node:
-        """The first units of a piece from the last to the first."""
+        """The first `width` units of a piece in reverse order."""
         if self.size(piece) is None:
             return piece
         found = self._graph.flip(as_number(self._graph, piece))
         return self._as(piece, self._graph.roll(found, self._near(width, piece)))
 
     def together(self, pieces: Sequence[_Piece]) -> list[_Piece]:
-        """Pieces side by side, with one in the place of those that are all units of a space together."""
+        """Pieces side by side; those that together are as wide as a space become one piece."""
         found: list[_Piece] = []
         at = 0
         while at < len(pieces):
@@ -94,7 +97,7 @@ class Units:
         return found
 
     def _group(self, pieces: Sequence[_Piece], at: int) -> tuple[int, str | None]:
-        """The end of those that make up a space together, and the space; None for a piece that is to be left alone."""
+        """The end of the pieces from `at` on that make up a space together, and the space; None if a piece stays as it is."""
         total, space = 0, None
         for end, (piece, width) in enumerate(pieces[at:], at + 1):
             total += width
@@ -134,7 +137,7 @@ class Units:
         return self._graph.apply("lt", self.number(space), self.count(width, space))
 
     def _near(self, by: int, piece: Node) -> int:
-        """The same move around the end, as the smaller number: it is the one that does not follow the sizes."""
+        """The same move around the end by the smaller number of units, which does not depend on the size."""
         size = self._sizes[piece.space]
         by %= size
         return by if by <= size // 2 else by - size

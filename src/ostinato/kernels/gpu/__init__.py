@@ -1,1 +1,1 @@
-"""Recurrences on a GPU: Triton kernels made of a step's plan. The only place that imports triton."""
+"""Recurrences on a GPU: Triton kernels made from a step's plan. No other package here imports triton."""

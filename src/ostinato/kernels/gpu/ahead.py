@@ -1,4 +1,4 @@
-"""Kernels compiled ahead of time, for a GPU that is not here: what they need of it, and whether that fits."""
+"""Kernels compiled ahead of time, for a GPU that this machine need not have: what they need of it, and whether that fits."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Usage:
     """What a kernel needs of a multiprocessor.
 
     Attributes:
-        registers: of a thread.
-        spilled: bytes of a thread that do not fit into registers: its stack.
-        shared: bytes of shared memory of a program.
-        products: instructions that multiply matrices.
-        seconds: that it took to compile.
+        registers: the registers of a thread.
+        spilled: the bytes of a thread that do not fit into registers: its stack.
+        shared: the bytes of shared memory of a program.
+        products: the number of instructions that multiply matrices.
+        seconds: the time that compiling took.
     """
 
     registers: int
@@ -40,7 +40,7 @@ class Usage:
 
 
 def signature(emitted: Emitted, dtype: torch.dtype) -> dict[str, str]:
-    """The type of every argument, as Triton writes it; `dtype`: of what enters products."""
+    """The type of every argument, as Triton writes it; `dtype` is the dtype of what enters products."""
     low, acc = _NAMES[dtype], "fp64" if dtype is torch.float64 else "fp32"
     found = {"n0": "i32", "n1": "i32", "T": "i32", "B": "i32", "reverse": "i32", "flags": "*i32"}
     for name in emitted.arguments:
@@ -55,13 +55,13 @@ def signature(emitted: Emitted, dtype: torch.dtype) -> dict[str, str]:
 
 
 def compile_for(emitted: Emitted, dtype: torch.dtype, blocks: Blocks, target: Any, in_one: bool = True) -> Any:
-    """Compile a kernel. Returns what Triton gives.
+    """Compile a kernel. Returns Triton's compiled kernel.
 
     Args:
-        emitted: its source.
-        dtype: of what enters products.
+        emitted: the source of the kernel.
+        dtype: the dtype of what enters products.
         blocks: the tiles.
-        target: "sm_80", "sm_90" and such of NVIDIA, or "gfx942" and such of AMD.
+        target: a GPU of NVIDIA, such as "sm_80" or "sm_90", or of AMD, such as "gfx942".
         in_one: whether a sequence is one launch.
     """
     import triton
@@ -71,7 +71,7 @@ def compile_for(emitted: Emitted, dtype: torch.dtype, blocks: Blocks, target: An
     is_cuda = str(target).startswith("sm_")
     gpu = GPUTarget("cuda", int(str(target)[3:]), 32) if is_cuda else GPUTarget("hip", target, 64)
     types = signature(emitted, dtype)
-    # As the JIT finds out by itself: addresses, and the strides of layers of such widths, are multiples of 16.
+    # At run time the JIT finds this out by itself: addresses, and the strides of layers of such widths, are multiples of 16.
     names = [name for name in types if name not in ("n0", "n1", "T", "B", "reverse")]
     aligned = {(list(types).index(name),): [["tt.divisibility", 16]] for name in names}
     source = ASTSource(fn=load(emitted.source)[emitted.part], signature=types, constexprs={}, attrs=aligned)
@@ -79,7 +79,7 @@ def compile_for(emitted: Emitted, dtype: torch.dtype, blocks: Blocks, target: An
 
 
 def usage(emitted: Emitted, dtype: torch.dtype, blocks: Blocks, target: str, in_one: bool = True) -> Usage:
-    """Compile a kernel for an NVIDIA GPU, and read what it needs out of the machine code; arguments as for `compile_for`."""
+    """Compile a kernel for an NVIDIA GPU and read from the machine code what it needs; arguments as for `compile_for`."""
     began = time.perf_counter()
     kernel = compile_for(emitted, dtype, blocks, target, in_one)
     seconds = time.perf_counter() - began
@@ -95,7 +95,7 @@ def usage(emitted: Emitted, dtype: torch.dtype, blocks: Blocks, target: str, in_
 
 
 def _tool(name: str) -> str:
-    """A tool that comes with Triton."""
+    """The path of a tool that comes with Triton; its bare name if it is not there."""
     import triton
 
     path = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / name

@@ -1,4 +1,4 @@
-"""A bound call as one node for autograd. What is itself to be differentiated, or mapped, is left to the operator."""
+"""A bound call as one node for autograd. Gradients that are themselves differentiated, or mapped, are left to the operator."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class BoundNode:
     def look(self, given: Sequence[Tensor]) -> Any:
         """See `Bound`."""
         call, reading = self._call, current(self._call.spec.cell)
-        # Of cells that compute the same, as a layer's are in training and in evaluation, one kernel follows the last that asked.
+        # Two cells may compute the same (a layer's cell in training and in evaluation). They share one kernel, which belongs to
+        # whichever asked last; so the digests decide.
         if reading is not call.kernel.reading and reading.digest != call.kernel.reading.digest:
             return None
         return call.look(given)
@@ -57,15 +58,16 @@ def run_bound(
     lengths: Tensor | None,
     idle: frozenset[str],
 ) -> Sequence[Tensor]:
-    """What a call gives, as one node for autograd."""
+    """Run a call, as one node for autograd if a tensor requires a gradient."""
     if torch.is_grad_enabled() and any(map(_requires_grad, given)):
-        # torch's own `apply` looks for tensors of transformations that are over, for longer than all else takes; ours have memory.
+        # torch's own `apply` searches for tensors left over from a torch.func transformation, which takes longer than all the rest.
+        # Ours are none: they have been checked to have memory.
         return _apply(call, now, masks, lengths, idle, *given)
     return call.forward(given, masks, lengths, False, now)[0]
 
 
 class _Autograd(torch.autograd.Function):
-    """The compiled passes under autograd. What is itself to be differentiated, or mapped, is left to the operator."""
+    """The compiled passes under autograd. Gradients that are themselves differentiated, or mapped, are left to the operator."""
 
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -82,9 +84,9 @@ class _Autograd(torch.autograd.Function):
         known = ctx.known = _Known(call, saved, len(given), lengths)
         ctx.idle = idle
         ctx.set_materialize_grads(False)
-        # All of it, so that it goes when autograd lets it go, and to where hooks on saved tensors take it.
+        # Everything is saved this way, so that autograd can free it, and hooks on saved tensors can move it.
         ctx.save_for_backward(*known.parts(given, masks, saved))
-        # Autograd lets nobody change views in place that come from here; and what `detach` gives is none.
+        # Autograd forbids in-place changes of views that a function returns; the result of `detach` does not count as a view.
         shown = len(outputs) - len(call.spec.cell.states)
         outputs[:shown] = [v.detach() for v in outputs[:shown]]
         if call.spec.every_state and call.spec.layers > 1:
@@ -103,7 +105,7 @@ class _Autograd(torch.autograd.Function):
             check_unchanged(call.spec.cell, known.digest, "the forward pass ran")
             spec, whole = call.spec, call.whole(given, known.route.order)
             every = [*wanted, *[False] * (len(whole) - len(given))]
-            # Operators know padded batches only, and the vmap of `is_grads_batched` takes no rules from outside of torch.
+            # Operators take padded batches only, and the vmap of `is_grads_batched` accepts no rules from outside of torch.
             run = None if is_batched or spec.packed or is_differentiated_forward() else by_operator
             masks = known.masks(parts) or spec.means(whole)
             found = spec.gradients(whole, masks, known.lengths, values, every, run)[: len(given)]
@@ -119,7 +121,7 @@ _kind, _version = attrgetter("shape", "dtype", "is_cpu"), attrgetter("_version")
 
 
 def _plain(g: Tensor) -> Tensor | None:
-    """A gradient whose numbers are those in memory; None for zeros that are nowhere."""
+    """The gradient with its true numbers in memory; None for a ZeroTensor of torch, which has none."""
     if g._is_zerotensor():
         return None
     return g.resolve_neg() if g.is_neg() else g
@@ -128,41 +130,42 @@ def _plain(g: Tensor) -> Tensor | None:
 class _Known:
     """What a node of autograd knows besides its tensors.
 
-    Its *parts* are: what was given; of it what had to be laid out anew; masks; what was shown; first states of segments; the block.
+    Its *parts*, the tensors that are saved, are in this order: those that were given; copies of those that had to be laid out anew;
+    masks; outputs; first states of segments; the block.
 
     Args:
-        call: which.
+        call: the call that ran.
         saved: what its forward pass saved.
         given: how many tensors were given.
-        lengths: of the rows.
+        lengths: the lengths of the rows.
     """
 
     def __init__(self, call: BoundCall, saved: Saved, given: int, lengths: Tensor | None) -> None:
         self.call, self.route, self.given = call, saved.route, given
-        self.lengths = None if lengths is None else lengths.clone()  # it may be the user's
+        self.lengths = None if lengths is None else lengths.clone()  # the user may change the original
         self.digest = call.kernel.reading.digest
         self._moved: list[int] = []
         self._ends: list[int] = []
         self._kinds: list[tuple[torch.Size, torch.dtype, bool]] = []
-        # What was shown may lie in the memory of what the user has, and may change: that these tell, and hold no memory.
+        # The outputs may share memory with tensors that the user has and changes. These counters show that, and hold no memory.
         self._counters = [_counter(v) for v in saved.shown]
         self._versions = list(map(_version, self._counters))
         self._fresh = [True]
 
     @property
     def changed(self) -> bool:
-        """Whether what was shown is no longer what was computed."""
+        """Whether an output has been written to since the forward pass."""
         return list(map(_version, self._counters)) != self._versions
 
     def parts(self, given: Sequence[Tensor], masks: Sequence[Tensor], saved: Saved) -> list[Tensor]:
-        """All of them, once."""
+        """Make the list of all parts; called once, in the forward pass."""
         found = list(given)
         self._moved = [n for n, v in enumerate(given) if saved.given[n] is not v]
         found += [saved.given[n] for n in self._moved]
         self._ends.append(len(found))
         found += masks
         self._ends.append(len(found))
-        # With a count of changes of their own: a change is nothing to complain of.
+        # `.data` has a version of its own, so that autograd does not complain if the user changes an output.
         found += [v.data for v in saved.shown]
         self._ends.append(len(found))
         for states in saved.segments:
@@ -174,7 +177,7 @@ class _Known:
         return found
 
     def check(self, parts: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
-        """Raise `RuntimeError` where a tensor is no longer of the kind that it was, or its numbers are not in memory."""
+        """Raise `RuntimeError` if a tensor has changed its shape, dtype or device, or if its numbers are not in memory."""
         if list(map(_kind, parts)) != self._kinds:
             names = [*self.call.spec.names[: self.given], *[self.call.spec.names[n] for n in self._moved]]
             names += ["what the forward pass saved"] * (len(parts) - len(names))
@@ -192,11 +195,14 @@ class _Known:
             check_storage(("the gradient of what the layer gave", g) for g in gradients)
 
     def masks(self, parts: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Those of the cell, as they were drawn."""
+        """The masks as they were drawn."""
         return parts[self._ends[0] : self._ends[1]]
 
     def saved(self, parts: Sequence[Tensor]) -> Saved:
-        """What the forward pass saved; its block for who comes first, as other threads may differentiate the same graph."""
+        """What the forward pass saved, with the block for the first caller only: it is written over.
+
+        Other threads, which may differentiate the same graph, compute the block again.
+        """
         call, order = self.call, self.route.order
         _, _, shown, segments = self._ends
         given = list(parts[: self.given])
@@ -206,12 +212,12 @@ class _Known:
         states = len(call.spec.cell.states)
         firsts = [list(parts[n : n + states]) for n in range(shown, segments, states)]
         block = parts[-1].contiguous() if len(parts) > segments and self._take() else None
-        # Hooks may give back what lies in memory as they like.
+        # Hooks may give back tensors of any strides.
         given = [v.contiguous() for v in call.whole(given, order)]
         return Saved(self.route, given, [v.contiguous() for v in parts[self._ends[1] : shown]], masks, block, firsts)
 
     def _take(self) -> bool:
-        """Whether the block has not been written over yet."""
+        """Take the block; False if somebody else has taken it before."""
         try:
             return self._fresh.pop()
         except IndexError:
@@ -219,14 +225,14 @@ class _Known:
 
 
 def _counter(v: Tensor) -> Tensor:
-    """A tensor without numbers that counts the changes of `v`'s."""
+    """A tensor without numbers that has the same version counter as `v`."""
     found = v.detach()
     found.data = v.new_empty(0)
     return found
 
 
 def by_operator(request: Request) -> Result:
-    """A request by the operator that graphs hold; all of one dtype."""
+    """Run a request, whose tensors all have one dtype, by the operator that graphs hold."""
     cell = request.cell
     what = spell(cell, request.weights.bias_ih is not None, request.reverse, request.every_state, request.segment)
     given, masks = list(named(request).values()), [request.masks[noise.name] for noise in cell.noise]

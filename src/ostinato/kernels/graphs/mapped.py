@@ -1,7 +1,7 @@
-"""The rules of the operators for `torch.vmap`: more rows where that is enough, else one call for each example.
+"""The rules of the operators for `torch.vmap`: one call with more rows if that is enough, else one call for each example.
 
-Rows are independent of one another, so a mapped dimension of input, states, lengths and masks is folded into the batch. A weight
-that is mapped, or whose gradient is, makes a call of its own necessary for each: the gradient is a sum over rows.
+Rows are independent of one another, so a mapped dimension of input, states, lengths and masks is folded into the batch. If a weight
+is mapped, or the gradient of a weight is wanted (which is a sum over rows), each example needs a call of its own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ def forward(
     lengths: Tensor | None,
     save: bool = False,
 ) -> _Mapped:
-    """Of `recurrence`. What is saved has its rows in another order, so nothing is: the backward pass computes it again."""
+    """The rule of `recurrence`.
+
+    It saves nothing, as what is saved would have its rows in another order; the backward pass computes it again.
+    """
     op, size = torch.ops.ostinato.recurrence.default, info.batch_size
     if _maps_parameters(what, in_dims[1]):
         return _one_by_one(lambda pick: op(what, pick(given, 1), pick(masks, 2), *pick([lengths], 3)), in_dims, size)
@@ -46,7 +49,7 @@ def backward(
     present: list[bool],
     wanted: list[bool],
 ) -> _Mapped:
-    """Of `recurrence_backward`."""
+    """The rule of `recurrence_backward`."""
     op, size = torch.ops.ostinato.recurrence_backward.default, info.batch_size
     at_given, _ = _rows_at(what)
     dims = [at for at, here in zip(at_given, wanted, strict=True) if here]
@@ -83,7 +86,7 @@ def _maps_parameters(what: str, mapped: Sequence[int | None]) -> bool:
 
 
 def _folded(v: Tensor, mapped: int | None, dim: int, size: int) -> Tensor:
-    """The mapped dimension and `B`, at `dim`, as one."""
+    """Join the mapped dimension and `B` into one, at `dim`."""
     v = v.unsqueeze(dim).expand(*v.shape[:dim], size, *v.shape[dim:]) if mapped is None else v.movedim(mapped, dim)
     return v.flatten(dim, dim + 1)
 
@@ -106,7 +109,7 @@ def _unfolded(found: Sequence[Tensor], dims: list[int], size: int) -> _Mapped:
 
 
 def _one_by_one(run: Callable[[Callable[..., Any]], list[Tensor]], in_dims: Any, size: int) -> _Mapped:
-    """`run(pick)` for each example, where `pick(values, n)` gives its part of the operator's nth argument."""
+    """Call `run(pick)` for each example, where `pick(values, n)` gives the example's part of the operator's nth argument."""
 
     def picking(example: int) -> Callable[..., Any]:
         def pick(values: list[Any], argument: int) -> list[Any]:

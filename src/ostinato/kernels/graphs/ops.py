@@ -1,9 +1,9 @@
 """The compiled passes as operators of PyTorch: what torch.compile, torch.export and torch.func see of a recurrence.
 
 `torch.ops.ostinato.recurrence` and its gradient `torch.ops.ostinato.recurrence_backward` are pure functions of tensors, with a
-shape rule, a formula for autograd and a rule for vmap. What `torch.library.custom_op` makes of a formula does not work in
-torch.func, so these are registered by hand, for one level of its transformations at a time. The gradient of a gradient is the
-reference's.
+shape rule, a formula for autograd and a rule for vmap. A formula registered by `torch.library.custom_op` does not work in
+torch.func, so these are registered by hand, for one level of its transformations at a time. The gradient of a gradient is computed
+by the reference.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from ostinato.types import Tensor
 
 _LIBRARY = torch.library.Library("ostinato", "FRAGMENT")
 _TAGS = (torch.Tag.pt2_compliant_tag,)
-# `what` is a text of `spelling`; `given` and `masks` have the order of `Call`. More masks than the cell has are passed over:
-# programs of AOTInductor cannot hand over an empty list, and torch.vmap does not look at one that may be None. Gives the states
-# that are shown at all steps, then the last states, then, with `save`, what `cpu.saved` lists.
+# `what` is a text of `operator_key.spell`; `given` and `masks` have the order of `CallSpec`. Masks beyond those of the cell are
+# ignored: programs of AOTInductor cannot pass an empty list, and torch.vmap does not map an optional list. Gives the states that
+# are shown at all steps, then the last states, then, with `save`, what `saved_list.pack` gives.
 _LIBRARY.define(
     "recurrence(str what, Tensor[] given, Tensor[] masks, Tensor? lengths, bool save=False) -> Tensor[]", tags=_TAGS
 )
-# `kept`: what was shown and saved, or nothing: then the forward pass is computed again. `gradients`: of those outputs that are
-# `present`. Gives the gradients of those of `given` that are `wanted`.
+# `kept`: the outputs for all steps and what was saved; if it is empty, the forward pass is computed again. `gradients`: the
+# gradients of those outputs for which `present` is true. Gives the gradients of those of `given` for which `wanted` is true.
 _LIBRARY.define(
     "recurrence_backward(str what, Tensor[] given, Tensor[] masks, Tensor? lengths, Tensor[] kept, Tensor[] gradients, "
     "bool[] present, bool[] wanted) -> Tensor[]",
@@ -47,14 +47,14 @@ def _masks(spec: CallSpec, masks: Sequence[Tensor]) -> list[Tensor]:
 
 
 def _check(spec: CallSpec, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None) -> None:
-    """Raise `RuntimeError` where numbers are not in memory."""
+    """Raise `RuntimeError` if the numbers of a tensor are not in memory."""
     check_storage(zip(spec.names, given, strict=True))
     check_storage(zip((noise.name for noise in spec.cell.noise), masks, strict=False))
     check_storage([] if lengths is None else [("lengths", lengths)])
 
 
 def _spread(values: Sequence[Tensor], at: Sequence[bool]) -> list[Tensor | None]:
-    """One of `values` where `at` says so, None elsewhere."""
+    """Spread `values` over a list with one entry for each of `at`: the next value where it is true, else None."""
     found = iter(values)
     return [next(found) if here else None for here in at]
 
@@ -68,7 +68,10 @@ def gradients(
     outputs: Sequence[Tensor | None],
     wanted: list[bool],
 ) -> list[Tensor | None]:
-    """`recurrence_backward` with None for what is not there: gradients of `outputs` that are zero, of `given` not wanted."""
+    """Call `recurrence_backward` with lists that may hold None.
+
+    In `outputs`, the gradients of the outputs, None stands for zeros; in the result it stands for a gradient that is not wanted.
+    """
     values = [g for g in outputs if g is not None]
     if not values:
         return [None] * len(wanted)
@@ -80,7 +83,7 @@ def gradients(
 
 
 def _check_lengths(lengths: Tensor | None, steps: int) -> None:
-    # A layer in a graph has tensors without values and cannot look.
+    # Checked here, as a layer in a graph has tensors without values and cannot check them.
     if lengths is not None and not bool(((lengths >= 0) & (lengths <= steps)).all()):
         low, high = int(lengths.min()), int(lengths.max())
         raise ValueError(f"lengths expected numbers from 0 to the {steps} time steps of the input, got {low} to {high}")
@@ -97,7 +100,7 @@ def _forward(
     _check_lengths(lengths, given[0].shape[0])
     if save:
         check_unchanged(spec.cell, digest_of(what), "its graph was made")
-    elif current(spec.cell).refusal is not None:  # as what it reads is another than when the graph was made
+    elif current(spec.cell).refusal is not None:  # what the step reads has changed since the graph was made
         return spec.reference(given, _masks(spec, masks), lengths)
     call = bound(spec, given)
     call.check_parameters(given)
@@ -130,7 +133,7 @@ def _backward(
         _, saved = call.forward(given, masks, lengths, save=True)
     assert saved is not None
     found = call.backward(given, saved, False, _spread(gradients, present), wanted)
-    # Where no step is computed, a first state's gradient is the last state's, and an operator must not give an argument back.
+    # If no step is computed, the gradient of a first state is that of the last state, and an operator must not return an argument.
     return [v.clone() if any(v is g for g in gradients) else v for v in found if v is not None]
 
 
@@ -174,16 +177,16 @@ def _backward_shapes(
 
 
 def _below(op: Any, keyset: Any, *arguments: Any) -> list[Tensor]:
-    """The operator without autograd."""
+    """Call the operator below autograd."""
     with torch._C._AutoDispatchBelowAutograd():
         return op.redispatch(keyset & torch._C._after_autograd_keyset, *arguments)
 
 
 def _apply(function: type[_SingleLevelFunction], op: Any, keyset: Any, call: tuple[Any, ...], *tensors: Tensor) -> Any:
-    """An autograd.Function around the operator. In torch.func it is one level of several."""
+    """Run an autograd.Function around the operator. In torch.func it is one level of several."""
 
     def below(*arguments: Any) -> list[Tensor]:
-        with torch.enable_grad():  # for the levels further out: within the function it is off
+        with torch.enable_grad():  # within the function gradients are off, but the outer levels need them
             return _below(op, keyset, *arguments)
 
     with enable_single_level_autograd_function():
@@ -195,7 +198,10 @@ def _tracked(tensors: Sequence[Tensor]) -> bool:
 
 
 class _Recurrence(_SingleLevelFunction):
-    """`call`: text, masks, lengths; how many outputs are shown at all steps, and how many there are without what is saved."""
+    """The formula of `recurrence`.
+
+    `call` holds the text, masks and lengths; the number of outputs for all steps; and the number of outputs without what is saved.
+    """
 
     @staticmethod
     def forward(ctx: Any, below: Callable[..., list[Tensor]], call: tuple[Any, ...], *given: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -212,7 +218,7 @@ class _Recurrence(_SingleLevelFunction):
     def backward(ctx: Any, *found: Tensor | None) -> Any:
         what, masks, lengths, _, outputs = ctx.call
         wanted = list(ctx.needs_input_grad[2:])
-        if any(g is not None and is_legacy_batchedtensor(g) for g in found):  # it takes no rules from outside of torch
+        if any(g is not None and is_legacy_batchedtensor(g) for g in found):  # whose vmap takes no rules of ours
             spec, given = read(what), ctx.saved_tensors[: len(wanted)]
             return None, None, *spec.gradients(given, _masks(spec, masks), lengths, found[:outputs], wanted)
         given, kept = ctx.saved_tensors[: len(wanted)], ctx.saved_tensors[len(wanted) :]
@@ -220,7 +226,7 @@ class _Recurrence(_SingleLevelFunction):
 
 
 class _Gradient(_SingleLevelFunction):
-    """`call`: what `recurrence_backward` gets besides the tensors that have gradients."""
+    """The formula of `recurrence_backward`. `call` holds its arguments except the tensors that may have gradients."""
 
     @staticmethod
     def forward(ctx: Any, below: Callable[..., list[Tensor]], call: tuple[Any, ...], *tensors: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]

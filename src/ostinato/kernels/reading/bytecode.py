@@ -11,13 +11,13 @@ from dataclasses import dataclass
 _FROM_OUTSIDE = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _CLOSED_OVER = frozenset({"LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF", "LOAD_FROM_DICT_OR_GLOBALS"})
 _VARIABLE = frozenset({"LOAD_FAST", "LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"})
-# Among `names`: attributes of anything may be looked up by names that are not in the code, those of classes as well.
+# One of `names`: the code may look up attributes, of classes too, by names that are not in it.
 ANY_NAME = "<any>"
 _ANY_NAME_OF_CLASSES = frozenset(
     {"vars", "dir", "__dict__", "__getattribute__", "__match_args__", "attrgetter", "methodcaller"}
 )
 _ATTRIBUTE = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
-# What looks up attributes that the code does not name.
+# Names of functions and attributes that look up attributes which the code does not name.
 _BY_ANY_NAME = frozenset(
     {
         *(
@@ -43,16 +43,16 @@ _BY_ANY_NAME = frozenset(
 
 @dataclass(frozen=True)
 class Looked:
-    """What a code object and those within it look up.
+    """What a code object, and those within it, look up.
 
     Attributes:
-        globals: names that are looked up in the module, then in the builtins, in the order in which they appear.
-        chains: for each such name, or closed over variable, the attributes that directly follow it: `("nn", "functional")` for
-            `torch.nn.functional`. One of () says that the value itself is handed on.
-        names: everything that may be the name of an attribute, texts among the constants as well.
+        globals: the names that are looked up in the module, then in the builtins, in the order in which they appear.
+        chains: for each such name, or variable that is closed over, the attributes that directly follow it: `("nn", "functional")`
+            for `torch.nn.functional`. An empty chain, (), means that the value itself is used.
+        names: everything that may be the name of an attribute, texts among the constants included.
         imports: modules that are imported while the code runs: (name, level).
-        by_any_name: attributes may be looked up that are not among `names`.
-        catches: errors are caught, so that what raises decides.
+        by_any_name: whether attributes may be looked up that are not among `names`.
+        catches: whether errors are caught, so that the result may depend on what raises.
     """
 
     globals: tuple[str, ...]
@@ -65,7 +65,7 @@ class Looked:
 
 @functools.lru_cache(maxsize=1024)
 def looked_up(code: types.CodeType) -> Looked:
-    """What the code looks up."""
+    """Find what the code looks up."""
     globals_: dict[str, None] = {}
     chains: dict[str, set[tuple[str, ...]]] = {}
     names: set[str] = set()
@@ -75,7 +75,7 @@ def looked_up(code: types.CodeType) -> Looked:
         names |= {*each.co_names, *_texts(each.co_consts)}
         instructions = [i for i in dis.get_instructions(each) if i.opname != "EXTENDED_ARG"]
         handlers += sum(i.opname == "PUSH_EXC_INFO" for i in instructions)
-        handlers -= sum(i.opname == "WITH_EXCEPT_START" for i in instructions)  # those of `with`
+        handlers -= sum(i.opname == "WITH_EXCEPT_START" for i in instructions)  # those of `with` do not count
         for at, instruction in enumerate(instructions):
             if instruction.opname in _FROM_OUTSIDE:
                 globals_[str(instruction.argval)] = None
@@ -89,7 +89,7 @@ def looked_up(code: types.CodeType) -> Looked:
             if by_name and not _says_which(instructions, at + 1):
                 names.add(ANY_NAME)
             if instruction.opname == "IMPORT_NAME":
-                level = instructions[at - 2].argval  # below it the list of what is taken from the module
+                level = instructions[at - 2].argval  # the instruction between them loads the names that are imported
                 imports[str(instruction.argval), level if isinstance(level, int) else 0] = None
     if not names.isdisjoint(_ANY_NAME_OF_CLASSES):
         names.add(ANY_NAME)
@@ -108,7 +108,7 @@ def _nested(code: types.CodeType) -> Iterator[types.CodeType]:
 
 
 def _texts(constants: tuple[object, ...]) -> Iterator[str]:
-    """Every part of a text that could be a path of attributes, as `attrgetter` takes them."""
+    """Every part of each text that could be a path of attributes, such as `attrgetter` takes."""
     for constant in constants:
         if isinstance(constant, str) and len(constant) < 100:
             yield from constant.split(".")
@@ -117,7 +117,7 @@ def _texts(constants: tuple[object, ...]) -> Iterator[str]:
 
 
 def _says_which(instructions: list[dis.Instruction], start: int) -> bool:
-    """Whether `getattr` is followed by a variable, or attributes of one, and then by the name as a text."""
+    """Whether the call of `getattr` names its attribute: a variable (or attributes of one), then the name as a constant."""
     if instructions[start].opname not in _VARIABLE:
         return False
     at = start + 1 + len(_attributes(instructions, start + 1))

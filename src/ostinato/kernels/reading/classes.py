@@ -1,4 +1,4 @@
-"""Objects and classes of a user's own: what of them code can see, and whether that is all they hold."""
+"""Objects and classes of a user's own: what code can see of them, and whether that is all that they hold."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CONTAINERS = (
     collections.deque,
 )
 BASES = (*CONTAINERS, tuple, frozenset, int, float, str, types.SimpleNamespace, object)
-# What torch looks up in classes of one's own, and what no code looks up.
+# `_BY_TORCH`: names that torch looks up in a user's classes. `_UNREAD`: names that no code looks up.
 _BARE = (*BASES, torch.nn.Module)
 _BY_TORCH = frozenset({"forward", "backward", "setup_context", "vmap", "jvp"})
 _UNREAD = frozenset(
@@ -47,16 +47,16 @@ _UNREAD = frozenset(
         *("__repr__", "__str__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__sizeof__"),
     }
 )
-# Run where an object is made or changed, not where it is read; unless an object is made of another.
+# Methods that run when an object is made or changed, and not when it is read. They count if code may make an object from another.
 _MAKING = frozenset(
     {"__init__", "__new__", "__post_init__", "__del__", "__setattr__", "__delattr__", "__set_name__", "__getnewargs__"}
 )
-# What asks for an object as text.
+# Names by which code asks for an object as text.
 _AS_TEXT = frozenset({"str", "repr", "ascii", "format", "__format__", "__str__", "__repr__"})
 _TEXTS = frozenset({"__repr__", "__str__"})
 _MADE_ANEW = frozenset({"type", "__class__", "replace", "copy", "deepcopy", "_replace", "_make"})
 
-# The wrapper of a data class's `__repr__`, which keeps it from going round in circles and does nothing else.
+# The code of the wrapper around a data class's `__repr__`, which only prevents endless recursion.
 _GUARDS = frozenset(
     guard(lambda _: "").__code__
     for guard in (reprlib.recursive_repr(), getattr(dataclasses, "_recursive_repr", reprlib.recursive_repr()))
@@ -64,12 +64,12 @@ _GUARDS = frozenset(
 
 
 def unguarded(function: types.FunctionType) -> types.FunctionType:
-    """What a `__repr__` does, without the guard around it."""
+    """The function without the guard against recursion, if it is a `__repr__` in such a guard."""
     return vars(function)["__wrapped__"] if function.__code__ in _GUARDS else function
 
 
 def is_special(name: str) -> bool:
-    """Whether Python looks the name up by itself."""
+    """Whether Python itself looks the name up."""
     return name.startswith("__") and name.endswith("__")
 
 
@@ -84,7 +84,7 @@ def is_python(cls: type) -> bool:
 
 
 def slots_of(cls: type) -> Iterable[str]:
-    """The names of its slots."""
+    """The names of a class's slots."""
     for base in cls.__mro__:
         if base.__flags__ & (1 << 9):
             for name, member in vars(base).items():
@@ -93,7 +93,7 @@ def slots_of(cls: type) -> Iterable[str]:
 
 
 def has_plain_attributes(value: Any, names: Collection[str]) -> bool:
-    """Whether looking these attributes up gives what lies in the object's namespace, and runs no code."""
+    """Whether a look-up of these attributes gives what is in the object's namespace, and runs no code."""
     if isinstance(value, type | types.FunctionType | Cell | torch.Tensor) or not hasattr(value, "__dict__"):
         return False
     cls = type(value)
@@ -104,19 +104,19 @@ def has_plain_attributes(value: Any, names: Collection[str]) -> bool:
 
 
 def members_to_read(cls: type, names: Collection[str], makes: bool) -> list[str]:
-    """Names of a class that code may look up: those of `names`, and what operators and PyTorch look up.
+    """The names of a class that code may look up: those of `names`, and those that operators and PyTorch look up.
 
     Args:
-        cls: written in Python.
-        names: that the code holds.
-        makes: whether it may make objects of the class.
+        cls: the class, written in Python.
+        names: the names in the code.
+        makes: whether the code may make objects of the class.
     """
     unread = _UNREAD if makes else _UNREAD | _MAKING
     if not _AS_TEXT.isdisjoint(names):
         unread = unread - _TEXTS
     by_any_name = ANY_NAME in names
     found = [n for n in vars(cls) if n not in unread and (by_any_name or n in names or n in _BY_TORCH or is_special(n))]
-    if issubclass(cls, enum.Enum):  # its members are read as such
+    if issubclass(cls, enum.Enum):  # the members are read elsewhere, see `Reader`
         found = [n for n in found if n not in cls.__members__ and (is_special(n) or not _is_of_enum(n))]
     return sorted(found)
 
@@ -126,11 +126,11 @@ def _is_of_enum(name: str) -> bool:
 
 
 def is_read_by_others(cls: type, packages: frozenset[str]) -> bool:
-    """Whether a class is, or inherits from, one of `packages`, whose code looks up attributes that a user's code does not name."""
+    """Whether a class is, or inherits from, one of `packages`: their code looks up attributes that the user's does not name."""
     known = (base for base in cls.__mro__ if base not in _BARE and trusted.name_of(base, packages) is not None)
     return any(base.__module__ not in ("abc", "typing", "collections.abc", "enum") for base in known)
 
 
 def may_make(names: Collection[str]) -> bool:
-    """Whether code with these names may make an object of another one's class."""
+    """Whether code with these names may make an object of the class of another object."""
     return not _MADE_ANEW.isdisjoint(names)

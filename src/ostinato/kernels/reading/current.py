@@ -1,4 +1,4 @@
-"""What a cell computes now: a look at the places that its step reads before every call, a new reading only where one changed."""
+"""What a cell computes now: before every call the places that its step reads are checked; after a change it is read again."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from ostinato.kernels.reading.fingerprint import Reading, read
 from ostinato.kernels.reading.watch import StepWatch
 from ostinato.locks import compiling
 
-# Of one cell. Who compiles takes a second for each, so that a number which changes at every step is better not compiled in.
+# The most digests of one cell. Each costs a second to compile, so a number that changes at every step should not be compiled in.
 MOST_DIGESTS = 4
-_NAME = "_readings"  # kept with the cell, as they hold it: in a table of their own they would never go
+_NAME = "_readings"  # stored on the cell: readings refer to it, and a global table would keep both alive
 
 
 def current(cell: Cell) -> Reading:
-    """The reading that holds now."""
+    """The reading of a cell that holds now."""
     known: list[Reading] | None = vars(cell).get(_NAME)
     if known and (known[0].is_ours or known[0].watch.holds()):
         return known[0]
@@ -40,7 +40,13 @@ def _looked_at(cell: Cell) -> Reading:
 
 
 def check_unchanged(cell: Cell, digest: str | None, since: str) -> None:
-    """Raise `RuntimeError` where a cell no longer computes what it did; `digest`: as far as it is known, or None."""
+    """Raise `RuntimeError` if a cell no longer computes what it did.
+
+    Args:
+        cell: the cell.
+        digest: the digest of what it computed, or the beginning of it; None to check nothing.
+        since: what happened then, for the message.
+    """
     now = current(cell).digest
     if digest is not None and (now is None or not now.startswith(digest)):
         raise RuntimeError(
@@ -51,7 +57,7 @@ def check_unchanged(cell: Cell, digest: str | None, since: str) -> None:
 
 
 def refuse(cell: Cell, why: str) -> Reading:
-    """For good: nothing outside of the step could make it another."""
+    """Refuse a cell for good, whatever changes outside of its step."""
     reading = Reading(None, why, StepWatch())
     vars(cell)[_NAME] = [reading]
     return reading

@@ -1,4 +1,4 @@
-"""Reads what code can reach: writes each value down, and where it came from."""
+"""Reads what code can reach: records each value, and the place that it came from."""
 
 from __future__ import annotations
 
@@ -31,28 +31,28 @@ _DESCRIPTORS = (
     *(types.MethodDescriptorType, types.WrapperDescriptorType, types.GetSetDescriptorType),
     *(types.MemberDescriptorType, types.ClassMethodDescriptorType),
 )
-_MOST, _MOST_PLACES = 20_000, 1000  # values, and places of them that may change
+_MOST, _MOST_PLACES = 20_000, 1000  # the most values, and the most places that may change
 _WHOLE: frozenset[tuple[str, ...]] = frozenset({()})
 
 Chains = Collection[tuple[str, ...]]
 
 
 class Unread(Exception):  # noqa: N818 - it is no error, but a reason
-    """Something that a step can reach can be neither identified nor looked at again; the message names it."""
+    """Raised if a step can reach something that can be neither identified nor checked again; the message names it."""
 
 
 class Reader:
-    """Writes down what it is shown, each kind with a tag and each text with its length, so that nothing reads as something else.
+    """Records values, each with a tag of its kind and each text with its length, so that different values never read alike.
 
     Args:
-        names: attributes that the code may look up in what it reaches.
-        by_any_name: it may look up others as well.
+        names: the attributes that the code may look up in what it reaches.
+        by_any_name: whether it may look up others too.
 
     Attributes:
-        written: what was read.
-        watch: where it was read.
-        names, by_any_name: as the code that was read says.
-        is_ours: no code but this package's was read.
+        written: the record of what was read.
+        watch: the places where it was read.
+        names, by_any_name: the same as the arguments, but found in the code that was read.
+        is_ours: whether only code of this package was read.
     """
 
     def __init__(self, names: frozenset[str], by_any_name: bool) -> None:
@@ -62,10 +62,10 @@ class Reader:
         self.is_ours = True
         self.written: list[bytes] = []
         self.watch = StepWatch()
-        # By identity, as functions refer to themselves. Not for constants: whether two equal ones are one object differs from a
-        # fresh compilation to one that was read from a .pyc file.
+        # By id, as functions may refer to themselves. Not for constants: whether two equal ones are the same object differs
+        # between code that was just compiled and code that was loaded from a .pyc file.
         self._seen: dict[object, int] = {}
-        self._kept: list[object] = []  # so that no identity is used again
+        self._kept: list[object] = []  # keeps values alive, so that no id is used again
 
     def _write(self, *texts: str | bytes) -> None:
         for text in texts:
@@ -85,7 +85,7 @@ class Reader:
     # What there is
 
     def value(self, value: Any, label: str) -> None:
-        """One value, which an explanation would call `label`."""
+        """Record one value; `label` is its name in messages."""
         kind = type(value)
         if kind in _PLAIN:
             self._write(kind.__name__, repr(value))
@@ -113,7 +113,7 @@ class Reader:
             self.value(each, f"{label}[{at}]")
 
     def _parts(self, tag: str, values: Collection[Any], label: str) -> None:
-        """Of something whose parts have no place that a reader would know."""
+        """Record the parts of something; in messages all have its label, as they have no names of their own."""
         self._write(tag, str(len(values)))
         for each in values:
             self.value(each, label)
@@ -209,7 +209,7 @@ class Reader:
             if value in (getattr, hasattr, vars, dir):
                 self._note(frozenset({ANY_NAME}), True, False)
             self._write("built in", f"{value.__module__}.{value.__qualname__}")
-        elif isinstance(owner, types.ModuleType) or owner is None:  # of another package, written in C
+        elif isinstance(owner, types.ModuleType) or owner is None:  # a function of another package, written in C
             raise _unread(label, value)
         else:
             self._write("bound", value.__name__)
@@ -233,7 +233,7 @@ class Reader:
         code = function.__code__
         looked = looked_up(code)
         if not ours:
-            # What raises at some sizes only is a look at them.
+            # Code that catches errors may find out sizes: something may raise at some sizes only.
             self._note(looked.names | ({"size"} if looked.catches else set()), looked.by_any_name, False)
             if doors := looked.names & trusted.BACK_DOORS:
                 raise Unread(f"the step looks up {min(doors)}, through which it may read anything")
@@ -296,7 +296,7 @@ class Reader:
             self.value(value, label)
 
     def _members(self, space: Mapping[str, Any], label: str, chains: Chains, *, ours: bool = False) -> None:
-        """What `chains` begin with, of a namespace, and so on."""
+        """Record the attributes of a namespace with which `chains` begin, then those that follow in the chains."""
         following: dict[str, set[tuple[str, ...]]] = {}
         for first, *rest in chains:
             following.setdefault(first, set()).add(tuple(rest))
@@ -346,7 +346,7 @@ class Reader:
                     raise _varies(path)
                 space = vars(found)
                 found = getattr(found, name, None)
-                if isinstance(found, types.FunctionType | types.BuiltinFunctionType):  # somebody may put another there
+                if isinstance(found, types.FunctionType | types.BuiltinFunctionType):  # it may be replaced by another
                     self.watch.names(space, [name], lambda _, path=path: path)
                     if isinstance(found, types.FunctionType) and trusted.package(found) != "torch":
                         self.value(found, path)
@@ -356,7 +356,7 @@ class Reader:
                     self.value(found, path)
 
     def _class(self, cls: type, label: str, *, makes: bool = True) -> None:
-        """`makes`: objects of it may be made."""
+        """Record a class; `makes`: whether code may make objects of it."""
         name = trusted.name_of(cls, _BY_NAME | {_OURS})
         if name is not None:
             if not name.startswith(_OURS) and not trusted.is_pure(cls):
@@ -436,7 +436,7 @@ class Reader:
         self._some(space, [n for n in space if n == "_value_" or whole or n in self._known_names], label, whole=True)
 
     def _some(self, space: Mapping[str, Any], names: list[str], label: str, whole: bool = False) -> None:
-        """Some names of an object's namespace."""
+        """Record some names of an object's namespace; `whole`: watch how many names it has, too."""
         names = sorted(names, key=str)
         self.watch.names(space, names, lambda name: f"{label}.{name}")
         if whole:
@@ -447,7 +447,7 @@ class Reader:
             self.value(space[name], f"{label}.{name}")
 
     def _based(self, value: Any, label: str) -> None:
-        """What an object of a class of one's own holds as the number, text or container that it is."""
+        """Record what an object of a user's class holds as a number, text or container, if its class is based on one."""
         base: Any
         for base in (int, float, str):
             if isinstance(value, base):

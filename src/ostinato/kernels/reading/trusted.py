@@ -1,7 +1,7 @@
-"""What a step may use by its name alone: code of Python and of PyTorch that gives the same for the same arguments.
+"""Code that a step may use and that is identified by its name alone: of Python and PyTorch, same results for same arguments.
 
-Identified by names: the versions of Python and PyTorch are the business of whoever keeps something under a fingerprint. All else of
-the standard library is refused, as what it gives depends on more than its arguments: on a clock, a file, a generator of numbers.
+Whoever keeps something under a fingerprint adds the versions of Python and PyTorch. The rest of the standard library is refused, as
+its results depend on more than the arguments: on a clock, a file, a generator of numbers.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ _IMPURE_BUILTINS = frozenset(
         *("id", "hash", "memoryview", "setattr", "delattr", "exit", "quit"),
     }
 )
-# Ways from an object to the module, or to the frames, that its code runs in.
+# Attributes that lead from an object to the module or the frames in which its code runs.
 BACK_DOORS = frozenset({"__globals__", "__builtins__", "__subclasses__", "f_globals", "f_locals", "f_back", "gi_frame"})
 _TORCH_MODULES = frozenset({"nn", "functional", "special", "linalg", "fft", "ops", "aten", "prims", "func", "autograd"})
-# Settings of the process or the thread, and generators.
+# Names of settings of the process or the thread, and of generators.
 _TORCH_SETTINGS = re.compile(
     r"_?(get|set|is|are|use)_(\w*_)?(enabled|mode|dtype|device|threads|rng_state|autocast\w*|algorithms|precision|debug|warn|only|"
     r"always|compiling|exporting|tracing|scripting|cache|nesting|printoptions|rounding|generator|seed|allowed|fastmath|inference)"
@@ -52,13 +52,13 @@ _TORCH_SETTINGS = re.compile(
 
 
 def package(value: Any) -> str:
-    """The first part of the name of the module that a function or class says it is from."""
+    """The top-level package that a function or class says it is from."""
     module = getattr(value, "__module__", None)
     return module.partition(".")[0] if isinstance(module, str) else ""
 
 
 def name_of(value: Any, packages: frozenset[str]) -> str | None:
-    """The qualified name, if `value` is of one of these packages and is found under it."""
+    """The qualified name of `value` if it is from one of these packages and is found under that name; else None."""
     if package(value) not in packages:
         return None
     try:
@@ -69,7 +69,7 @@ def name_of(value: Any, packages: frozenset[str]) -> str | None:
 
 
 def is_pure(value: Any) -> bool:
-    """Whether a function or class of Python or PyTorch gives the same for the same arguments, as far as we know."""
+    """Whether a function or class of Python or PyTorch gives the same results for the same arguments, as far as we know."""
     top = package(value)
     if top == "torch":
         return is_pure_of_torch(value.__module__.split(".")[1:], value.__name__)
@@ -79,17 +79,17 @@ def is_pure(value: Any) -> bool:
 
 
 def is_pure_builtin(name: str) -> bool:
-    """Whether a name of `builtins` is that of a function that gives the same for the same arguments."""
+    """Whether the function of this name in `builtins` gives the same results for the same arguments."""
     return name not in _IMPURE_BUILTINS
 
 
 def is_pure_module(module: types.ModuleType) -> bool:
-    """Whether all of a module of the standard library gives the same for the same arguments."""
+    """Whether everything in a module of the standard library gives the same results for the same arguments."""
     return module.__name__.partition(".")[0] in _PURE
 
 
 def is_pure_of_torch(modules: list[str], name: str) -> bool:
-    """Whether `torch.<modules>.<name>` reads no setting and no generator. Operators that draw numbers are found as they run."""
+    """Whether `torch.<modules>.<name>` reads no setting and no generator. Operators that draw numbers are found when they run."""
     if modules and modules[0] in (
         "random",
         "cuda",
@@ -106,6 +106,6 @@ def is_pure_of_torch(modules: list[str], name: str) -> bool:
 
 
 def is_read_by_steps(module: types.ModuleType) -> bool:
-    """Whether a module of PyTorch is one of functions of tensors."""
+    """Whether a module of PyTorch holds functions of tensors, which steps may read."""
     parts = module.__name__.split(".")[1:]
     return all(part in _TORCH_MODULES for part in parts) or parts[:2] == ["nn", "modules"]

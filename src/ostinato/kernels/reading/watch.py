@@ -1,4 +1,4 @@
-"""Whether what a step reads from outside of its arguments is still what it was: by identity, as that is what a call can afford."""
+"""Checks whether what a step reads outside of its arguments has changed: by identity, the only check cheap enough for each call."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ _call: Callable[[Callable[[Any], Any], Any], Any] = call  # pyright: ignore[repo
 
 
 class StepWatch:
-    """Places where a step reads, and what was there. It holds on to all of it, so that no identity is used again.
+    """The places where a step reads, and the objects that were there. It keeps these alive, so that no id is used again.
 
-    A look at one place takes about 50 ns, as it is all done by loops of Python's own.
+    A look at one place takes about 50 ns, as the loops are those of built-in functions.
     """
 
     def __init__(self) -> None:
-        # How to look, where, what was there, and how a reader would call it. One list for all kinds, as every loop takes its
-        # time to begin.
+        # For each place: how to look, where, what was there, and its name in messages. All kinds are in one list, as each loop
+        # takes time to start.
         self._looks: list[Callable[[Any], Any]] = []
         self._places: list[Any] = []
         self._found: list[Any] = []
         self._labels: list[str] = []
-        # Containers, how many they held, and the label.
+        # Containers, how many items they held, and their names in messages.
         self._containers: list[Collection[Any]] = []
         self._lengths: list[int] = []
         self._wholes: list[str] = []
@@ -39,24 +39,24 @@ class StepWatch:
         self._labels.append(label)
 
     def names(self, space: Mapping[Any, Any], names: Sequence[Any], label: Callable[[Any], str]) -> None:
-        """Some names of a namespace, of a module, a class, an object; or of a dictionary. None for what is not there."""
+        """Watch some names of a namespace (of a module, a class or an object) or keys of a dictionary; they may be missing."""
         for name in names:
             self._add(space.get, name, space.get(name), label(name))
 
     def attributes(self, owner: object, names: Sequence[str], label: str) -> None:
-        """Attributes that lie in no namespace: a function's code and defaults, slots, the content of a closed over variable."""
+        """Watch attributes that are in no namespace: a function's code and defaults, slots, the content of a closure's variable."""
         for name in names:
             self._add(attrgetter(name), owner, getattr(owner, name), label)
 
     def closed(self, cell: CellType, name: str) -> None:
-        """A variable that a function closes over."""
+        """Watch a variable that a function closes over."""
         try:
             self.attributes(cell, ("cell_contents",), name)
-        except ValueError:  # not set yet: looked at again and again until it is
+        except ValueError:  # it is not set yet: this entry never holds, so that the step is read again until it is set
             self._sets.append(((), (None,), name))
 
     def length(self, container: Collection[Any], label: str) -> None:
-        """How many there are in something that may grow."""
+        """Watch the number of items of a container, which may grow."""
         if not container:
             self._add(not_, container, True, label)
             return
@@ -65,7 +65,7 @@ class StepWatch:
         self._wholes.append(label)
 
     def contents(self, container: Any, label: str) -> None:
-        """All of a container."""
+        """Watch all items of a container."""
         if isinstance(container, Mapping):
             self.names(container, tuple(container), lambda key: f"{label}[{key!r}]")
             self.length(container, label)
@@ -77,7 +77,7 @@ class StepWatch:
             self._sets.append((container, tuple(container), label))
 
     def holds(self) -> bool:
-        """Whether the same objects are there."""
+        """Whether the same objects are still there."""
         try:
             return (
                 all(map(is_, map(_call, self._looks, self._places), self._found))
@@ -89,11 +89,11 @@ class StepWatch:
             LookupError,
             ValueError,
             RuntimeError,
-        ):  # gone, or another thread is changing a container
+        ):  # a place is gone, or another thread is changing a container
             return False
 
     def changed(self) -> list[str]:
-        """The labels of what is not as it was."""
+        """The labels of the places that have changed."""
         return list(dict.fromkeys(self._changed()))
 
     def _changed(self) -> Iterator[str]:

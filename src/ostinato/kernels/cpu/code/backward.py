@@ -1,4 +1,4 @@
-"""The backward loop over time, and what is done once for all time steps behind it."""
+"""The backward loop over time, and what is computed behind it, once for all time steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ostinato.kernels.cpu.code.weight_gradients import ENTRY
 
 
 class Backward(Loop):
-    """The backward pass, and after it what is done for all time steps at once: dx and the gradients of the weights."""
+    """Writes the backward loop and what comes behind it, for all time steps at once: dx and the gradients of the weights."""
 
     def write(self) -> None:
         """Write the function."""
@@ -35,12 +35,12 @@ class Backward(Loop):
         code.end()
 
     def carry(self, name: str, parity: Value) -> tuple[Value, Value]:
-        """Two buffers in turn, so that a step reads what the later step wrote while it writes its own."""
+        """See `Loop`. There are two buffers, used in turn: a step reads what the later step wrote while it writes its own."""
         code, row = self.code, self.row_bytes(name)
         return code.at(self.address(f"carry_{name}"), code.mul(parity, self["B"], row)), row
 
     def _runs(self, slots: GradientSlots, blocks: Value | None = None) -> tuple[Int, Int, Int]:
-        """How the vectors of a gradient lie in so many blocks of a row, or all: runs, numbers in a run, bytes between them."""
+        """How the vectors of a gradient are laid out in a row, in `blocks` or all blocks: runs, numbers in a run, bytes between."""
         count, own = self.plan.slots[slots.space], len(slots.order)
         numbers, blocks = own * self.shape.lanes, self.blocks[slots.space] if blocks is None else blocks
         if count == own:
@@ -48,7 +48,7 @@ class Backward(Loop):
         return blocks, numbers, (count - own) * self.vector
 
     def multiply(self, product: int, here: Range | None = None) -> None:
-        """dv = W^T du, where possible straight into the gradient of the state that entered; not where nobody wants it."""
+        """Write dv = W^T du, if possible directly into the gradient of the state that entered; skipped if nothing needs it."""
         if (names := self._wanted_by(product)) is None:
             self._multiply(product)
             return
@@ -57,7 +57,7 @@ class Backward(Loop):
             self._multiply(product)
 
     def _wanted_by(self, product: int) -> list[str] | None:
-        """The inputs for whose gradients alone a transposed product is made; None where something else needs it."""
+        """The inputs whose gradients need a transposed product, if nothing else needs it; else None."""
         if product in self.plan.accumulated:
             return None
         stores = [store for stage in self.schedule.stages for store in stage.stores]
@@ -121,16 +121,16 @@ class Backward(Loop):
                 columns,
                 add,
             )
-        self.meet()  # what it wrote may be of other threads' units
+        self.meet()  # this thread may have written units that other threads read
 
     def _blocks_of(self, head: Value, space: str, heads: int) -> tuple[Value, Value]:
-        """The first block of units that a head has a unit in, and the end of the last."""
+        """The blocks that have units of a head: the first, and the end of the last."""
         code, units = self.code, self.code.div(self.width[space], heads)
         begin, end = code.mul(head, units), code.mul(code.add(head, 1), units)
         return code.div(begin, self.shape.lanes), code.ceil_div(end, self.shape.lanes)
 
     def _clear(self) -> None:
-        """Parameter gradients start at zero, one row for each row of the batch."""
+        """Set the gradients of parameters, one row for each row of the batch, to zero."""
         code = self.code
         for space in self.spaces:
             if not (count := len(self.plan.parameters[space])):
@@ -142,7 +142,7 @@ class Backward(Loop):
                     self.shape.store(code, self.shape.zero(), to)
 
     def _reduce(self) -> None:
-        """Their sum over rows, in the order of the rows, to where the gradients of the parameters lie."""
+        """Sum the gradients of parameters over the rows, in the order of the rows, and store them where the caller wants them."""
         code, shape = self.code, self.shape
         for space in self.spaces:
             if not (count := len(self.plan.parameters[space])):
@@ -166,7 +166,7 @@ class Backward(Loop):
             shape.store(code, code.load(total, shape.vector), to, mask)
 
     def _input_gradient(self) -> None:
-        """dx = W_ih^T of all rows, in blocks of rows that stay in the cache; so for all products of inputs."""
+        """Compute dx, W_ih^T times gradients of gates, in blocks of rows that stay in the cache; so too for products of inputs."""
         code = self.code
         thread, threads = code.arg.thread, code.arg.threads
         blocks = code.ceil_div(self["rows"], ROWS_TOGETHER)
@@ -175,7 +175,7 @@ class Backward(Loop):
         for k, name in self.plan.behind.items():
             width = self.width[self.plan.program.products[k].entered]
             parts.append((name, self.plan.du[k], f"weight_t_{k}", width))
-        written = set(self.plan.dinputs)  # by the time loop
+        written = set(self.plan.dinputs)  # the time loop has written a part of these
         with code.loop(first, last) as block:
             row = code.mul(block, ROWS_TOGETHER)
             for name, slots, weight, width in parts:
@@ -198,7 +198,7 @@ class Backward(Loop):
                 written.add(name)
 
     def _weight_gradients(self) -> None:
-        """Of all matrices: together where their gradients begin with those of gates of one space."""
+        """Compute the gradients of all matrices; those that need gradients of gates of the same space are computed together."""
         together: dict[str, list[tuple[str, GradientSlots, Value]]] = {}
         if self.plan.dx.order:
             together["H"] = [("x", self.plan.dx, self["I"])]
@@ -218,7 +218,7 @@ class Backward(Loop):
         count, columns = code.slot(I64, code.int(0)), code.slot(I64, code.int(0))
 
         def multiply() -> None:
-            """What the table holds."""
+            """Compute the gradients that are in the table, and empty it."""
             code.builder.store(code.int(0), columns)
             self._call_gradients(space, first, gates, own, table, code.load(count))
             code.builder.store(code.int(0), count)
@@ -237,7 +237,7 @@ class Backward(Loop):
         multiply()
 
     def _gradient_of_heads(self, product: int) -> None:
-        """Of a product of which each head has a matrix of its own, one head after the other."""
+        """Compute the gradient of a product with heads, each of which has a matrix of its own; one head after the other."""
         code, slots, name = self.code, self.plan.du[product], str(product)
         described, space = self.plan.program.products[product], slots.space
         heads, entry = described.heads, code.room(I64, len(ENTRY))
@@ -255,7 +255,7 @@ class Backward(Loop):
 
     def _write_entry(self, to: Value, name: str, sources: Value, columns: Value, slots: GradientSlots, gate: int,
                      first: Int, units: Value) -> None:  # fmt: skip
-        """What `weight_gradients` wants to know of a product."""
+        """Write the entry that `weight_gradients` reads for a product."""
         code = self.code
         numbers = (
             *(code.builder.ptrtoint(sources, I64), columns, self[f"dweight_{name}"]),

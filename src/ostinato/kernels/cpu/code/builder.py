@@ -1,4 +1,4 @@
-"""Writing LLVM functions from Python: integers, addresses, loops and branches, so that a kernel reads like the loop it is."""
+"""Writes LLVM functions from Python: integers, addresses, loops and branches, so that the source of a kernel reads like a loop."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ class Code:
     Variables that change are stack slots; LLVM makes registers of them.
 
     Args:
-        module: where the function is made.
-        name: its symbol.
-        arguments: names of its arguments; a name that begins with `*` is an address, any other a 64-bit integer.
-        inline: the function is private and always inlined.
-        attributes: of the function, as LLVM spells them.
+        module: the module in which the function is made.
+        name: the symbol of the function.
+        arguments: the names of its arguments; a name that begins with `*` is an address, any other a 64-bit integer.
+        inline: whether the function is private and always inlined.
     """
 
     def __init__(self, module: ir.Module, name: str, arguments: str, *, inline: bool = False) -> None:
@@ -35,7 +34,7 @@ class Code:
         if inline:
             self.function.linkage = "internal"
             self.function.attributes.add("alwaysinline")
-        # What is written at `entry` happens before all else.
+        # Instructions written at `entry` run before all others.
         self.entry = ir.IRBuilder(self.function.append_basic_block("entry"))
         self._body = self.function.append_basic_block("body")
         self.builder = ir.IRBuilder(self._body)
@@ -59,11 +58,11 @@ class Code:
     # integers
 
     def int(self, value: Int) -> Value:
-        """An i64."""
+        """The value as an i64."""
         return ir.Constant(I64, value) if isinstance(value, int) else value
 
     def add(self, *values: Int) -> Value:
-        """Their sum."""
+        """The sum of the values."""
         total, constant = None, 0
         for v in values:
             if isinstance(v, int):
@@ -79,7 +78,7 @@ class Code:
         return self.builder.sub(self.int(a), self.int(b))
 
     def mul(self, *values: Int) -> Value:
-        """Their product."""
+        """The product of the values."""
         total, constant = None, 1
         for v in values:
             if isinstance(v, int):
@@ -99,12 +98,12 @@ class Code:
         return self.div(self.add(a, self.sub(b, 1)), b)
 
     def min(self, a: Int, b: Int) -> Value:
-        """The smaller one."""
+        """The smaller of the two."""
         a, b = self.int(a), self.int(b)
         return self.builder.select(self.builder.icmp_signed("<", a, b), a, b)
 
     def max(self, a: Int, b: Int) -> Value:
-        """The larger one."""
+        """The larger of the two."""
         a, b = self.int(a), self.int(b)
         return self.builder.select(self.builder.icmp_signed(">", a, b), a, b)
 
@@ -121,32 +120,32 @@ class Code:
     # memory
 
     def at(self, address: Value, *offsets: Int) -> Value:
-        """The address so many bytes further on."""
+        """The address that is `offsets` bytes, all together, behind this one."""
         offset = self.add(*offsets)
         return self.builder.gep(address, [offset], source_etype=I8)
 
     def load(self, address: Value, type: ir.Type = I64, align: int = 8) -> Value:
-        """What lies there."""
+        """Load the value at an address."""
         return self.builder.load(address, align=align, typ=type)
 
     def store(self, value: Value, address: Value, align: int = 8) -> None:
-        """Put it there."""
+        """Store a value at an address."""
         self.builder.store(self.int(value) if isinstance(value, int) else value, address, align=align)
 
     def prefetch(self, address: Value) -> None:
-        """Ask for the cache line there, into the second cache; any address may be asked for."""
+        """Prefetch the cache line at an address into the second cache; the address may be any number."""
         flags = (ir.Constant(I32, n) for n in (0, 2, 1))  # to read, keep in the second cache, data
         self.call("llvm.prefetch.p0", ir.VoidType(), address, *flags)
 
     def slot(self, type: ir.Type, initial: Value | None = None) -> Value:
-        """A variable of this function."""
+        """Make a variable of this function; gives its address."""
         made = self.entry.alloca(type)
         if initial is not None:
             self.builder.store(initial, made)
         return made
 
     def room(self, type: ir.Type, count: int) -> Value:
-        """The address of so many variables of this function, one behind the other."""
+        """Make `count` variables of this function, one behind the other; gives the address of the first."""
         made = self.entry.alloca(type, count)
         return self.entry.inttoptr(self.entry.ptrtoint(made, I64), POINTER)
 
@@ -161,11 +160,11 @@ class Code:
         return self.builder.call(function, values)
 
     def jump(self, address: Value, *values: Value) -> None:
-        """Call the function that lies at an address, an i64: `void (pointer or i64, ...)`."""
+        """Call the function at an address, an i64: `void (pointer or i64, ...)`."""
         self.ask(address, ir.VoidType(), *(self.int(v) for v in values))
 
     def ask(self, address: Value, result: ir.Type, *values: Value) -> Value:
-        """The same for a function that gives something back."""
+        """Call the function at an address, which returns a `result`."""
         kind = ir.FunctionType(result, [v.type for v in values])
         # llvmlite must be told the type of what it calls, and an address has none.
         return self.builder.call(self.builder.inttoptr(address, kind.as_pointer()), values)
@@ -201,7 +200,7 @@ class Code:
         self.builder.position_at_end(end)
 
     def cases(self, value: Int, numbers: Sequence[int]) -> Iterator[int]:
-        """`match value:`; yields each number at the place where its case is written."""
+        """`match value:`; yields each number where the code of its case is to be written."""
         end = self.function.append_basic_block("matched")
         switch = self.builder.switch(self.int(value), end)
         for number in numbers:

@@ -1,9 +1,9 @@
-"""Object code kept on disk, so that a second process compiles nothing. Whatever goes wrong here, a kernel is compiled again.
+"""Object code kept on disk, so that a second process compiles nothing. If anything goes wrong here, a kernel is compiled again.
 
-Where nothing can be kept, a warning says so, once a process.
+If nothing can be kept, a warning says so, once in a process.
 
-One file an entry: a mark, the SHA-256 of key and object code, the object code. What is loaded runs as machine code with the user's
-rights, so a file or folder that somebody else owns or can write to is not touched.
+Each entry is one file: a mark, the SHA-256 of key and object code, the object code. What is loaded runs as machine code with the
+user's rights, so a file or folder that somebody else owns or can write to is not used.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ LIMIT_BYTES = 256 << 20
 """Above it the entries that were not used for longest go."""
 
 _SUFFIX, _UNFINISHED = ".code", ".unfinished"
-_UNFINISHED_S = 3600.0  # after so many seconds whoever wrote it is no more
+_UNFINISHED_S = 3600.0  # after so many seconds the process that wrote it must have ended
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _log = logging.getLogger(__name__)
 _warned = False
 
 
 def folder() -> Path | None:
-    """Where the entries are: `OSTINATO_CACHE_DIR`, or a folder in the system's place for caches; None when there is no cache.
+    """The folder of the entries: `OSTINATO_CACHE_DIR`, or one in the system's place for caches; None if there is no cache.
 
     An empty `OSTINATO_CACHE_DIR` switches the cache off, and a user without a home has none.
     """
@@ -40,19 +40,19 @@ def folder() -> Path | None:
     if chosen is not None:
         return Path(chosen) if chosen else None
     caches = os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME", "")
-    if os.path.isabs(caches):  # a relative one is to be ignored, says the XDG specification
+    if os.path.isabs(caches):  # the XDG specification says to ignore a relative path
         return Path(caches, "ostinato", "kernels")
     try:
         home = Path.home()
     except RuntimeError:
         return None
     within = {"darwin": "Library/Caches", "win32": "AppData/Local"}.get(sys.platform, ".cache")
-    usable = home.is_absolute() and home != home.parent  # an empty HOME is read as the root of all files
+    usable = home.is_absolute() and home != home.parent  # an empty HOME is read as the root folder
     return home / within / "ostinato" / "kernels" if usable else None
 
 
 def load(key: str) -> bytes | None:
-    """The object code that was stored under this key, or None when there is none that can be trusted."""
+    """The object code that was stored under this key; None if there is none that can be trusted."""
     place = folder()
     if place is None:
         return None
@@ -61,7 +61,7 @@ def load(key: str) -> bytes | None:
         _check_private(os.stat(place), stat.S_ISDIR)
         content = _read(path)
         with contextlib.suppress(OSError):
-            os.utime(path)  # says that it is in use
+            os.utime(path)  # marks the entry as used
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -76,7 +76,7 @@ def load(key: str) -> bytes | None:
 
 
 def store(key: str, payload: bytes) -> None:
-    """Keep object code under this key, in place of what was there. It may be gone again at any time, or never get there."""
+    """Store object code under this key, in place of what was there. It may be deleted at any time, or not be stored at all."""
     place = folder()
     if place is None and "OSTINATO_CACHE_DIR" not in os.environ:
         _warn("there is no home folder to keep it in")
@@ -110,18 +110,18 @@ def _name(key: str) -> str:
 
 
 def _digest(key: str, payload: bytes) -> bytes:
-    # With the key: an entry that was copied to another's name is noticed.
+    # The key is included, so that a file that was copied to the name of another entry is noticed.
     digest = hashlib.sha256(hashlib.sha256(key.encode()).digest())
     digest.update(payload)
     return digest.digest()
 
 
 def _check_private(status: os.stat_result, is_kind: Callable[[int], bool]) -> None:
-    """Raises `PermissionError` unless this is of the kind, and nobody but the user can have written it."""
+    """Raise `PermissionError` unless this is a file (or a folder) that nobody but the user can have written."""
     if not is_kind(status.st_mode):
         raise PermissionError("it is not a file or folder of the cache")
     if sys.platform == "win32":
-        return  # a user's folders are their own there
+        return  # on Windows, a user's folders are private
     if status.st_uid != os.geteuid():
         raise PermissionError("it belongs to another user")
     if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -129,7 +129,7 @@ def _check_private(status: os.stat_result, is_kind: Callable[[int], bool]) -> No
 
 
 def _read(path: Path) -> bytes:
-    # Never through a link, and never waiting for the other end of a pipe. What is checked is the open file itself.
+    # Never follows a link, and never waits for the other end of a pipe. The check is of the open file itself.
     flags = os.O_RDONLY
     for name in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):
         flags |= getattr(os, name, 0)
@@ -139,7 +139,7 @@ def _read(path: Path) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, however many write it at once; readable by the user alone."""
+    """Write a file whole or not at all, even if several processes write it at once; only the user can read it."""
     handle, unfinished = tempfile.mkstemp(_UNFINISHED, dir=path.parent)
     try:
         with open(handle, "wb") as file:

@@ -1,8 +1,8 @@
-"""Sine and its like, and their inverses, on vectors.
+"""Trigonometric functions and their inverses, on vectors.
 
-`sin(x)` and `cos(x)` bring x into a quarter turn by subtracting whole quarters. A quarter turn, pi / 2, is the sum of three numbers
-with a full mantissa each, so that nothing is lost where x lies next to a multiple of it. A vector in which a number has too many
-turns for that goes to C's library.
+`sin(x)` and `cos(x)` bring x into a quarter turn by subtracting whole quarters. A quarter turn, pi / 2, is stored as the sum of
+three numbers with a full mantissa each, so that no digits are lost if x is close to a multiple of it. For a vector with a number
+that has too many turns for that, C's library is called.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Turns:
     """What differs between float32 and float64.
 
     Attributes:
-        quarter: pi / 2 as a sum.
+        quarter: pi / 2 as a sum of three numbers.
         most: the largest argument from which whole quarters are subtracted.
         sin: (sin(r) - r) / r^3 in powers of r^2, |r| <= pi / 4.
         cos: (cos(r) - 1 + r^2 / 2) / r^4 in powers of r^2, |r| <= pi / 4.
@@ -60,21 +60,22 @@ DOUBLE = Turns(
 
 
 class Circular(Elementary):
-    """Writes them at the builder's place."""
+    """Writes trigonometric functions where the builder is."""
 
     @property
     def turns(self) -> Turns:
-        """Of this precision."""
+        """The constants of this precision."""
         return DOUBLE if self.lanes.double else SINGLE
 
     def quarters(self, x: Value) -> tuple[Value, Value, Value]:
-        """For x that is not negative: how many quarter turns are subtracted, in the last bits; sine and cosine of what is left."""
+        """For x >= 0: a number whose last bits count the quarter turns that are subtracted; sine and cosine of what is left."""
         b, lanes, turns = self.b, self.lanes, self.turns
         magic = 1.5 * 2.0**lanes.mantissa
         rounded = self.fma(x, 2 / math.pi, magic)
         count = b.fneg(b.fsub(rounded, self.const(magic)))
         rest = x
-        for part in turns.quarter:  # the first difference is exact, as its last bit is no less than that of the quarter
+        # The first difference is exact, as its last bit is worth no less than that of the quarter.
+        for part in turns.quarter:
             rest = self.intrinsic("fma", count, self.const(part), rest)
         square = b.fmul(rest, rest)
         sine = self.fma(b.fmul(rest, square), self.polynomial(square, turns.sin), rest)
@@ -83,16 +84,16 @@ class Circular(Elementary):
         return b.bitcast(rounded, lanes.whole), sine, cosine
 
     def bit(self, whole: Value, number: int) -> Value:
-        """Whether a bit of whole numbers is set."""
+        """Whether a bit of each integer is set."""
         masked = self.b.and_(whole, self.lanes.const_whole(1 << number))
         return self.b.icmp_unsigned("!=", masked, self.lanes.const_whole(0))
 
     def negated(self, x: Value, condition: Value) -> Value:
-        """-x where the condition holds."""
+        """-x if the condition holds, else x; lane by lane."""
         return self.b.select(condition, self.b.fneg(x), x)
 
     def beyond(self, size: Value) -> Value:
-        """Where a number has too many turns."""
+        """Whether a number has too many turns; lane by lane."""
         return self.b.fcmp_ordered(">", size, self.const(self.turns.most))
 
     def sin(self, x: Value) -> Value:
@@ -121,7 +122,7 @@ class Circular(Elementary):
         return self.rarely(self.beyond(size), signed, "tan", x)
 
     def angle(self, y: Value, x: Value) -> Value:
-        """Atan(y / x) of numbers that are not negative, and not both zero or infinite."""
+        """Atan(y / x) of two numbers that are not negative, and not both zero or both infinite."""
         b = self.b
         steep = b.fcmp_ordered(">", y, x)
         less, more = b.select(steep, x, y), b.select(steep, y, x)

@@ -1,11 +1,11 @@
-"""exp, log and what is made of them, on vectors, in as few instructions as their accuracy allows.
+"""exp, log and functions made of them, on vectors, in as few instructions as their accuracy allows.
 
-Results are within 4 units in the last place. NaN in gives NaN out, infinities go where they should, and a result too small for a
-normal number may be zero.
+Results are within 4 units in the last place. NaN gives NaN, infinities give the right limits, and a result too small for a normal
+number may be zero.
 
-The polynomials are minimax fits (Remez' exchange) of the relative error. An argument comes into their interval by
-`exp(x) = 2^n exp(r)`, with `n` the whole number next to `x / ln 2`. To round to it costs one addition, of a constant so large
-that the sum has no room for a fraction. The sum's last bits are then `n`, and shifted up they are the exponent of `2^n`.
+The polynomials are minimax fits (Remez' exchange) of the relative error. An argument is brought into their interval by
+`exp(x) = 2^n exp(r)`, where `n` is the integer next to `x / ln 2`. Rounding to it costs one addition, of a constant so large that
+the sum has no room for a fraction. The last bits of the sum are then `n`, and shifted up they are the exponent of `2^n`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Precision:
 
     Attributes:
         ln2_high: the first bits of ln 2, so few that its product with an exponent is exact.
-        ln2_low: the rest.
-        exp_zero: below it exp is zero.
-        exp_infinite: above it exp is infinite, with a little room.
-        expm1_one: below minus this, expm1 is -1.
-        tanh_one: above it tanh is 1.
+        ln2_low: the rest of ln 2.
+        exp_zero: exp of less than this is zero.
+        exp_infinite: exp of more than this is infinite; a little larger than needed.
+        expm1_one: expm1 of less than minus this is -1.
+        tanh_one: tanh of more than this is 1.
         exp: exp(r), |r| <= ln 2 / 2.
         expm1: (exp(r) - 1 - r) / r^2, |r| <= ln 2 / 2.
         tanh: (tanh(r) - r) / r^3 in powers of r^2, |r| <= ln 2 / 4.
@@ -102,14 +102,14 @@ DOUBLE = Precision(
 
 
 class Elementary(LaneWords):
-    """Writes the functions at the builder's place."""
+    """Writes elementary functions where the builder is."""
 
     def __init__(self, builder: Any, lanes: Lanes) -> None:
         super().__init__(builder, lanes)
         self.precision = DOUBLE if lanes.double else SINGLE
 
     def power_of_two(self, x: Value, per_unit: float, shift: int = 0) -> tuple[Value, Value]:
-        """The whole number n next to x per_unit, as a number, and 2^(n + shift): zero and infinite at the exponent's ends."""
+        """The integer n next to x per_unit, as a float, and 2^(n + shift), which is zero or infinite at the ends of the range."""
         lanes = self.lanes
         magic = 1.5 * 2.0**lanes.mantissa + lanes.bias + shift
         rounded = self.fma(x, per_unit, magic)
@@ -117,11 +117,11 @@ class Elementary(LaneWords):
         return self.b.fsub(rounded, self.const(magic)), self.b.bitcast(bits, lanes.type)
 
     def plus_ln2(self, x: Value, n: Value, sign: int) -> Value:
-        """X + sign n ln 2, as if ln 2 had more bits than it has room for."""
+        """X + sign n ln 2, with more bits of ln 2 than one number has."""
         return self.fma(n, sign * self.precision.ln2_low, self.fma(n, sign * self.precision.ln2_high, x))
 
     def exp(self, x: Value, lost: Value | None = None) -> Value:
-        """e^(x + lost), with what was lost when x was rounded."""
+        """e^(x + lost), where `lost` is what rounding took from x."""
         x = self.at_most(self.at_least(x, self.precision.exp_zero), self.precision.exp_infinite)
         n, _ = self.power_of_two(x, 1 / math.log(2))
         r = self.plus_ln2(x, n, -1)
@@ -131,7 +131,7 @@ class Elementary(LaneWords):
 
     def expm1(self, x: Value) -> Value:
         """e^x - 1, exact to the last bits near zero too."""
-        # Half of the result, which has room where 2^n alone would be infinite already.
+        # Half of the result first: the result may be finite although 2^n is infinite.
         half = self.expm1_scaled(x, -1)
         return self.b.fadd(half, half)
 
@@ -146,7 +146,7 @@ class Elementary(LaneWords):
         return self.fma(power, near_zero, self.b.fsub(power, self.const(2.0**shift)))
 
     def sigmoid(self, x: Value) -> Value:
-        """1 / (1 + exp(-x)), with the minus in the constants."""
+        """1 / (1 + exp(-x)); the minus sign is put into the constants."""
         b, one, infinite = self.b, self.const(1.0), self.precision.exp_infinite
         inside = self.at_most(x, infinite - 1)
         if self.lanes.double:
@@ -157,32 +157,32 @@ class Elementary(LaneWords):
         if self.lanes.double:
             return b.fdiv(one, below)
         result = self.reciprocal_between(below)
-        # Where the result is no normal number, 2^n has left its range: a mask there costs no more than a bound before.
+        # If the result is not a normal number, 2^n is out of range: masking it here costs no more than bounding x before.
         return b.select(b.fcmp_ordered("<", x, self.const(-87.34)), self.const(0.0), result)
 
     def tanh(self, x: Value) -> Value:
-        """With 2 x = n ln 2 + 2 r: (2^n (1 + tanh r) - (1 - tanh r)) / (2^n (1 + tanh r) + (1 - tanh r)).
+        """Tanh, with 2 x = n ln 2 + 2 r, as (2^n (1 + tanh r) - (1 - tanh r)) / (2^n (1 + tanh r) + (1 - tanh r)).
 
-        It is (exp(2x) - 1) / (exp(2x) + 1), put so that nothing cancels near zero, and that it is never above 1.
+        This is (exp(2x) - 1) / (exp(2x) + 1) in a form in which nothing cancels near zero, and which is never above 1.
         """
         b, one = self.b, self.const(1.0)
         x = self.at_most(self.at_least(x, -self.precision.tanh_one), self.precision.tanh_one)
         n, power = self.power_of_two(x, 2 / math.log(2))
-        r = self.fma(n, -math.log(2) / 2, x)  # n is small where the result depends on r: one constant is enough
+        r = self.fma(n, -math.log(2) / 2, x)  # the result depends on r only if n is small: one constant is enough
         square = b.fmul(r, r)
         t = self.fma(b.fmul(r, square), self.polynomial(square, self.precision.tanh), r)
         less, more = b.fsub(power, one), b.fadd(power, one)
         return self.quotient_between(self.fma(more, t, less), self.fma(less, t, more))
 
     def reciprocal_between(self, x: Value) -> Value:
-        """1 / x where neither is near the ends of the exponent's range."""
+        """1 / x, if neither x nor 1 / x is near the ends of the exponent's range."""
         estimate = self.estimate(x)
         if estimate is None:
             return self.b.fdiv(self.const(1.0), x)
         return self.fma(estimate, self.fma(self.b.fneg(x), estimate, 1.0), estimate)
 
     def quotient_between(self, a: Value, d: Value) -> Value:
-        """A / d where neither a, d, nor 1 / d is near the ends of the exponent's range."""
+        """A / d, if neither a, d nor 1 / d is near the ends of the exponent's range."""
         estimate = self.estimate(d)
         if estimate is None:
             return self.b.fdiv(a, d)
@@ -192,17 +192,17 @@ class Elementary(LaneWords):
     def reciprocal(self, x: Value) -> Value:
         """1 / x."""
         one = self.const(1.0)
-        # AVX2's estimate knows no denormal numbers, and 1 / x is finite for some of them.
+        # AVX2's estimate does not handle denormal numbers, for some of which 1 / x is finite.
         estimate = self.estimate(x) if host().has_avx512 else None
         if estimate is None:
             return self.b.fdiv(one, x)
         wrong = self.fma(self.b.fneg(x), estimate, one)
-        # Where the estimate is zero or infinite it is right, and what would correct it is NaN.
+        # If the estimate is zero or infinite it is right, and its correction would be NaN.
         usable = self.b.fcmp_ordered("<", self.intrinsic("fabs", wrong), one)
         return self.b.select(usable, self.fma(estimate, wrong, estimate), estimate)
 
     def log_of_normal(self, x: Value, lost: Value | None = None, base: float = math.e) -> Value:
-        """Log(x + lost), for finite positive numbers with a full mantissa, and what was lost when x was rounded."""
+        """Log(x + lost), for finite positive x with a full mantissa; `lost` is what rounding took from x."""
         b, lanes, precision = self.b, self.lanes, self.precision
         bits, mantissa = b.bitcast(x, lanes.whole), lanes.const_whole(lanes.mantissa)
         n = b.ashr(b.sub(bits, lanes.const_whole(precision.root_half)), mantissa)
@@ -218,9 +218,9 @@ class Elementary(LaneWords):
         else:
             s = b.fdiv(f, b.fadd(f, self.const(2.0)))
             square = b.fmul(s, s)
-            # 2 artanh(s) begins with 2 s = f - s f: the rounding of s does not count.
+            # 2 artanh(s) begins with 2 s = f - s f, in which the rounding of s hardly matters.
             rest = self.fma(s, b.fsub(b.fmul(square, self.polynomial(square, precision.log)), f), f)
-        if base != math.e:  # a power of two has the rest 0, and with the base 2 an exact logarithm
+        if base != math.e:  # the rest of a power of two is 0, so its logarithm to the base 2 is exact
             rest = b.fmul(rest, self.const(1 / math.log(base)))
         return self.fma(n, math.log(2) / math.log(base), rest)
 
@@ -235,7 +235,7 @@ class Elementary(LaneWords):
         return self.log_at_ends(x, scaled_back)
 
     def log_at_ends(self, x: Value, result: Value) -> Value:
-        """The result for finite positive x; what log gives for the others."""
+        """`result` for finite positive x; for all other x what log gives there."""
         b, zero, infinite = self.b, self.const(0.0), self.const(math.inf)
         inside = b.and_(b.fcmp_ordered(">", x, zero), b.fcmp_ordered("<", x, infinite))
         at_zero = b.select(b.fcmp_ordered("==", x, zero), self.const(-math.inf), x)
@@ -243,7 +243,7 @@ class Elementary(LaneWords):
         return b.select(inside, result, outside)
 
     def log1p_of_finite(self, x: Value) -> tuple[Value, Value]:
-        """1 + x as it is rounded, and log(1 + x), for finite x above -1."""
+        """1 + x, rounded, and log(1 + x), for finite x above -1."""
         above = self.b.fadd(self.const(1.0), x)
         lost = self.b.fsub(x, self.b.fsub(above, self.const(1.0)))
         return above, self.log_of_normal(above, lost)
@@ -254,7 +254,7 @@ class Elementary(LaneWords):
         return self.log_at_ends(above, result)
 
     def softplus(self, x: Value) -> Value:
-        """Log(1 + exp(x)), and x itself above 20, as torch has it."""
+        """Log(1 + exp(x)), or x itself above 20, as in torch."""
         _, result = self.log1p_of_finite(self.exp(x))
         return self.b.select(self.b.fcmp_unordered(">", x, self.const(20.0)), x, result)  # unordered: NaN gives x
 
@@ -263,7 +263,7 @@ class Elementary(LaneWords):
         return self.b.fdiv(self.const(1.0), self.intrinsic("sqrt", x))
 
     def extreme(self, a: Value, b: Value, sign: str) -> Value:
-        """The one that is `sign` the other, or NaN if either is."""
+        """The smaller (`sign` "<") or the larger (">") of two numbers; NaN if either is NaN."""
         if isinstance(a, ir.Constant):
             a, b = b, a
         chosen = self.b.select(self.b.fcmp_ordered(sign, b, a), b, a)  # a when either is NaN

@@ -1,4 +1,4 @@
-"""The values of a step while its code is written: each loaded or computed once, for a row or for a vector of its units."""
+"""The values of a step while its code is written: each is loaded or computed once, for a row or for a vector of its units."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ostinato.kernels.cpu.code.vector import Lanes, emit
 
 
 class Places(Protocol):
-    """The function that is being written: where what it does not compute lies in memory.
+    """The function that is being written, which knows where values are in memory that it does not compute.
 
     Attributes:
-        code: where it is written.
-        lanes: of the vectors.
-        shape: of the vectors.
-        schedule: which values are found where, from which stage on.
+        code: the function that is written.
+        lanes: the lanes of the vectors.
+        shape: the shape of the vectors.
+        schedule: the schedule, which says where values are found, and from which stage on.
     """
 
     code: Code
@@ -34,29 +34,29 @@ class Places(Protocol):
         ...
 
     def number(self, node: Node, b: Value) -> Value:
-        """A value that is the same for all units of a row: a sum over them, say."""
+        """A value that is the same for all units of a row, such as a sum over them."""
         ...
 
     def load(self, node: Node, b: Value, v: Value, mask: Value | None) -> Value:
-        """A vector of a value that varies over units.
+        """Load a vector of a value that varies over units.
 
         Args:
             node: the value.
             b: the row.
             v: the block of units.
-            mask: the lanes that are units; None for all.
+            mask: which lanes are units; None if all are.
         """
         ...
 
 
 class RowValues:
-    """What is the same for all units of one row, in vectors; computed before the units.
+    """The values that are the same for all units of one row, as vectors; they are computed before the units.
 
     Args:
-        places: the function.
-        at: the stage.
+        places: the function that is written.
+        at: the number of the stage.
         b: the row.
-        missing: what is not in memory yet, though this stage puts it there.
+        missing: values that this stage will store, but that are not in memory yet.
         made: values that are known already.
     """
 
@@ -72,7 +72,7 @@ class RowValues:
         self.known: dict[Node, Value] = dict(made or {})
 
     def lies_in_memory(self, node: Node) -> bool:
-        """Whether it does at this stage."""
+        """Whether a value is in memory at this stage."""
         schedule = self.places.schedule
         return node in schedule.found and schedule.made[node] <= self.at and node not in self.missing
 
@@ -85,7 +85,7 @@ class RowValues:
                 self.prepare(arg)
 
     def value(self, node: Node) -> Value:
-        """A node of space row or one."""
+        """The value of a node of the space "row" or "one"."""
         if node not in self.known:
             self.known[node] = self._make(node)
         return self.known[node]
@@ -105,14 +105,14 @@ class RowValues:
 
 
 class BlockValues:
-    """The values of one block of units of one row: each loaded or computed once."""
+    """The values of one block of units of one row; each is loaded or computed once."""
 
     def __init__(self, row: RowValues, v: Value, mask: Value | None = None) -> None:
         self.row, self.v, self.mask = row, v, mask
         self.known: dict[Node, Value] = {}
 
     def value(self, node: Node) -> Value:
-        """A vector; of booleans for a condition."""
+        """The value of a node as a vector; a condition is a vector of booleans."""
         if node.space in ("row", "one"):
             return self.row.value(node)
         if node not in self.known:
@@ -127,7 +127,7 @@ class BlockValues:
         return self.known[node]
 
     def _units(self) -> Value:
-        """The numbers of the units."""
+        """The numbers of the block's units."""
         places, code = self.row.places, self.row.places.code
         first = code.builder.sitofp(code.mul(self.v, places.lanes.count), places.lanes.scalar)
         inside = ir.Constant(places.lanes.type, [float(n) for n in range(places.lanes.count)])
@@ -135,16 +135,16 @@ class BlockValues:
 
 
 def moved(code: Code, shape: Shape, node: Node, row: Value, count: int, v: Value, width: Value) -> Value:
-    """A vector of units that get the values of other units of their row.
+    """Load a vector of units that get the values of other units of their row.
 
     Args:
-        code: where it is written.
-        shape: of the vectors.
+        code: the function that is written.
+        shape: the shape of the vectors.
         node: a roll or a flip.
         row: the address of the first vector of what is moved, in a row of `[block][count][lane]`.
-        count: vectors in a block.
-        v: the block of units that is asked for.
-        width: units of the row. Lanes past them get some value of it.
+        count: the number of vectors in a block.
+        v: the block of units to load.
+        width: the number of units of the row. Lanes past them get the value of some unit.
     """
     lanes, last = shape.lanes, code.sub(width, 1)
     by = 0 if node.op == "flip" else number_of(node)

@@ -10,10 +10,10 @@ from ostinato.kernels.cpu.code.product import LOCAL_BLOCKS
 
 
 class Forward(Loop):
-    """The forward pass; `save` keeps what the backward pass needs."""
+    """Writes the forward loop; in training the schedule also stores what the backward pass needs."""
 
     def stage(self, at: int, stage: Stage) -> None:
-        """As in every loop, but where only these units use a product, a few blocks at a time, while it is in the first cache."""
+        """Write a stage; if only its own units use its products, a few blocks at a time, while these are in the first cache."""
         if not (fused := self._fused(at, stage)):
             super().stage(at, stage)
             return
@@ -32,7 +32,7 @@ class Forward(Loop):
                 self._units(at, other, stores)
 
     def _fused(self, at: int, stage: Stage) -> list[Store]:
-        """What the units write from this stage's products; nothing where others need the products too."""
+        """What the units store from this stage's products; empty if other units or stages need the products too."""
         spaces = {self.plan.program.products[k].space for k in stage.products}
         if len(spaces) != 1 or stage.sums:
             return []
@@ -68,16 +68,16 @@ class Forward(Loop):
         code.end()
 
     def _in_chunk(self, s: Value, first: Value, offset: Value) -> Value:
-        """Where a step's first row lies in `projected`.
+        """The index of a step's first row in `projected`.
 
-        A thread with rows of its own may be in another chunk than the others: then each row keeps its place in all steps.
+        A thread with rows of its own may be in another chunk than other threads; then each row has the same index in all steps.
         """
         code = self.code
         apart = code.is_(self["by_rows"], "!=", 0)
         return code.choose(apart, code.mul(code.sub(s, first), self["B"]), code.sub(offset, self.chunk_base))
 
     def _project(self, first: Value, last: Value) -> None:
-        """W_ih x of a chunk of steps, as one product where the rows of a thread lie together."""
+        """Compute W_ih x for a chunk of steps, as one product if the rows of a thread are contiguous."""
         code = self.code
         offsets, counts = self.address("offsets"), self.address("counts")
         begin = code.load(code.at(offsets, code.mul(first, 8)))
@@ -102,7 +102,7 @@ class Forward(Loop):
             self._project_rows(code.add(offset, self.rows.begin), own, to)
 
     def _project_rows(self, row: Value, rows: Value, to: Value) -> None:
-        """All products of inputs, of these flat rows."""
+        """Compute all products of inputs for these flat rows."""
         if any(node.op == "x" for node in self.schedule.found):
             self._project_one("x", "projected", "H", self.gates, row, rows, to)
         for k, product in enumerate(self.plan.program.products):
@@ -126,7 +126,7 @@ class Forward(Loop):
         c_row = code.mul(self.blocks[space], size)
         panel = code.mul(depth, self.shape.across * self.vector)
         weight = self.address("weight_x" if product is None else f"weight_{product}")
-        # Without extras a row is the input's, and its offset no field.
+        # The input is first in a row; without extras its offset is no field.
         x = code.at(self.address("x"), code.mul(row, self.input_row)) if name == "x" else self._input(name, row)
         self._call_multiply(
             x,
@@ -142,7 +142,7 @@ class Forward(Loop):
         )
 
     def multiply(self, product: int, here: Range | None = None) -> None:
-        """u = W v."""
+        """Write u = W v; see `Loop`."""
         code, described = self.code, self.plan.program.products[product]
         own, size = here or self.units[described.space], self.vector * described.pieces
         v, v_row = self.entering(product)
@@ -157,7 +157,7 @@ class Forward(Loop):
         end = code.min(self.rows.end, self.count)
 
         def part(begin: Value, end_of_units: Value, first: Value, v: Value, weight: Value, add: Int) -> None:
-            """The units from `begin` on, of blocks that are packed together from `first` on."""
+            """Multiply the units from `begin` on, of blocks that are packed together from `first` on."""
             skipped = code.div(code.mul(code.sub(begin, first), described.pieces), self.shape.across)
             self._call_multiply(
                 code.at(v, code.mul(self.rows.begin, v_row)),
@@ -176,7 +176,7 @@ class Forward(Loop):
         if described.heads == 1:
             part(own.begin, own.end, code.int(0), v, weight, 0)
             return
-        # Heads whose units fill whole blocks only together share their blocks, and each adds its part: see `passes.heads_together`.
+        # Heads that fill whole blocks only together share blocks, and each adds its part to them: see `passes.heads_together`.
         together, blocks = self[f"together_{product}"], self.blocks[described.space]
         shared = code.div(code.mul(blocks, together), described.heads)
         bytes_of_head = code.mul(code.ceil_div(code.mul(shared, described.pieces), self.shape.across), panel)

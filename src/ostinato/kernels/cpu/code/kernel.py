@@ -1,4 +1,4 @@
-"""From a cell to machine code: traced once, compiled once a machine, found again by every later process."""
+"""From a cell to machine code: traced and compiled once on a machine, and found on disk by every later process."""
 
 from __future__ import annotations
 
@@ -35,18 +35,19 @@ PARTS = ("inference", "training", "backward")
 
 @dataclass(frozen=True)
 class Multiplied:
-    """A product inside the step, as the caller has to feed it.
+    """What the caller needs to know of a product inside the step.
 
     Attributes:
-        matrix: "weight_hh" or the name of an own matrix.
-        gates: blocks of rows of it, in the order of the pieces.
-        pieces: how many.
-        space: of its pieces.
-        state: the state that enters it as it is, or None.
-        input: the input, "x", or the extra that enters it as it is, or None; where both are None a computed value enters.
-        entered_space: of what enters.
-        accumulated: whether its gradient goes straight into that state's.
-        heads: the blocks on the diagonal of each piece, of which alone the matrix consists.
+        matrix: "weight_hh" or the name of one of the cell's own matrices.
+        gates: the blocks of rows of the matrix, in the order of the pieces.
+        pieces: the number of pieces.
+        space: the space of its pieces.
+        state: the state that enters it unchanged, or None.
+        input: the input, "x", or the extra that enters it unchanged, or None. If `state` and `input` are None, a computed value
+            enters.
+        entered_space: the space of what enters.
+        accumulated: whether the gradient of what enters is added to the gradient of that state in place.
+        heads: the number of blocks on the diagonal of each piece; the matrix has no other numbers.
     """
 
     matrix: str
@@ -62,23 +63,23 @@ class Multiplied:
 
 @dataclass(frozen=True)
 class Description:
-    """What of a plan the caller needs; plain enough to be kept beside the code.
+    """What the caller needs to know of a plan, in plain data, which is stored with the code on disk.
 
     Attributes:
-        gates: gates that W_ih x has.
-        letters: width of each state.
+        gates: the number of gates of W_ih x.
+        letters: the letter of the width of each state.
         spaces: the letters of all widths.
-        products: in order.
-        slots: vectors that a row and unit block keeps, for each space.
-        dx: gates in the order of their gradient slots.
+        products: the products, in order.
+        slots: for each space, the number of vectors that a row and unit block keeps.
+        dx: the gates of W_ih x in the order of their gradient slots.
         du: the same for each product.
-        dx_slot: the first of these slots.
+        dx_slot: the first of the slots of `dx`.
         du_slots: the same for each product.
-        parameters: parameter gradient slots for each space.
-        parameter_slots: (name, piece, space, slot) of every vector parameter's piece that has a gradient.
-        sums: sums over rows of each part.
-        saved_sums: those that the backward pass loads.
-        scratch: scratch vectors of each part, for each space.
+        parameters: for each space, the number of gradient slots of parameters.
+        parameter_slots: (name, piece, space, slot) of every piece of a vector parameter that has a gradient.
+        sums: for each part, the number of sums over rows.
+        saved_sums: the number of sums that the backward pass loads.
+        scratch: for each part and space, the number of scratch vectors.
         least: see `too_few`.
     """
 
@@ -100,7 +101,7 @@ class Description:
 
     @classmethod
     def read(cls, plain: dict[str, Any]) -> Description:
-        """From what JSON gives."""
+        """Make a description of what JSON gives."""
         plain["products"] = tuple(Multiplied(**{**p, "gates": tuple(p["gates"])}) for p in plain["products"])
         for name in ("dx", "du", "du_slots", "parameter_slots", "spaces"):
             plain[name] = tuple(tuple(v) if isinstance(v, list) else v for v in plain[name])
@@ -112,8 +113,9 @@ class CodePart:
     """One compiled function and what it reads.
 
     Attributes:
-        address: of the code.
+        address: the address of the code.
         fields: the names of its fields, in order.
+        loaded: the code in memory.
     """
 
     address: int
@@ -122,20 +124,20 @@ class CodePart:
 
 
 class Kernel:
-    """The compiled passes of one cell in one dtype; each is made when it is first asked for.
+    """The compiled parts of one cell in one dtype; each is made when it is first needed.
 
     Args:
         cell: the recurrence.
         bias: whether there are `bias_ih` and `bias_hh`.
         projected: whether the output has `P` units.
-        double: float64 rather than float32.
+        double: whether it computes in float64 rather than float32.
 
     Attributes:
-        reading: what of the cell was compiled.
-        observed: what its step looks at besides values; None for a cell of this package, whose steps look at nothing.
+        reading: the reading of the cell that was compiled.
+        observed: what its step looks at besides values; None for a cell of this package, whose steps look at nothing else.
 
     Raises:
-        Unsupported: with the reason, where the compiler does not take the cell.
+        Unsupported: with the reason, if the compiler does not take the cell.
     """
 
     def __init__(self, cell: Cell, bias: bool, projected: bool, double: bool) -> None:
@@ -146,23 +148,24 @@ class Kernel:
             raise Unsupported(self.reading.refusal)
         self.observed: Observed | None = None if self.reading.is_ours else observed(cell, bias, projected, self.reading)
         self._key = f"{self.reading.digest} {bias} {projected}"
-        self.passes: dict[object, Any] = {}  # by sizes, see `bound`
+        self.passes: dict[object, Any] = {}  # by sizes, see `sizes`
         self._parts: dict[str, CodePart] = {}
         self._description: Description | None = None
-        # What is told of it is kept beside any part; else the step is recorded. Machine code is made when it is asked for, as who
-        # trains may never ask for inference alone; but of a step that reads what may change, before it does.
+        # The description is stored with every part; if no part is on disk, the step is recorded. Machine code is made when it is
+        # first needed, as training may never need the part "inference". If the step reads something that may change, it is made
+        # now, before that changes.
         if len(self.reading.watch):
             self.part("inference")
         elif not any(map(self._read, PARTS)):
             self._describe()
 
     def follow(self, cell: Cell, reading: Reading) -> None:
-        """Make what is still to be made of another cell, which computes the same."""
+        """Make the parts that are still missing from another cell, which computes the same."""
         self.cell, self.reading = cell, reading
 
     @property
     def description(self) -> Description:
-        """How to feed it."""
+        """What the caller needs to know to call the code."""
         assert self._description is not None
         return self._description
 
@@ -173,7 +176,7 @@ class Kernel:
                 found = self._parts.get(name) or self._make(name)
                 self._parts[name] = found
                 if name == "training" and len(self.reading.watch):
-                    self.part("backward")  # what the step reads may have changed when it is asked for
+                    self.part("backward")  # what the step reads may have changed by the time it is needed
         return found
 
     def _make(self, name: str) -> CodePart:
@@ -188,7 +191,7 @@ class Kernel:
         return CodePart((loaded := load(code, [name])).address(name), tuple(fields), loaded)
 
     def _read(self, name: str) -> tuple[tuple[str, ...], bytes] | None:
-        """The fields and the code of a part that an earlier process has kept; sets the description."""
+        """The fields and the code of a part that an earlier process has stored; sets the description."""
         if (kept := cache.load(key_of(f"{self._key} {name}", self.shape))) is None:
             return None
         head, _, code = kept.partition(b"\n")
@@ -216,7 +219,7 @@ class Kernel:
 
     @functools.cached_property
     def _plan(self) -> Any:
-        # Only who compiles imports torch's tracer, which takes its time.
+        # Imported only to compile, as importing torch's tracer takes time.
         from ostinato.kernels.compiler.plan import plan
         from ostinato.kernels.compiler.trace import trace
 
@@ -227,7 +230,7 @@ class Kernel:
         return planned
 
     def _check(self, when: str) -> None:
-        # What was recorded otherwise would be kept under the name of another.
+        # Otherwise the recording would be stored under a fingerprint that is not its own.
         if not self.reading.watch.holds():
             names = ", ".join(self.reading.watch.changed()) or "what it reads"
             raise RuntimeError(
@@ -235,7 +238,7 @@ class Kernel:
             )
 
     def listing(self, kind: str = "program", part: str = "training") -> str:
-        """The generated code, to be read.
+        """The generated code as text.
 
         Args:
             kind: "program", the graphs of the step and its gradient; "llvm", LLVM's language; or "assembly".
@@ -290,26 +293,26 @@ def _describe(plan: Any, letters: dict[str, str]) -> Description:
 
 @functools.cache
 def shape(double: bool) -> product.Shape:
-    """The vectors of this machine."""
+    """The shape of the vectors of this machine."""
     target = host()
     return product.Shape(target.vector_bytes // (8 if double else 4), double, target.registers)
 
 
-# Whose code decides what the machine code computes: the steps and all that they are made of, the tracer, the compiler, and what
-# these share with the rest of the package.
+# The sources that decide what the machine code computes: the steps and all that they are made of, the tracer, the compiler, and
+# what these share with the rest of the package.
 _SOURCES = ("*.py", "cells/**/*.py", "kernels/**/*.py")
 
 
 @functools.cache
 def _made_by(package: Path = Path(__file__).parents[3]) -> str:
-    """Everything besides the cell that the code depends on."""
+    """A text of everything on which the code depends, besides the cell."""
     digest = hashlib.sha256()
     files = {file for pattern in _SOURCES for file in package.glob(pattern)} - {*package.glob("kernels/gpu/**/*.py")}
     for source in sorted(files):
         content = source.read_bytes()
         digest.update(f"{source.relative_to(package).as_posix()} {len(content)} ".encode() + content)
     makers = {
-        "ostinato": __version__,  # says more where there are no sources beside the code
+        "ostinato": __version__,  # needed if there are no source files
         "torch": f"{torch.__version__} {torch.version.git_version}",
         "llvmlite": llvmlite.__version__,
         "LLVM": llvm_version_info,
@@ -320,12 +323,12 @@ def _made_by(package: Path = Path(__file__).parents[3]) -> str:
 
 
 def key_of(what: str, of: product.Shape) -> str:
-    """Under which machine code is kept for later processes."""
-    # A tensor that a step makes, and with it a constant of the code, has the default dtype.
+    """The key under which machine code is stored for later processes."""
+    # The default dtype is included, as a tensor that a step makes, and thus a constant of the code, has it.
     return hashlib.sha256(f"{what} {of} {torch.get_default_dtype()} {_made_by()}".encode()).hexdigest()
 
 
-# Of the last cells, for others that compute the same; a cell holds its own.
+# The kernels of the last cells, for other cells that compute the same; a cell itself holds its own.
 _kernels: OrderedDict[object, Kernel | Unsupported] = OrderedDict()
 _MOST_KERNELS = 64
 
@@ -351,7 +354,7 @@ def _found(cell: Cell, reading: Reading, bias: bool, projected: bool, double: bo
         try:
             found = Kernel(cell, bias, projected, double)
         except Unsupported as reason:
-            # Another one: what was raised holds the frames that it went through, and they the cell.
+            # A new one: the exception that was raised keeps the frames that it went through, and they keep the cell.
             found = Unsupported(str(reason))
         if current(cell) is not reading:
             return found

@@ -1,4 +1,4 @@
-"""Vectors in LLVM, and the words of which functions of them are made."""
+"""Vectors in LLVM, and the short operations of which functions on vectors are made."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Lanes:
     """How many numbers are worked on at once, and in which precision.
 
     Attributes:
-        count: numbers in a vector, at least 1; LLVM splits what is wider than a register.
-        double: float64 rather than float32.
+        count: numbers in a vector, at least 1; LLVM splits vectors that are wider than a register.
+        double: whether numbers are float64 rather than float32.
     """
 
     count: int
@@ -38,22 +38,22 @@ class Lanes:
 
     @property
     def whole(self) -> ir.VectorType:
-        """The type of a vector of whole numbers of the same size, for work on the bits."""
+        """The type of a vector of integers of the same size, for operations on the bits."""
         return ir.VectorType(ir.IntType(64 if self.double else 32), self.count)
 
     @property
     def mantissa(self) -> int:
-        """Bits of the mantissa that are stored."""
+        """The number of bits of the mantissa that are stored."""
         return 52 if self.double else 23
 
     @property
     def bias(self) -> int:
-        """What is added to an exponent when it is stored."""
+        """The bias: what is added to an exponent when it is stored."""
         return 1023 if self.double else 127
 
     @property
     def bits(self) -> int:
-        """Of a vector."""
+        """The bits of a vector."""
         return self.count * (64 if self.double else 32)
 
     @property
@@ -66,18 +66,18 @@ class Lanes:
         return ir.Constant(self.type, [float(value)] * self.count)
 
     def const_whole(self, value: int) -> ir.Constant:
-        """The same whole number in every lane."""
+        """The same integer in every lane."""
         return ir.Constant(self.whole, [value] * self.count)
 
     def splat(self, builder: Any, scalar: Value) -> Value:
-        """A number of the program in every lane."""
+        """A number that is computed at run time, in every lane."""
         first = builder.insert_element(ir.Constant(self.type, ir.Undefined), scalar, ir.Constant(I32, 0))
         where = ir.Constant(ir.VectorType(I32, self.count), [0] * self.count)
         return builder.shuffle_vector(first, ir.Constant(self.type, ir.Undefined), where)
 
 
 class LaneWords:
-    """Writes short operations on vectors of one kind at the builder's place."""
+    """Writes short operations on vectors of one kind where the builder is."""
 
     def __init__(self, builder: Any, lanes: Lanes) -> None:
         self.b = builder
@@ -88,17 +88,17 @@ class LaneWords:
         return self.lanes.const(value)
 
     def intrinsic(self, name: str, *args: Value) -> Value:
-        """An intrinsic of LLVM from vectors to a vector, for any processor."""
+        """Call an intrinsic of LLVM from vectors to a vector, which exists for any processor."""
         kind = "f64" if self.lanes.double else "f32"
         return _call(self.b, f"llvm.{name}.v{self.lanes.count}{kind}", self.lanes.type, args)
 
     def fma(self, a: Value, b: Value | float, c: Value | float) -> Value:
-        """A b + c, rounded once where the processor can."""
+        """A b + c, rounded once if the processor can do that."""
         b, c = (self.const(v) if isinstance(v, float) else v for v in (b, c))
         return self.intrinsic("fmuladd", a, b, c)
 
     def polynomial(self, x: Value, coefficients: Sequence[float]) -> Value:
-        """The first coefficient is the constant."""
+        """A polynomial of x; the first coefficient is the constant."""
         *rest, leading = coefficients
         total: Value = self.const(leading)
         for coefficient in reversed(rest):
@@ -106,12 +106,12 @@ class LaneWords:
         return total
 
     def each_lane(self, name: str, *args: Value) -> Value:
-        """A function of C's library, one lane after the other; `name` is that for float64."""
+        """Call a function of C's library for one lane after the other; `name` is that of the function for float64."""
         lanes, module = self.lanes, self.b.module
         own = f"{name}.v{lanes.count}f{64 if lanes.double else 32}"
         function = module.globals.get(own)
         if function is None:
-            # A function of its own: where it is called seldom, the registers of what is around it are its affair.
+            # A function of its own, as it is called seldom: the registers of the code around it are then the function's concern.
             function = ir.Function(module, ir.FunctionType(lanes.type, [lanes.type] * len(args)), own)
             function.linkage = "internal"
             function.attributes.add("noinline")
@@ -126,7 +126,7 @@ class LaneWords:
         return self.b.call(function, args)
 
     def rarely(self, where: Value, usual: Value, name: str, *args: Value) -> Value:
-        """`usual`, and where the condition holds what C's library says; for a vector where it holds nowhere, that is not called."""
+        """`usual`, or the result of C's library in lanes where the condition holds; if it holds in none, that is not called."""
         somewhere = _call(self.b, f"llvm.vector.reduce.or.v{self.lanes.count}i1", ir.IntType(1), [where])
         before = self.b.block
         with self.b.if_then(somewhere, likely=False):
@@ -137,20 +137,20 @@ class LaneWords:
         result.add_incoming(slow, inside)
         return result
 
-    # A comparison with NaN is false and chooses x, which keeps NaN; and x86 has this very choice as one instruction.
+    # A comparison with NaN is false and chooses x, so that NaN is kept; and x86 has exactly this choice as one instruction.
 
     def at_least(self, x: Value, low: float) -> Value:
-        """X, or `low` where x is below it."""
+        """X, or `low` if x is below it."""
         bound = self.const(low)
         return self.b.select(self.b.fcmp_ordered("<", x, bound), bound, x)
 
     def at_most(self, x: Value, high: float) -> Value:
-        """X, or `high` where x is above it."""
+        """X, or `high` if x is above it."""
         bound = self.const(high)
         return self.b.select(self.b.fcmp_ordered(">", x, bound), bound, x)
 
     def estimate(self, x: Value) -> Value | None:
-        """1 / x to 13 bits or more, if the processor has an instruction for it that is much faster than a division."""
+        """1 / x to 13 bits or more; None unless the processor has an instruction for it that is much faster than a division."""
         builder = self.b
         if self.lanes.double or not host().has_avx2:
             return None
@@ -171,7 +171,7 @@ class LaneWords:
         return self.fma(few, self.fma(builder.fneg(x), few, 1.0), few)  # 11 bits become 22
 
     def scale(self, x: Value, n: Value) -> Value:
-        """X 2^n for a whole number n whose power of two may be out of range where the product is not."""
+        """X 2^n for an integer n; 2^n itself may be out of range if the product is not."""
         builder, lanes = self.b, self.lanes
         if host().has_avx512:
 
@@ -200,13 +200,13 @@ def _call(builder: Any, name: str, type: ir.Type, args: Sequence[Value]) -> Valu
 def _by_width(
     builder: Any, lanes: Lanes, widths: Sequence[int], one: Callable[..., Value], args: Sequence[Value]
 ) -> Value:
-    """An operation that exists for vectors of certain widths only, on vectors of any: filled up to one, or cut into the widest."""
+    """Apply an operation that exists for certain widths only to vectors of any width: filled up to one, or cut into the widest."""
     width = min((w for w in widths if w >= lanes.count), default=max(widths))
     if width == lanes.count:
         return one(lanes, *args)
 
     def take(vector: Value, chosen: Sequence[int | None]) -> Value:
-        # What lies past the vector's end is the second one's, which is undefined.
+        # Indices past the vector's end take from the second vector, which is undefined.
         places = ir.Constant(ir.VectorType(I32, len(chosen)), [vector.type.count if i is None else i for i in chosen])
         return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), places)
 

@@ -1,11 +1,11 @@
 """The loops over time in machine code: the stages of a plan, step after step, each thread with units or rows of its own.
 
-A thread has either a share of the units and all rows, and meets the others between two stages; or all units and a share of the
-rows, and meets nobody before the end. Rows of a sequence are *flat*: step s has `counts[s]` rows from row `offsets[s]` on, longest
-sequences first, so that the rows of a step are the first ones of the step before. States are kept for every flat row, or for the
-last two steps only.
+A thread has either a share of the units and all rows, and waits for the others between two stages; or all units and a share of the
+rows, and waits for no other before the end. Rows of a sequence are *flat*: step s has `counts[s]` rows from row `offsets[s]` on,
+the longest sequences first, so that the rows of a step are the first ones of the step before. States are kept for every flat row,
+or for the last two steps only.
 
-Vectors of one unit block lie together: a flat row of pre-activations is `[block][gate][lane]`. What the user sees, and states, are
+The vectors of one unit block are stored together: a flat row of pre-activations is `[block][gate][lane]`. Outputs and states are
 plain rows.
 """
 
@@ -30,13 +30,13 @@ ROWS_TOGETHER = 48  # flat rows that stay in the cache while they are multiplied
 
 
 class Fields:
-    """The names of what the caller hands over: one 64-bit number or address each, in the order in which they are asked for."""
+    """The names of the fields: 64-bit numbers and addresses from the caller, in the order in which the code first needs them."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
 
     def index(self, name: str) -> int:
-        """Where it lies."""
+        """The index of a field; a new name is added."""
         if name not in self.names:
             self.names.append(name)
         return self.names.index(name)
@@ -44,7 +44,7 @@ class Fields:
 
 @dataclass
 class Range:
-    """Unit blocks or rows of this thread, from `begin` up to `end`."""
+    """The unit blocks or rows of this thread, from `begin` up to `end`."""
 
     begin: Value
     end: Value
@@ -54,13 +54,13 @@ class Loop:
     """Writes one function: `void name(fields, thread, threads)`.
 
     Args:
-        module: where it goes.
-        name: its symbol.
-        plan: what to compute.
-        schedule: one of the plan's.
-        shape: of the vectors.
-        fields: filled with the names of what the function reads.
-        projected: whether there are values of `P` units.
+        module: the module to write to.
+        name: the symbol of the function.
+        plan: the plan of the cell.
+        schedule: the schedule of the plan to write.
+        shape: the shape of the vectors.
+        fields: is filled with the names of what the function reads.
+        letters: the letter of the width of each state and input, by name.
     """
 
     def __init__(
@@ -79,9 +79,9 @@ class Loop:
         self.vector = shape.lanes * shape.bytes
         self.gates = len(plan.program.dx)
         self._fields: dict[str, Value] = {}
-        self.ahead: Value | None = None  # flat rows from this step to the next one that is worked on
-        self.in_chunk: Value | None = None  # where a step's first row lies in `projected`
-        self.local: dict[int, Value] = {}  # products whose result is kept for a few blocks only, to the first block
+        self.ahead: Value | None = None  # how many flat rows the step that runs next is behind this one
+        self.in_chunk: Value | None = None  # the index of a step's first row in `projected`
+        self.local: dict[int, Value] = {}  # for products whose result is kept for a few blocks only, the first of these
         self._first = self.code.builder.block
         self.spaces = plan.program.spaces
         self.width = {space: self[space] for space in self.spaces}
@@ -89,7 +89,7 @@ class Loop:
         self._partition()
 
     def __getitem__(self, name: str) -> Value:
-        """A field as a number; read once, at the beginning."""
+        """The value of a field; read once, at the beginning of the function."""
         if name not in self._fields:
             here, block = self.code.builder, self.code.entry
             self.code.builder = block
@@ -109,7 +109,7 @@ class Loop:
     # threads
 
     def _partition(self) -> None:
-        """What this thread does. The results do not depend on it."""
+        """Compute which rows and units this thread has. The results do not depend on it."""
         code, shape = self.code, self.shape
         thread, threads = code.arg.thread, code.arg.threads
         alone = code.is_(self["by_rows"], "!=", 0)
@@ -133,12 +133,12 @@ class Loop:
         self.together = code.choose(alone, 1, threads)
 
     def begin_step(self) -> None:
-        """Single numbers of a row are written by one thread, and read by all in the next step; what moves is read by others."""
+        """Wait for the other threads if a step reads what another thread wrote: single numbers of a row, or values that move."""
         if "1" in self.letters.values() or self.schedule.moves:
             self.meet()
 
     def heads_of(self, product: int, alone: bool = True) -> Range:
-        """The heads of a product that are this thread's; with `alone` all, where it has rows of its own."""
+        """The heads of a product that this thread computes; with `alone`, all of them if it has rows of its own."""
         code, heads = self.code, self.plan.program.products[product].heads
         thread, threads = code.arg.thread, code.arg.threads
         begin, end = (code.div(code.mul(n, heads), threads) for n in (thread, code.add(thread, 1)))
@@ -147,14 +147,14 @@ class Loop:
         return Range(code.choose(self.alone, code.int(0), begin), code.choose(self.alone, code.int(heads), end))
 
     def meet(self, threads: Value | None = None) -> None:
-        """Wait for the other threads of this loop; with `threads`, for all."""
+        """Wait for the other threads that share the units; with `threads`, for that many threads."""
         self.code.jump(self["meet"], self.address("meeting"), self.together if threads is None else threads)
 
     # a time step
 
     @contextmanager
     def at_step(self, s: Value) -> Iterator[None]:
-        """What the step's values are found by."""
+        """Compute the offsets and addresses by which the values of step `s` are found."""
         code = self.code
         self.s = s
         self.offset = code.load(code.at(self.address("offsets"), code.mul(s, 8)))
@@ -178,11 +178,11 @@ class Loop:
         yield
 
     def row_bytes(self, state: str) -> Value:
-        """Of one row of a state that lies alone; among others of its layer it may be wider, `state_..._row`."""
+        """The bytes of a row of a state that is stored alone; next to another direction's, rows are wider, see `state_..._row`."""
         return self.code.mul(self.width[self.letters[state]], self.shape.bytes)
 
     def entering(self, product: int) -> tuple[Value, Value]:
-        """The address and the bytes of a row of what enters a product in this step."""
+        """The address of what enters a product in this step, and the bytes of a row of it."""
         described, code = self.plan.program.products[product], self.code
         if described.enters.op == "state":
             name = name_of(described.enters)
@@ -196,15 +196,15 @@ class Loop:
 
     @property
     def input_row(self) -> Value:
-        """Bytes of a row of the input, its extras included."""
+        """The bytes of a row of the input, its extras included."""
         return self.code.mul(self["x_row"], self.shape.bytes)
 
     def _input(self, name: str, flat: Value, field: str = "x") -> Value:
-        """The address of the input itself, or of an extra, of a flat row; or of its gradient, in the field "dx"."""
+        """The address of the input ("x") or of an extra in a flat row; with the field "dx", the address of its gradient."""
         return self.code.at(self.address(field), self.code.mul(flat, self.input_row), self[f"input_{name}"])
 
     def stage(self, at: int, stage: Stage) -> None:
-        """Products, sums, and what the units compute."""
+        """Write a stage: its products, its sums, and what the units compute."""
         if stage.products or stage.moves:
             self.meet()
         for product in stage.products:
@@ -218,7 +218,7 @@ class Loop:
                 self._units(at, space, stores)
 
     def target(self, store: Store) -> str:
-        """The space that a store writes in."""
+        """The space that a store writes to."""
         kind, name = store.to
         if kind in ("state", "carry"):
             return self.letters[str(name)]
@@ -229,11 +229,11 @@ class Loop:
         return store.space or store.node.space
 
     def multiply(self, product: int, here: Range | None = None) -> None:
-        """Do a product for this thread's rows and units."""
+        """Write a product for this thread's rows and units."""
         raise NotImplementedError
 
     def local_address(self, product: int, b: Value, v: Value, piece: int) -> Value:
-        """Where a vector of a product's result lies while a few blocks are worked on."""
+        """The address of a vector of a product's result while a few blocks are worked on."""
         code, pieces = self.code, self.plan.program.products[product].pieces
         block = code.mul(code.sub(v, self.local[product]), pieces * self.vector)
         return code.at(
@@ -251,14 +251,14 @@ class Loop:
         with code.when(code.is_(columns, ">", 0)), code.when(code.is_(rows, ">", 0)):
             code.jump(self["multiply"], a, row, *runs, panels, panel, c, c_row, rows, columns, add)
 
-    # where values lie
+    # where values are stored
 
     def unit_count(self, size: str) -> Value:
         """How many units a space has, by its letter."""
         return self[size]
 
     def number(self, node: Node, b: Value) -> Value:
-        """A value that is the same for all units of a row: a sum over them, say."""
+        """A value that is the same for all units of a row, such as a sum over them."""
         code, (kind, slot) = self.code, self.schedule.found[node]
         match kind:
             case "sum":
@@ -276,14 +276,14 @@ class Loop:
         return code.load(address, self.shape.scalar, self.shape.bytes)
 
     def _dstate(self, node: Node, b: Value) -> tuple[Value, Value]:
-        """Where the two parts of a new state's gradient lie: from the later step, and from outside."""
+        """The addresses of the two parts of a new state's gradient: from the later step, and from outside."""
         code, name = self.code, name_of(node)
         base, row = self.carry(name, self.odd)
         flat = code.mul(code.add(self.offset, b), self[f"dstate_{name}_row"])
         return code.at(base, code.mul(b, row)), code.at(self.address(f"dstate_{name}"), flat)
 
     def _row_of(self, node: Node, b: Value) -> Value:
-        """The address of a row of what lies in plain rows."""
+        """The address of a row of a value that is stored in plain rows."""
         code, (kind, slot) = self.code, self.schedule.found[node]
         match kind:
             case "state":
@@ -311,7 +311,7 @@ class Loop:
         raise AssertionError(kind)
 
     def load(self, node: Node, b: Value, v: Value, mask: Value | None) -> Value:
-        """A vector of a value that varies over units."""
+        """Load a vector of a value that varies over units."""
         code, shape, plan = self.code, self.shape, self.plan
         kind, slot = self.schedule.found[node]
         flat, at_v = code.add(self.offset, b), code.mul(v, self.vector)
@@ -352,22 +352,22 @@ class Loop:
                 return shape.load(code, code.at(self._row_of(node, b), at_v), mask)
 
     def _kept(self, address: Value, row: Int, mask: Value | None) -> Value:
-        """A vector of a memory that is as long as the sequence, with `row` bytes for each flat row."""
+        """Load a vector from memory that has `row` bytes for each flat row of the sequence; prefetch that of the next step."""
         if self.ahead is not None and mask is None:
-            # No processor foresees steps that come in reverse, each a part of a row: ask for the next one's.
+            # Processors do not predict accesses in reverse order, each to a part of a row: prefetch the next one.
             self.code.prefetch(self.code.at(address, self.code.mul(self.ahead, row)))
         return self.shape.load(self.code, address, mask)
 
     # what the units compute
 
     def _units(self, at: int, space: str, stores: list[Store], own: Range | None = None) -> None:
-        """All that a stage writes in a space.
+        """Write all that a stage computes and stores in a space.
 
         Args:
-            at: the stage.
-            space: H or P.
-            stores: what it writes.
-            own: the unit blocks; without it all that are this thread's.
+            at: the number of the stage.
+            space: the space of the units.
+            stores: what is stored.
+            own: the unit blocks; by default all that this thread has.
         """
         code, lanes, width = self.code, self.shape.lanes, self.width[space]
         whole = code.div(width, lanes)
@@ -432,7 +432,7 @@ class Loop:
                 shape.store(code, value, to)
             case _:  # saved, gradient
                 if mask is not None:
-                    # Past the last unit there must be zeros, for the products that run over whole vectors.
+                    # Past the last unit there must be zeros, as products run over whole vectors.
                     value = code.builder.select(mask, value, shape.zero())
                 flat = code.add(self.offset, b)
                 shape.store(
@@ -448,13 +448,13 @@ class Loop:
         )
 
     def carry(self, name: str, parity: Value) -> tuple[Value, Value]:
-        """The gradient of a state between two steps: address, bytes of a row."""
+        """Where the gradient of a state is stored between two steps: the address, and the bytes of a row."""
         raise NotImplementedError
 
     # sums over rows
 
     def sums_of(self, row: Value) -> Value:
-        """Where a row's sums lie."""
+        """The address of a row's sums."""
         flat = self.code.choose(self.code.is_(self["sums_flat"], "!=", 0), self.code.add(self.offset, row), row)
         return self.code.at(
             self.address("sums"), self.code.mul(flat, max(1, len(self.schedule.rows)) * self.shape.bytes)

@@ -1,17 +1,17 @@
 """Matrix products in machine code: packed panels, tiles of accumulators, and the packing itself.
 
-Everything is C[m, n] (+)= sum over k of A[m, k] B[k, n], with B packed into *panels* of a few vectors: `panel[k][vectors][lane]`,
-the next panel right behind. Every element of C is summed over k in order, one fused multiply-add after the other, however the work
-is cut; so no result depends on the number of threads or on the rows that are computed beside it.
+All products are C[m, n] (+)= sum over k of A[m, k] B[k, n], with B packed into *panels* of a few vectors:
+`panel[k][vectors][lane]`, one panel right behind the other. Every element of C is summed over k in order, one fused multiply-add
+after the other, however the work is divided; so no result depends on the number of threads or on what other rows are computed.
 
 The functions of the module (addresses and byte strides, 64-bit integers):
 
 - `multiply(a, row, runs, run, jump, panels, panel, c, c_row, rows, columns, add)`: A's element (m, k) is the k-th number from
-  `a + m row` on, where after every `run` steps the address jumps by `jump` more; there are `runs` runs. Panels lie `panel` bytes
-  apart. `columns` are valid (stores past them are masked); `add` keeps what C holds.
-- `pack(to, sources, depth, columns, begin, end)`: panels of rows: `sources[k]` is the address of row k of B, or 0 for a row of
-  zeros. Panels from `begin` to `end` are made.
-- `pack_transposed(...)`: panels of columns: `sources[n]` is the address of column n of B, or 0.
+  `a + m row` on, where after every `run` steps the address jumps by `jump` more; there are `runs` runs. Panels are `panel` bytes
+  apart. `columns` are valid (stores past them are masked); with `add` the product is added to what C holds.
+- `pack(to, sources, depth, columns, begin, end)`: make panels of rows: `sources[k]` is the address of row k of B, or 0 for a row of
+  zeros. The panels from `begin` to `end` are made.
+- `pack_transposed(...)`: make panels of columns: `sources[n]` is the address of column n of B, or 0.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from ostinato.kernels.cpu.code.builder import I32, I64, POINTER, Code, Int, Valu
 
 @dataclass(frozen=True)
 class Shape:
-    """Of the vectors and tiles of one machine and one dtype.
+    """The shape of the vectors and tiles of one machine and one dtype.
 
     Attributes:
         lanes: numbers in a vector.
-        double: float64, else float32.
-        registers: vector registers of the machine.
+        double: whether numbers are float64; else they are float32.
+        registers: the number of vector registers of the machine.
     """
 
     lanes: int
@@ -40,7 +40,7 @@ class Shape:
 
     @property
     def bytes(self) -> int:
-        """Of one number."""
+        """The bytes of one number."""
         return 8 if self.double else 4
 
     @property
@@ -55,22 +55,22 @@ class Shape:
 
     @property
     def suffix(self) -> str:
-        """How LLVM names intrinsics on these vectors."""
+        """The end of the names of LLVM's intrinsics on these vectors."""
         return f"v{self.lanes}f{64 if self.double else 32}"
 
     @property
     def rows(self) -> int:
-        """Rows of the largest tile; registers are left for a row of the panel and a broadcast."""
+        """The rows of the largest tile; it leaves registers for a row of the panel and a broadcast."""
         return 6 if self.registers >= 32 else 4
 
     @property
     def across(self) -> int:
-        """Vectors in one row of a panel: many, so that a number of A that is loaded is multiplied with many of B."""
+        """The vectors in one row of a panel: many, so that each number of A that is loaded is multiplied by many of B."""
         return 4 if self.registers >= 32 else 2
 
     @property
     def panel(self) -> int:
-        """Numbers in one row of a panel."""
+        """The numbers in one row of a panel."""
         return self.across * self.lanes
 
     def zero(self) -> ir.Constant:
@@ -85,7 +85,7 @@ class Shape:
         return b.shuffle_vector(one, ir.Constant(self.vector, ir.Undefined), zeros)
 
     def total(self, code: Code, vector: Value) -> Value:
-        """The sum of all lanes, half by half: one lane after the other waits for the sum before it, sixteen times over."""
+        """The sum of all lanes, by halves: lane after lane, each of sixteen additions would wait for the one before."""
         kind = ir.FunctionType(self.scalar, [self.scalar, self.vector])
         name = f"llvm.vector.reduce.fadd.{self.suffix}"
         module = code.function.module
@@ -101,14 +101,14 @@ class Shape:
         return b.icmp_unsigned("<", ir.Constant(kind, list(range(self.lanes))), wide)
 
     def load(self, code: Code, address: Value, mask: Value | None = None) -> Value:
-        """A vector from an address of any alignment; with a mask, zero in the other lanes, whose memory is not touched."""
+        """Load a vector from an address of any alignment; with a mask, the other lanes are zero and their memory is not read."""
         if mask is None:
             return code.load(address, self.vector, self.bytes)
         name = f"llvm.masked.load.{self.suffix}.p0"
         return code.call(name, self.vector, address, ir.Constant(I32, self.bytes), mask, self.zero())
 
     def store(self, code: Code, value: Value, address: Value, mask: Value | None = None) -> None:
-        """A vector to an address of any alignment; with a mask, only the lanes that it names."""
+        """Store a vector to an address of any alignment; with a mask, only the lanes for which it is true."""
         if mask is None:
             code.store(value, address, self.bytes)
         else:
@@ -121,16 +121,16 @@ class Shape:
 
 
 _TILE = "*a row runs run jump *panels panel *c c_row columns add *ahead"
-LOCAL_BLOCKS = 4  # unit blocks that are multiplied and used at once; any number of gates of so many fills whole panels
-AHEAD = 4  # cache lines of the next panel that are asked for meanwhile
+LOCAL_BLOCKS = 4  # unit blocks that are multiplied and used at once; with any number of gates, they fill whole panels
+AHEAD = 4  # cache lines of the next panel that are prefetched meanwhile
 UNROLLED = 4  # steps of k whose addresses are computed together
 
 
 def tile_function(module: ir.Module, shape: Shape, rows: int, vectors: int, packed: bool) -> ir.Function:
-    """C[rows, vectors]: the accumulators stay in registers over all of k. Vectors of one panel or of several.
+    """Write a function for one tile, C[rows, vectors], whose accumulators stay in registers over all of k.
 
-    `packed`: A lies as `[k][lane]`, else a row is contiguous. Either way most addresses differ by constants, which leaves the
-    ports of the processor to the multiplications.
+    The vectors are of one panel or of several. `packed`: A is stored as `[k][lane]`; if not, a row is contiguous. Either way most
+    addresses differ by constants, which leaves the ports of the processor to the multiplications.
     """
     code = Code(module, f"tile_{rows}_{vectors}" + "_packed" * packed, _TILE)
     code.function.linkage = "internal"
@@ -202,12 +202,12 @@ def tile_function(module: ir.Module, shape: Shape, rows: int, vectors: int, pack
 
 
 def widths(shape: Shape) -> list[int]:
-    """How many vectors of a panel a tile can have: a last panel may have few columns."""
+    """The numbers of vectors of a panel that a tile may have: a last panel may have few columns."""
     return [n for n in (1, 2, 4) if n < shape.across] + [shape.across]
 
 
 def each_width(code: Code, shape: Shape, columns: Value) -> Iterator[int]:
-    """`match`: as few vectors as hold so many columns; yields each number at the place where its case is written."""
+    """Choose the fewest vectors that hold so many columns; yields each possible number where the code for it is to be written."""
     least = 0
     for vectors in widths(shape):
         fits = code.is_(columns, "<=", vectors * shape.lanes) if vectors < shape.across else code.is_(columns, ">", 0)
@@ -217,9 +217,9 @@ def each_width(code: Code, shape: Shape, columns: Value) -> Iterator[int]:
 
 
 def even_tiles(code: Code, shape: Shape, rows: Value) -> Iterator[tuple[Value, Value, int]]:
-    """The fewest tiles that hold so many rows, as even as can be: seven rows cost less as four and three than as six and one.
+    """Divide rows into the fewest tiles, of sizes as even as possible: seven rows cost less as four and three than as six and one.
 
-    Yields (number of the tile, its first row, its rows) at the place where that case is written.
+    Yields (number of the tile, its first row, its rows) where the code for that size is to be written.
     """
     count = code.ceil_div(rows, shape.rows)
     each, more = code.div(rows, count), code.builder.urem(rows, count)
@@ -234,7 +234,10 @@ MULTIPLY = "*a row runs run jump *panels panel *c c_row rows columns add"
 
 
 def _multiply(module: ir.Module, shape: Shape) -> None:
-    """All tiles of a product: panels outside, so that one stays in the first cache while the rows go by."""
+    """Write `multiply`, which computes all tiles of a product.
+
+    The outer loop is over panels, so that a panel stays in the first cache while all rows are multiplied by it.
+    """
     code = Code(module, "multiply", MULTIPLY)
     b = code.builder
     width = shape.panel
@@ -243,7 +246,7 @@ def _multiply(module: ir.Module, shape: Shape) -> None:
     counts = {r: {*widths(shape), shape.across * together.get(r, 1)} for r in range(1, shape.rows + 1)}
     tiles = {(r, n): tile_function(module, shape, r, n, False) for r, each in counts.items() for n in sorted(each)}
     panels = code.ceil_div(code.arg.columns, width)
-    # Each tile asks for a part of the next panel, so that it has come when its turn does.
+    # Each tile prefetches a part of the next panel, so that it is there when its turn comes.
     each_part = code.mul(code.div(code.arg.panel, UNROLLED * shape.panel * shape.bytes), 64 * AHEAD)
     parts = code.int(UNROLLED * shape.panel * shape.bytes // (64 * AHEAD) - 1)
 
@@ -285,11 +288,12 @@ def _multiply(module: ir.Module, shape: Shape) -> None:
 
 _PACK = "*to *sources depth columns begin end"
 SHARE = "*fields thread threads"
-BOTH, TIME, BEHIND = range(3)  # what of the backward pass: behind its time loop, all rows are needed
+# Which half of the backward pass to run: the time loop, what comes behind it (which needs all rows), or both.
+BOTH, TIME, BEHIND = range(3)
 
 
 def _pack(module: ir.Module, shape: Shape) -> None:
-    """Rows into panels: a copy of a panel's width for every row and panel."""
+    """Write `pack`, which packs rows into panels: a copy of a panel's width for every row and panel."""
     code = Code(module, "pack", _PACK)
     b, size = code.builder, shape.lanes * shape.bytes
     wide = shape.across * size
@@ -315,7 +319,7 @@ def _pack(module: ir.Module, shape: Shape) -> None:
 
 
 def _transposed(code: Code, shape: Shape, rows: list[Value]) -> list[Value]:
-    """As many vectors as lanes, as a square matrix, turned over: blocks of half the size change places, then their halves."""
+    """Transpose a square matrix of as many vectors as lanes: blocks of half its size change places, then blocks within these."""
     b, kind = code.builder, ir.VectorType(I32, shape.lanes)
     lanes, distance = shape.lanes, shape.lanes // 2
     while distance:
@@ -331,7 +335,7 @@ def _transposed(code: Code, shape: Shape, rows: list[Value]) -> list[Value]:
 
 
 def _pack_transposed(module: ir.Module, shape: Shape) -> None:
-    """Columns into panels: squares of as many columns as a vector has lanes, turned over in registers."""
+    """Write `pack_transposed`, which packs columns into panels: squares of as many columns as lanes are transposed in registers."""
     code = Code(module, "pack_transposed", _PACK)
     b, arg, lanes = code.builder, code.arg, shape.lanes
     wide = shape.panel * shape.bytes
@@ -353,7 +357,7 @@ def _pack_transposed(module: ir.Module, shape: Shape) -> None:
             rows = [shape.load(code, b.inttoptr(code.add(c, code.mul(k, shape.bytes)), POINTER)) for c in columns]
             for n, row in enumerate(_transposed(code, shape, rows)):
                 shape.store(code, row, code.at(first, code.mul(code.add(k, n), wide)))
-        # What is left: the last steps, and columns beyond the last.
+        # The rest: the last steps of k, and columns past the last one.
         with code.loop(0, lanes) as n:
             source = source_of(code.add(code.mul(panel, shape.panel), code.mul(vector, lanes), n))
             to = code.at(first, code.mul(n, shape.bytes))
@@ -366,7 +370,7 @@ def _pack_transposed(module: ir.Module, shape: Shape) -> None:
 
 
 def _share(module: ir.Module, shape: Shape, name: str) -> None:
-    """A packing function for `region`: each thread packs some panels. Fields: to, sources, depth, columns."""
+    """Write a packing function to be run by `region`: each thread packs some panels. Fields: to, sources, depth, columns."""
     code = Code(module, f"{name}_share", SHARE)
     arg = code.arg
     to, sources = (code.load(code.at(arg.fields, 8 * n), POINTER) for n in range(2))
@@ -378,7 +382,7 @@ def _share(module: ir.Module, shape: Shape, name: str) -> None:
 
 
 def module(shape: Shape) -> ir.Module:
-    """The module of these functions for one dtype."""
+    """Make the module of these functions for one dtype."""
     made = ir.Module(f"product_{shape.suffix}")
     _multiply(made, shape)
     _pack(made, shape)

@@ -1,4 +1,4 @@
-"""Sums, and the largest number, over the units of a row: gathered in a vector, whose lanes become one number at the end."""
+"""Sums and maxima over the units of a row: collected in a vector, whose lanes are reduced to one number at the end."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Reduction:
 
     @property
     def nothing(self) -> ir.Constant:
-        """What changes no result, in every lane."""
+        """The value that changes no result (0 for a sum), in every lane."""
         return Lanes(self.shape.lanes, self.shape.double).const(0.0 if self.op == "sum" else -math.inf)
 
     def joined(self, code: Code, a: Value, b: Value) -> Value:
-        """What two vectors give, lane by lane."""
+        """Combine two vectors, lane by lane."""
         if self.op == "sum":
             return code.builder.fadd(a, b)
         return emit(code.builder, Lanes(self.shape.lanes, self.shape.double), "maximum", [a, b])
 
     def number(self, code: Code, gathered: Value) -> Value:
-        """What all lanes of a vector give."""
+        """Reduce all lanes of a vector to one number."""
         if self.op == "sum":
             return self.shape.total(code, gathered)
         lanes, b = self.shape.lanes, code.builder

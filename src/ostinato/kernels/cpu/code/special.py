@@ -1,4 +1,4 @@
-"""Powers, remainders, hyperbolic functions and the error function on vectors: what steps need less often."""
+"""Powers, remainders, hyperbolic functions and the error function on vectors, which steps need less often."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Errors:
     """What differs between float32 and float64 in the error function.
 
     Attributes:
-        most: above it, erf is 1.
-        centre: k of t below.
+        most: erf of more than this is 1.
+        centre: the k in the formula of t below.
         erf: erf(x) / x - 1 in powers of x^2, |x| <= 1/2.
         erfcx: exp(x^2) erfc(x) (x + k) in powers of t = (x - k) / (x + k), 1/2 <= x <= `most`.
     """
@@ -48,11 +48,11 @@ DOUBLE = Errors(
 
 
 class Special(Circular):
-    """Writes them at the builder's place."""
+    """Writes these functions where the builder is."""
 
     @property
     def errors(self) -> Errors:
-        """Of this precision."""
+        """The constants of this precision."""
         return DOUBLE if self.lanes.double else SINGLE
 
     # the error function
@@ -82,7 +82,7 @@ class Special(Circular):
         return self.scale(self.polynomial(rest, self.precision.exp), n)
 
     def pow(self, x: Value, y: Value) -> Value:
-        """X^y, with C's answers where either is zero, negative or infinite."""
+        """X^y, with the results of C if either is zero, negative or infinite."""
         if self.lanes.double:  # log(x) would need more bits than there are
             return self.each_lane("pow", x, y)
         wide = Special(self.b, Lanes(self.lanes.count, double=True))
@@ -94,9 +94,10 @@ class Special(Circular):
         b, one, zero = self.b, self.const(1.0), self.const(0.0)
         size = self.intrinsic("fabs", x)
         exponent = b.fmul(y, self.log(size))
-        exponent = b.select(b.fcmp_ordered("==", size, one), zero, exponent)  # of infinity times zero too
+        # Also if y is infinite, when the product is infinity times zero.
+        exponent = b.select(b.fcmp_ordered("==", size, one), zero, exponent)
         result = self.exp(exponent)
-        # A negative number has odd powers, which are negative, even ones, and no others but of zero and infinity.
+        # Odd powers of a negative number are negative, even ones positive; others exist for zero and infinity only.
         whole = b.fcmp_ordered("==", self.intrinsic("floor", y), y)
         half = b.fmul(y, self.const(0.5))
         odd = b.and_(whole, b.fcmp_ordered("!=", self.intrinsic("floor", half), half))
@@ -106,11 +107,11 @@ class Special(Circular):
         return b.select(b.or_(b.fcmp_ordered("==", x, one), b.fcmp_ordered("==", y, zero)), one, result)
 
     def fmod(self, x: Value, y: Value) -> Value:
-        """X - n y for the whole number n next to x / y towards zero, which is exact."""
+        """X - n y, where the integer n is x / y rounded towards zero; the result is exact."""
         b, zero, infinite = self.b, self.const(0.0), self.const(math.inf)
         n = self.intrinsic("trunc", b.fdiv(x, y))
         rest = self.intrinsic("fma", b.fneg(n), y, x)
-        # The quotient may have been rounded up to n: then n is one too many.
+        # The quotient may have been rounded up to n: then n is one too large.
         size = self.intrinsic("fabs", y)
         beyond = b.or_(
             b.and_(b.fcmp_ordered("<", x, zero), b.fcmp_ordered(">", rest, zero)),
@@ -123,7 +124,7 @@ class Special(Circular):
         return self.rarely(many, self.intrinsic("copysign", rest, x), "fmod", x, y)
 
     def hypot(self, x: Value, y: Value) -> Value:
-        """Sqrt(x^2 + y^2), whose squares may be out of range."""
+        """Sqrt(x^2 + y^2), even if the squares are out of range."""
         b, one, infinite = self.b, self.const(1.0), self.const(math.inf)
         x, y = self.intrinsic("fabs", x), self.intrinsic("fabs", y)
         larger = b.fcmp_ordered(">", x, y)
@@ -164,7 +165,7 @@ class Special(Circular):
         return self._log1p_of(b.fadd(more, root), x)
 
     def _log1p_of(self, above: Value, size: Value) -> Value:
-        """Log(1 + above), or log(2 size) where size is so large that its square is out of range."""
+        """Log(1 + above), or log(2 size) if size is so large that its square is out of range."""
         b = self.b
         large = b.fcmp_ordered(">", size, self.const(1e150 if self.lanes.double else 1e18))
         return b.fadd(

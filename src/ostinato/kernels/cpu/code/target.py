@@ -1,4 +1,4 @@
-"""The machine that code is made for, and the way from LLVM's text to code that runs on it."""
+"""The machine that code is made for; compiling a module of LLVM for it, and loading the result."""
 
 from __future__ import annotations
 
@@ -30,37 +30,37 @@ class Target:
 
     @property
     def architecture(self) -> str:
-        """Such as "x86_64" or "aarch64"."""
+        """The architecture, such as "x86_64" or "aarch64"."""
         return self.triple.partition("-")[0]
 
     @property
     def is_x86(self) -> bool:
-        """Whether x86's intrinsics exist."""
+        """Whether LLVM's intrinsics for x86 exist."""
         return self.architecture in ("x86_64", "i686", "i386")
 
     @cached_property
     def has_avx512(self) -> bool:
-        """Whether vectors of 512 bits, masks and AVX-512's forms of the shorter vectors are there."""
+        """Whether it has vectors of 512 bits, masks, and AVX-512's instructions for shorter vectors."""
         return self.is_x86 and self.has("avx512f", "avx512dq", "avx512vl")
 
     @cached_property
     def has_avx2(self) -> bool:
-        """Whether vectors of 256 bits with fused multiply-add are there."""
+        """Whether it has vectors of 256 bits with fused multiply-add."""
         return self.is_x86 and self.has("avx2", "fma")
 
     @property
     def vector_bytes(self) -> int:
-        """Bytes of the widest vector register in use: 64, 32 or 16."""
+        """The bytes of the widest vector register that is used: 64, 32 or 16."""
         return 64 if self.has_avx512 else 32 if self.has_avx2 else 16
 
     @property
     def registers(self) -> int:
-        """Vector registers: 32 or 16."""
+        """The number of vector registers: 32 or 16."""
         return 32 if self.has_avx512 or self.architecture in ("aarch64", "arm64") else 16
 
     @property
     def has_masks(self) -> bool:
-        """Whether masked loads and stores are instructions; elsewhere LLVM makes a branch a lane of them."""
+        """Whether masked loads and stores are instructions; if not, LLVM makes a branch for each lane."""
         return self.has_avx512 or self.has_avx2
 
 
@@ -71,11 +71,11 @@ def host() -> Target:
     llvm.initialize_native_asmprinter()
     try:
         features = llvm.get_host_cpu_features().flatten()
-    except RuntimeError:  # LLVM cannot ask every processor; the name alone then says less, but nothing wrong
+    except RuntimeError:  # LLVM cannot ask every processor; the name alone says less, but nothing wrong
         features = ""
     target = Target(llvm.get_process_triple(), llvm.get_host_cpu_name(), features)
     if target.has_avx512:
-        # Some processors are tuned for 256 bits, and LLVM would split every vector of 512.
+        # For some processors LLVM prefers 256 bits, and would split every vector of 512.
         return Target(target.triple, target.cpu, f"{features},-prefer-256-bit")
     return target
 
@@ -93,7 +93,7 @@ def _optimised(module: ir.Module, machine: llvm.TargetMachine, shared: bool = Fa
     parsed = llvm.parse_assembly(str(module))
     parsed.verify()
     tuning = llvm.create_pipeline_tuning_options(speed_level=3)
-    # What is emitted is vectors, in loops of the length that registers allow: a second opinion only adds code.
+    # The code consists of vectors already, in loops unrolled as far as registers allow: these passes would only add code.
     tuning.loop_vectorization = False
     tuning.slp_vectorization = False
     tuning.loop_unrolling = False
@@ -103,9 +103,9 @@ def _optimised(module: ir.Module, machine: llvm.TargetMachine, shared: bool = Fa
 
 
 def _few_passes() -> llvm.ModulePassManager:
-    """What makes code of a step fast: registers for variables, each value once, loops that test at their end.
+    """The passes that make the code of a step fast: variables in registers, each value computed once, loops that test at their end.
 
-    All passes of -O3 take more than twice the time, and code of steps is no faster for them.
+    All passes of -O3 take more than twice the time and do not make the code of steps faster.
     """
     passes = llvm.create_new_module_pass_manager()
     passes.add_always_inliner_pass()
@@ -120,47 +120,47 @@ def _few_passes() -> llvm.ModulePassManager:
 
 
 def compile(module: ir.Module, target: Target | None = None, *, shared: bool = False) -> bytes:
-    """Object code of a module for a processor.
+    """Compile a module to object code for a processor.
 
     Args:
-        module: what `Code` wrote.
-        target: the processor; the host unless told otherwise.
-        shared: the module is made once a machine, for all cells: every pass of LLVM is worth its time.
+        module: the module, as `Code` wrote it.
+        target: the processor; the host by default.
+        shared: whether the module is for all cells: it is made once for a machine, so every pass of LLVM is worth its time.
 
     Raises:
-        RuntimeError: the module is not valid LLVM: a bug of whoever made it.
+        RuntimeError: if the module is not valid LLVM, which is a bug in the code that wrote it.
     """
     machine = _machine(target or host())
     return machine.emit_object(_optimised(module, machine, shared))
 
 
 def assembly(module: ir.Module, target: Target | None = None) -> str:
-    """What `compile` makes, to be read."""
+    """The assembly of what `compile` makes, for people to read."""
     machine = _machine(target or host())
     return machine.emit_assembly(_optimised(module, machine))
 
 
 class Loaded:
-    """Object code in memory, ready to be called, for as long as this object lives."""
+    """Object code in memory that can be called as long as this object lives."""
 
     def __init__(self, engine: llvm.ExecutionEngine, addresses: dict[str, int]):
         self._engine = engine  # owns the memory of the code
         self._addresses = addresses
 
     def address(self, name: str) -> int:
-        """Where the function of this name begins."""
+        """The address of a function."""
         return self._addresses[name]
 
 
 def load(object_code: bytes, names: Iterable[str]) -> Loaded:
-    """Put object code of `compile` for this machine into memory.
+    """Load object code for this machine into memory.
 
     Args:
-        object_code: as `compile` gave it.
-        names: the functions that will be called.
+        object_code: what `compile` gave.
+        names: the names of the functions that will be called.
 
     Raises:
-        KeyError: there is no function of such a name in it.
+        KeyError: if the code lacks one of these functions.
     """
     host()  # initialises LLVM
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine(host()))

@@ -1,11 +1,11 @@
 """Matrix products in bfloat16 on the processor's matrix unit: Intel's AMX, tiles of 16 rows of 64 bytes.
 
-`multiply_tiles` takes the arguments of `multiply` in `product` and is called in its place: A and C are float32 as there, and sums
-are float32, but the numbers of A are rounded to bfloat16, and the panels of B are *paired*: where `multiply` has the rows k and
-k + 1 of a panel, there is one row of 32-bit words, the number of row k in the lower half and that of k + 1 in the upper one, and
-zeros up to a whole number of tiles. They lie in the first half of the memory that the panel had in float32.
+`multiply_tiles` takes the arguments of `multiply` in `product` and is called instead of it. A, C and the sums are float32 as there,
+but the numbers of A are rounded to bfloat16, and the panels of B are *paired*: instead of the rows k and k + 1 of a panel there is
+one row of 32-bit words, with the number of row k in the lower half and that of row k + 1 in the upper half, and zeros up to a whole
+number of tiles. They are stored in the first half of the memory that the panel had in float32.
 
-Every element of C is summed over k in the order of the tiles, however the work is cut, as in `product`.
+Every element of C is summed over k in the order of the tiles, however the work is divided, as in `product`.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from ostinato.kernels.cpu.code.builder import I8, I32, I64, POINTER, Code, Int, 
 from ostinato.kernels.cpu.code.product import MULTIPLY, SHARE, Shape
 from ostinato.kernels.cpu.code.target import host
 
-ROWS = 16  # of a tile of A and C
-DEPTH = 32  # numbers of A that a tile has in a row
+ROWS = 16  # rows of a tile of A and C
+DEPTH = 32  # numbers of A in a row of a tile
 LINE = 64  # bytes in a row of any tile
 TILE = ROWS * LINE
-LEAST_DEPTH = 16  # below, the tiles of a panel need more memory than it has
-A_BYTES = 1 << 17  # of A in bfloat16, in the second cache while all panels go by
-MOST_DEPTH = 1 << 14  # 32 rows of it are a megabyte of the thread's stack
+LEAST_DEPTH = 16  # with less, the tiles of a panel need more memory than the panel has
+A_BYTES = 1 << 17  # of A in bfloat16, which stay in the second cache while they are multiplied by all panels
+MOST_DEPTH = 1 << 14  # 32 rows of this depth are a megabyte of the thread's stack
 
 _ARCH_REQ_XCOMP_PERM, _XTILEDATA = 0x1023, 18
 _SYS_ARCH_PRCTL = 158
@@ -36,17 +36,17 @@ _SYS_ARCH_PRCTL = 158
 
 @functools.cache
 def has_tiles() -> bool:
-    """Whether this process may use the tiles; asks the system for them."""
+    """Whether this process may use the tiles; this asks the system for permission."""
     if not sys.platform.startswith("linux") or host().architecture != "x86_64":
         return False
     if not host().has_avx512 or not host().has("amx-tile", "amx-bf16", "avx512bf16"):
         return False
-    # Linux saves these 8 KB of registers for processes only that have asked (its Documentation/arch/x86/xstate.rst).
+    # Linux saves these 8 KB of registers only for processes that have asked for them (its Documentation/arch/x86/xstate.rst).
     return ctypes.CDLL(None).syscall(_SYS_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XTILEDATA) == 0
 
 
 class _BFloat(ir.Type):
-    """LLVM's type, which llvmlite lacks."""
+    """LLVM's type `bfloat`, which llvmlite lacks."""
 
     def __str__(self) -> str:
         return "bfloat"
@@ -71,7 +71,7 @@ def _tile(number: int) -> ir.Constant:
 
 
 def _configuration() -> ir.Constant:
-    """All eight tiles of 16 rows of 64 bytes (Intel, Software Developer's Manual, volume 1, 18.3, palette 1)."""
+    """A configuration of eight tiles of 16 rows of 64 bytes (Intel, Software Developer's Manual, volume 1, 18.3, palette 1)."""
     numbers = [0] * 64
     numbers[0] = 1
     for tile in range(8):
@@ -81,7 +81,7 @@ def _configuration() -> ir.Constant:
 
 @contextlib.contextmanager
 def _configured(code: Code) -> Iterator[None]:
-    """The tiles are ours in between; whoever comes next makes them his own."""
+    """Configure the tiles, and release them at the end; other code in the process configures them for itself."""
     module = code.function.module
     configuration = ir.GlobalVariable(module, ir.ArrayType(I8, 64), "configuration")
     configuration.global_constant, configuration.linkage = True, "internal"
@@ -92,11 +92,15 @@ def _configured(code: Code) -> Iterator[None]:
 
 
 def _multiply_tiles(module: ir.Module, shape: Shape) -> None:
-    """Groups of rows that stay in the second cache outside, then panels; in a panel, blocks of four tiles of C."""
+    """Write `multiply_tiles`.
+
+    The outer loop is over groups of rows, which stay in the second cache; then come panels, and in a panel blocks of four tiles of
+    C.
+    """
     code = Code(module, "multiply_tiles", MULTIPLY)
     b, arg = code.builder, code.arg
     depth = code.mul(arg.runs, arg.run)
-    tiles = code.ceil_div(depth, DEPTH)  # that A has side by side
+    tiles = code.ceil_div(depth, DEPTH)  # the number of tiles in a row of A
     group = code.max(code.mul(code.div(A_BYTES // (2 * ROWS * TILE), tiles), 2 * ROWS), 2 * ROWS)
     group = code.min(group, code.mul(code.ceil_div(arg.rows, 2 * ROWS), 2 * ROWS))
     a, c = (_memory(b, size) for size in (code.mul(code.div(group, ROWS), tiles, TILE), code.int(4 * TILE)))
@@ -126,15 +130,15 @@ def _multiply_tiles(module: ir.Module, shape: Shape) -> None:
 
 
 def _memory(builder: ir.IRBuilder, bytes_: Value) -> Value:
-    """Memory on the stack, in whole cache lines."""
+    """Memory on the stack, aligned to cache lines."""
     made = builder.alloca(I8, bytes_)
     made.align = LINE  # pyright: ignore[reportAttributeAccessIssue]
-    # llvmlite gives it a type that says what lies there; ours say nothing.
+    # llvmlite's pointer has the type of what it points to; ours have none.
     return builder.inttoptr(builder.ptrtoint(made, I64), POINTER)
 
 
 def _round_rows(code: Code, shape: Shape, a: Value, first: Value, rows: Value, tiles: Value) -> None:
-    """Rows of A as tiles: `[rows / 16][tile][row][32]`, zeros behind the last number."""
+    """Write rows of A as tiles: `[rows / 16][tile][row][32]`, with zeros behind the last number."""
     arg, half = code.arg, shape.lanes * 2
     with code.loop(0, rows) as r:
         source = code.at(arg.a, code.mul(code.add(first, r), arg.row))
@@ -148,7 +152,7 @@ def _round_rows(code: Code, shape: Shape, a: Value, first: Value, rows: Value, t
             )
             code.store(_rounded(code, shape, value), code.at(to, place), 2)
 
-        # A run ends in the middle of a vector only where it is the only one.
+        # Only if there is a single run may it end in the middle of a vector.
         with code.loop(0, arg.runs) as run:
             begin = code.at(source, code.mul(run, jumps))
             whole = code.div(arg.run, shape.lanes)
@@ -167,7 +171,7 @@ def _round_rows(code: Code, shape: Shape, a: Value, first: Value, rows: Value, t
 
 def _block(code: Code, shape: Shape, size: tuple[int, int], a: Value, b: Value, tiles: Value, c: Value, to: Value,
            rows: Value, columns: Value) -> None:  # fmt: skip
-    """`size` tiles of C, summed over all of k, then put where they belong."""
+    """Compute a block of `size` (down, across) tiles of C, summed over all of k, and store it in C."""
     down, across = size
     a_tiles = list(range(down * across, down * across + down))
     b_tiles = [7 - n % 2 for n in range(across)]
@@ -202,7 +206,7 @@ def _block(code: Code, shape: Shape, size: tuple[int, int], a: Value, b: Value, 
 
 
 def _pair(module: ir.Module, shape: Shape) -> None:
-    """Panels of float32 to paired ones, in place, for `region`. Fields: panels, how many, depth."""
+    """Write `pair_share`, to be run by `region`: panels of float32 become paired, in place. Fields: panels, how many, depth."""
     code = Code(module, "pair_share", SHARE)
     b, arg = code.builder, code.arg
     panels = code.load(arg.fields, POINTER)
@@ -215,7 +219,7 @@ def _pair(module: ir.Module, shape: Shape) -> None:
         first = code.at(panels, code.mul(panel, depth, wide))
         with code.loop(0, code.ceil_div(depth, 2)) as k:
             row = code.at(first, code.mul(k, 2 * wide))
-            # In place of a row behind the last, the last again, times nothing.
+            # Past the last row, the last one is read again, and its half is set to zero.
             is_pair = code.is_(code.add(code.mul(k, 2), 1), "<", depth)
             next_row = code.choose(is_pair, code.at(row, wide), row)
             halves = [
@@ -235,7 +239,7 @@ def _pair(module: ir.Module, shape: Shape) -> None:
 
 
 def module(shape: Shape) -> ir.Module:
-    """The module of these functions."""
+    """Make the module of these functions."""
     made = ir.Module("tiles")
     _multiply_tiles(made, shape)
     _pair(made, shape)

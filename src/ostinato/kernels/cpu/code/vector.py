@@ -1,4 +1,4 @@
-"""Pointwise operations on LLVM vectors: one door, by torch's names."""
+"""Pointwise operations on LLVM vectors, all by one function, `emit`, and under torch's names."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _OPERATIONS: dict[str, Callable[..., Value]] = {
     "floor": lambda e, a: e.intrinsic("floor", a),
     "ceil": lambda e, a: e.intrinsic("ceil", a),
     "trunc": lambda e, a: e.intrinsic("trunc", a),
-    "round": lambda e, a: e.intrinsic("rint", a),  # halves to even numbers
+    "round": lambda e, a: e.intrinsic("rint", a),  # halves are rounded to even
     "pow": Special.pow,
     "fmod": Special.fmod,
     "atan2": Special.atan2,
@@ -70,17 +70,17 @@ OPERATIONS = frozenset(_OPERATIONS)
 
 
 def emit(builder: ir.IRBuilder, lanes: Lanes, op: str, args: Sequence[Value]) -> Value:
-    """Write an operation at the builder's place.
+    """Write an operation where the builder is.
 
     Args:
-        builder: inside a function of a module for the host: where the host has an instruction for it, it is used.
-        lanes: of the arguments.
-        op: one of `OPERATIONS`, with torch's meaning. A comparison gives a vector of single bits; "and", "or", "not" take
-            such, and so does "where" first.
+        builder: a builder inside a function of a module for the host, whose special instructions may be used.
+        lanes: the lanes of the arguments.
+        op: one of `OPERATIONS`, with torch's meaning. A comparison gives a vector of single bits; "and", "or" and "not" take such
+            vectors, and "where" takes one as its first argument.
         args: vectors of `lanes.type`, as many as the operation takes.
 
     Raises:
-        NotImplementedError: there is no such operation.
+        NotImplementedError: if there is no such operation.
     """
     if op not in _OPERATIONS:
         raise NotImplementedError(f"expected one of {', '.join(sorted(OPERATIONS))}, got {op!r}")

@@ -1,7 +1,7 @@
 """The gradients of weights in machine code: transposed gradients of gates times what entered, over all rows of a sequence.
 
-`weight_gradients(a, a_row, depth, begin, end, block, gates, table, count, scratch)` does several products that begin with the same
-gradients, which are packed once for all: where what entered is narrow, packing takes as long as multiplying.
+`weight_gradients(a, a_row, depth, begin, end, block, gates, table, count, scratch)` computes several products that share the same
+gradients of gates, which are packed once for all: if what entered is narrow, packing takes as long as multiplying.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from ostinato.kernels.cpu.code.builder import I64, POINTER, Code, Value
 from ostinato.kernels.cpu.code.product import Shape, each_width, even_tiles, tile_function, widths
 
 _ARGUMENTS = "*a a_row depth begin end block gates *table count *scratch"
-# Of an entry of the table, a number each.
+# The numbers of an entry of the table, in order.
 ENTRY = ("sources", "columns", "c", "c_row", "gate", "gates", "gate_rows", "first", "units", "add")
-DEPTH = 512  # time steps times rows that a block of a weight gradient sums over: what is packed of it stays in the second cache
+DEPTH = 512  # time steps times rows that a block of a weight gradient sums over: packed, they stay in the second cache
 WIDTH = 256  # rows of the weight in such a block
-COLUMNS = 1024  # of what entered, up to which products are done together: more would take more memory than they win
-ROWS_AHEAD = 8  # how far ahead the gradients of a sequence are asked for
+COLUMNS = 1024  # of what entered: products with up to so many are computed together; with more, memory grows and little is gained
+ROWS_AHEAD = 8  # how many rows ahead the gradients of a sequence are prefetched
 
 
 def whole_panels(shape: Shape, columns: int) -> int:
-    """So many columns and some more, up to the end of a panel."""
+    """Round a number of columns up to whole panels."""
     return -(-columns // shape.panel) * shape.panel
 
 
 def scratch_bytes(shape: Shape, depth: int, columns: int, gates: int) -> int:
-    """What `weight_gradients` needs of its `scratch`, for each thread.
+    """The bytes of `scratch` that `weight_gradients` needs for each thread.
 
     Args:
-        shape: of the vectors.
+        shape: the shape of the vectors.
         depth: time steps times rows.
-        columns: of all products that are done together, each in whole panels.
-        gates: at most.
+        columns: the columns of all products that are computed together, each in whole panels.
+        gates: the largest number of gates.
     """
     return min(depth, DEPTH) * shape.bytes * (max(WIDTH, gates * shape.lanes) + columns)
 
 
 def _tiles_of(code: Code, shape: Shape, columns: Value, count: Value) -> Iterator[tuple[int, Value, Value]]:
-    """Every panel, and for each so many vectors of A."""
+    """Loop over every panel, and for each over `count` vectors of A; yields (vectors in the panel, panel, number of the vector)."""
     with code.loop(0, code.ceil_div(columns, shape.panel)) as panel:
         for vectors in each_width(code, shape, code.sub(columns, code.mul(panel, shape.panel))):
             with code.loop(0, count) as n:
@@ -48,24 +48,24 @@ def _tiles_of(code: Code, shape: Shape, columns: Value, count: Value) -> Iterato
 
 
 def write(module: ir.Module, shape: Shape) -> None:
-    """dW = A^T B over all rows of a sequence, for each entry of a table.
+    """Write `weight_gradients`: dW = A^T B over all rows of a sequence, for each entry of a table.
 
-    `a` holds `depth` rows `a_row` bytes apart. In a row, unit block v (`lanes` units) begins at `v block`, and there lie `gates`
-    vectors, of which an entry has those from its `gate` on, its own `gates`. `gate_rows[g]` is the first row of that gate in C,
-    which has a row for each unit; rows are written of the units from `first` up to `units`. `sources[k]` is the address of row k
-    of B. Unit blocks from `begin` to `end` are done.
+    `a` holds `depth` rows, `a_row` bytes apart. In a row, unit block v (`lanes` units) begins at `v block` and has `gates` vectors;
+    an entry uses those from its `gate` on, as many as its own `gates`. `gate_rows[g]` is the first row of that gate in C, which has
+    a row for each unit; the rows of the units from `first` up to `units` are written. `sources[k]` is the address of row k of B.
+    The unit blocks from `begin` to `end` are computed.
     """
     code = Code(module, "weight_gradients", _ARGUMENTS)
     b, arg, size = code.builder, code.arg, shape.lanes * shape.bytes
     tiles = {(r, n): tile_function(module, shape, r, n, True) for r in range(1, shape.rows + 1) for n in widths(shape)}
     pack = module.globals["pack"]
-    # Unit blocks that are packed together, at least one.
+    # The number of unit blocks that are packed together, at least one.
     together = code.max(code.div(WIDTH // shape.lanes, arg.gates), 1)
     most = code.min(arg.depth, DEPTH)
     packed = code.at(arg.scratch, code.mul(together, arg.gates, most, size))
 
     def every_entry(depth: Value) -> Iterator[tuple[dict[str, Value], Value]]:
-        """The numbers of each, and where its B is packed."""
+        """Loop over the entries; yields the numbers of each, and the address of its packed B."""
         behind = code.slot(I64)
         b.store(code.int(0), behind)
         with code.loop(0, arg.count) as n:
@@ -88,7 +88,7 @@ def write(module: ir.Module, shape: Shape) -> None:
         is_later = b.zext(code.is_(first, ">", 0), I64)
         with code.loop(arg.begin, arg.end, together) as v0:
             blocks = code.min(code.sub(arg.end, v0), together)
-            # Row by row, as it lies in memory: a column at a time would touch a page for every vector.
+            # Row by row, in the order of memory: column by column, each vector would be in another page.
             with code.loop(0, depth) as k, code.loop(0, blocks) as v:
                 row = code.mul(code.add(first, k), arg.a_row)
                 source = code.at(arg.a, row, code.mul(code.add(v0, v), arg.block))

@@ -1,1 +1,1 @@
-"""Calls of the machine code: bound to their tensors, on the threads that there are."""
+"""Calls of the machine code: how they are bound to their tensors, and run on the available threads."""

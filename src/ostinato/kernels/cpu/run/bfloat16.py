@@ -1,7 +1,8 @@
-"""What the backward pass does once for all time steps, in bfloat16: the gradients of the input and of the matrices.
+"""The gradients of the input and of the matrices in bfloat16, which the backward pass computes once for all time steps.
 
-The machine code does it behind its time loop; torch's products in bfloat16 do it afterwards, much faster on a processor with a
-matrix unit. Both read the gradients of gates where the time loop has left them, in the slots of `Kept`.
+Otherwise the machine code computes them behind its time loop. Here torch's products in bfloat16 do so after it has run, which is
+much faster on a processor with a matrix unit. Both read the gradients of gates where the time loop has stored them, in the slots of
+`Kept`.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ from ostinato.types import Tensor
 
 
 def gradients(call: Sizes, saved: Saved, place: int, dx: Tensor | None, wanted: Mapping[str, Tensor]) -> None:
-    """Do it.
+    """Compute the gradients of one place.
 
     Args:
-        call: of which.
-        saved: what its forward pass saved, after the time loop of the backward pass.
-        place: which direction of which layer.
+        call: the sizes of the call.
+        saved: what the call's forward pass saved, after the time loop of the backward pass.
+        place: the number of the direction of a layer.
         dx: where to write the gradient of the input, `(rows, I)`, or None.
-        wanted: the gradient of each matrix that is wanted, to add to.
+        wanted: for each matrix whose gradient is wanted, the tensor to add it to.
     """
     of = call.passes[place]
     described, hidden = of.described, of.hidden
     order = described.dx
-    kept: dict[tuple[str, int, int], Tensor] = {}  # the gates of x and of a product are often the same
+    kept: dict[tuple[str, int, int], Tensor] = {}  # the input's product and a recurrent one often share gates
 
     def gradients(space: str, first: int, gates: int) -> Tensor:
         at = space, first, gates
@@ -68,7 +69,7 @@ def _entered(call: Sizes, saved: Saved, place: int, k: int) -> Tensor:
 
 
 def _in_slots(weight: Tensor, order: Sequence[int], units: int, lanes: int) -> Tensor:
-    """A weight with its rows where the gradients of their gates lie, `(blocks gates lanes, I)`; zeros past the last unit."""
+    """A weight with its rows in the order of the gradients of their gates, `(blocks gates lanes, I)`; zeros past the last unit."""
     blocks = -(-units // lanes)
     placed = weight.new_zeros(len(order), blocks * lanes, weight.shape[1], dtype=torch.bfloat16)
     placed[:, :units] = weight.view(-1, units, weight.shape[1])[list(order)]
@@ -76,7 +77,7 @@ def _in_slots(weight: Tensor, order: Sequence[int], units: int, lanes: int) -> T
 
 
 def _add(of: Pass, to: Tensor, found: Tensor, order: Sequence[int], units: int) -> None:
-    """Adds the gradient of a weight, whose rows lie as gradients of gates do."""
+    """Add the gradient of a weight, whose rows are in the order of the gradients of gates."""
     lanes, columns = of.shape.lanes, found.shape[1]
     by_gate = found.view(-1, len(order), lanes, columns).transpose(0, 1).reshape(len(order), -1, columns)
     rows = to.view(-1, units, columns)

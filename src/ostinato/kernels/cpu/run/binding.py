@@ -1,4 +1,4 @@
-"""What a call keeps from one time to the next: where everything lies, launches, packed weights, what it has seen of its tensors."""
+"""What a call keeps for the next time: routes, launches, packed weights, and what identifies the tensors that it has seen."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from ostinato.kernels.cpu.run.sizes import Sizes
 from ostinato.kernels.storage import missing
 from ostinato.types import Tensor
 
-MOST_KINDS = 16  # of batches, for which a call is kept ready
-MOST_ZEROS = 256  # rows of first states up to which they are made once
+MOST_KINDS = 16  # kinds of batches for which a call is kept ready
+MOST_ZEROS = 256  # zero first states of a batch of up to so many rows are made once and kept
 
 _kind = attrgetter("shape", "dtype")
 _KINDS = (torch.nn.Parameter, torch.Tensor)
@@ -31,15 +31,15 @@ _storage, _bytes = Tensor.untyped_storage, torch.UntypedStorage.nbytes
 
 
 class Binding(Sizes):
-    """What of a call is kept.
+    """The sizes of a call and all that it keeps from one time to the next.
 
     Args:
-        spec: what is not a tensor.
+        spec: the constants of the call.
         kernel: the compiled cell.
         inputs: `I`.
         hidden: `H`.
         output: `P`, or `H` without a projection.
-        is_own: whether it belongs to one layer, and may hold what was packed of its weights.
+        is_own: whether it belongs to one layer, and may therefore hold that layer's packed weights.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Binding(Sizes):
         packings = [packing for of in self.passes for _, packing in of.packings]
         self._packed = Packed(packings, first.shape, self.functions, is_own)
         self._packed_back: dict[object, tuple[Packed, list[int], list[bool]]] = {}
-        # Of each parameter, whether the backward part writes all of its gradient.
+        # For each parameter, its place in `given` and whether the backward part writes all of its gradient.
         self._gradients = [
             (n, of.written.get(name) == of.shapes[name][0] and not (of.bf16 and len(of.shapes[name]) == 2))
             for place, of in enumerate(self.passes)
@@ -73,14 +73,17 @@ class Binding(Sizes):
         self._launches: dict[Any, Stock] = {}
 
     def look(self, given: Sequence[Tensor]) -> list[object] | None:
-        """What is `seen` of the parameters; None where it cannot run these tensors: input, parameters and, if any, first states."""
+        """Check that the call can run these tensors (input, parameters and, if any, first states).
+
+        Gives what `seen` says of the parameters, or None if it cannot run them.
+        """
         parameters = given[1 : self._end]
         now, known = seen(parameters), self._known
         if (
             now[: self._end - 1] != known.ids
             or list(map(_kind, parameters)) != self._kinds
             or (self._square and [parameters[n].stride() for n in self._square] != self._strides)
-            # Memory that was given back may have been taken again, for less.
+            # A storage may have been resized since: freed and then made again, but smaller.
             or list(map(_bytes, map(_storage, parameters))) != self._storages
         ) and not self._meet(parameters):
             return None
@@ -97,20 +100,20 @@ class Binding(Sizes):
         return now
 
     def are_there(self, given: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
-        """Whether all numbers of the tensors of a call, and of others, are in memory."""
+        """Whether all numbers of the call's tensors, and of `others`, are in memory."""
         parameters = given[1 : self._end]
         if list(map(_bytes, map(_storage, parameters))) != self._storages and any(map(missing, parameters)):
             return False
         return not any(map(missing, (given[0], *given[self._end :], *others)))
 
     def _meet(self, parameters: Sequence[Tensor]) -> bool:
-        """Look at parameters that were not seen before."""
+        """Check parameters that were not seen before and note what identifies them; False if the call cannot run them."""
         shapes = [of.shapes[name] for of in self.passes for name in self.spec.parameters]
         for v, shape in zip(parameters, shapes, strict=True):
             if not _is_plain(v, self.dtype) or v.shape != shape:
                 return False
         self._kinds = list(map(_kind, parameters))
-        # A square matrix may be turned over where it lies.
+        # The strides of a square matrix may change without its shape: it may be transposed in place.
         self._square = [n for n, v in enumerate(parameters) if v.dim() == 2 and v.shape[0] == v.shape[1]]
         self._strides = [parameters[n].stride() for n in self._square]
         self._storages = list(map(_bytes, map(_storage, parameters)))
@@ -118,7 +121,7 @@ class Binding(Sizes):
         return True
 
     def whole(self, given: Sequence[Tensor], order: Order) -> list[Tensor]:
-        """With first states of zero, where there are none."""
+        """Append zero first states if the call has none."""
         if len(given) == self.count:
             return list(given)
         if (zeros := self._zeros.get(order.batch)) is None:
@@ -134,12 +137,15 @@ class Binding(Sizes):
     def prepare(
         self, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None
     ) -> tuple[Order, list[Tensor], list[tuple[Tensor, MaskKind]]]:
-        """The tensors as the machine code reads them: contiguous, the input in flat rows, states in the order of the places."""
+        """The order of the rows, and the tensors and masks as the machine code reads them.
+
+        They are contiguous, the input is in flat rows, and states are in the order of the places.
+        """
         order = order_of(self.spec.directions, given[0], lengths, self.spec.packed)
         prepared = self.whole(given, order)
         if not all(map(_is_contiguous, prepared)):
             prepared = [v.contiguous() for v in prepared]
-        # Elsewhere its address is enough.
+        # Otherwise the machine code needs the address of the input only, whatever its shape.
         if order.outside is not None or self.spec.segment or self.spec.bf16:
             prepared[0] = self.gathered(given[0], order)
         if order.sort is not None:
@@ -150,7 +156,7 @@ class Binding(Sizes):
     # what is kept from call to call
 
     def route(self, order: Order, save: bool) -> Route:
-        """Where everything of a call lies."""
+        """The route for an order of rows: where everything of a call is stored."""
         found = self._routes.get((order, save))
         if found is None:
             found = Route(self, order, save)
@@ -159,7 +165,7 @@ class Binding(Sizes):
         return found
 
     def launch(self, route: Route, part: Part, masks: Sequence[tuple[Tensor, MaskKind]]) -> Launch:
-        """What runs this call, and no other until it is left."""
+        """A launch that runs this call, and no other call until `Launch.leave`."""
         teams, beside = route.teams()
         kinds: tuple[MaskKind, ...] = tuple([kind for _, kind in masks])
         key = route.order, part, teams, kinds
@@ -185,7 +191,7 @@ class Binding(Sizes):
         masks: Sequence[tuple[Tensor, MaskKind]],
         memory: int,
     ) -> list[int]:
-        """Those of a call that both ways have; see `launch`."""
+        """The numbers (addresses) that the forward and the backward pass both need, in the order that `route` describes."""
         found = [*map(_address, given), *map(_address, shown), block]
         if masks:
             found += [v.data_ptr() for v, _ in masks]
@@ -193,15 +199,15 @@ class Binding(Sizes):
         return found
 
     def panels(self, given: Sequence[Tensor], now: Sequence[object] | None) -> list[PackingJob]:
-        """The weights packed for the forward parts, to be held while they are read; `now` is what `look` gave."""
+        """The weights packed for the forward parts; the caller holds them while they are read. `now` is what `look` gave."""
         weights = [given[n] for n in self.packed_from]
         return self._packed.jobs(weights, now or seen(weights))
 
     def panels_back(self, given: Sequence[Tensor], part: Part) -> list[PackingJob | None]:
-        """The same for the backward part; None for those that are not read."""
+        """The weights packed for the backward part; None for a weight that it does not read."""
         if (found := self._packed_back.get(part[1:3])) is None:
             low = part.lowest * self.directions
-            # The input's gradient is the only one that its own matrix is for; in bfloat16 torch makes it.
+            # `weight_ih` is read for the gradient of the input only; in bfloat16 torch computes that gradient.
             is_read = [
                 place >= low and (k > 0 or (not of.bf16 and (part.has_dx or place >= low + self.directions)))
                 for place, of in enumerate(self.passes)
@@ -225,7 +231,7 @@ class Binding(Sizes):
     # masks
 
     def prepared_masks(self, masks: Sequence[Tensor], order: Order) -> list[tuple[Tensor, MaskKind]]:
-        """Those of all places as the machine code reads them; where there are none, their expectations."""
+        """The masks of all places as the machine code reads them; their expectations if `masks` is empty."""
         if not self.spec.cell.noise:
             return []
         if not masks:
@@ -238,7 +244,7 @@ class Binding(Sizes):
         ]
 
     def _mean_masks(self) -> list[tuple[Tensor, MaskKind]]:
-        """The expectation of each mask, one row for all."""
+        """The expectation of each mask of the cell, as one row that all rows share."""
         if self._means is None:
             found: list[tuple[Tensor, MaskKind]] = []
             for noise in self.spec.cell.noise:
@@ -248,7 +254,7 @@ class Binding(Sizes):
         return self._means
 
     def _mask(self, v: Tensor, every_step: bool, order: Order, turned: Ways | None) -> tuple[Tensor, MaskKind]:
-        if not any(v.stride()):  # one number for all: evaluation's mean of a mask, say
+        if not any(v.stride()):  # a single number, such as the mean of a mask in evaluation
             return v.reshape(-1, v.shape[-1])[:1].contiguous(), "one"
         if every_step:
             v = self.gathered(v, order)
@@ -258,27 +264,27 @@ class Binding(Sizes):
     # orders of rows
 
     def gathered(self, v: Tensor, order: Order) -> Tensor:
-        """From what the caller has, `(T, B, F)` or packed, to the common order, `(rows, F)`."""
+        """Bring a tensor from the caller's order, `(T, B, F)` or packed, into the common order, `(rows, F)`."""
         flat = v.reshape(-1, v.shape[-1]).contiguous()
         return flat if order.outside is None else gather_rows.moved(flat, order.outside[0], self.functions)
 
     def _spread(self, v: Tensor, order: Order, like: Tensor) -> Tensor:
-        """And back, zero past a row's end."""
+        """Bring a tensor from the common order back into the caller's order; zero past a row's end."""
         if order.outside is not None:
             v = gather_rows.moved(v, order.outside[1], self.functions)
         return v if v.dim() == like.dim() else v.view(*like.shape[:-1], v.shape[1])
 
     @staticmethod
     def _by(v: Tensor, order: Order, way: int) -> Tensor:
-        """States, `(places, B, W)` or `(B, W)`, in the order of the places (0), or back (1); contiguous."""
+        """Bring states, `(places, B, W)` or `(B, W)`, into the order of the places of rows (0) or back (1); contiguous."""
         return v.contiguous() if order.sort is None else v.index_select(v.dim() - 2, order.sort[way])
 
 
 def _make_room(kept: dict[Any, Any], order: Order) -> bool:
-    """Have room for one more kind of batch, whose order its key begins with; False where it is too large to be kept."""
+    """Make room for one more kind of batch; False if it is too large to be kept. Each key begins with the order of a batch."""
     if order.total > KEPT_ROWS:
         return False
-    with contextlib.suppress(StopIteration, KeyError, RuntimeError):  # another thread is about it, too
+    with contextlib.suppress(StopIteration, KeyError, RuntimeError):  # other threads may do the same
         while len(kept) >= MOST_KINDS or sum(key[0].total for key in list(kept)) + order.total > KEPT_ROWS:
             gone = kept.pop(next(iter(kept)))
             if isinstance(gone, Stock):
@@ -287,8 +293,8 @@ def _make_room(kept: dict[Any, Any], order: Order) -> bool:
 
 
 def _is_plain(v: Tensor, dtype: torch.dtype) -> bool:
-    """Whether a tensor can be read as it is."""
+    """Whether machine code can read a tensor at its address."""
     if type(v) not in _KINDS or v.dtype is not dtype or not v.is_cpu:
         return False
-    # The numbers of a negative view are others than those in memory, and of a tensor of zeros that are nowhere there are none.
+    # The numbers of a negative view differ from those in memory, and those of a ZeroTensor of torch are not in memory at all.
     return not v.is_neg() and not v._is_zerotensor() and missing(v) is None

@@ -1,7 +1,7 @@
 """A call bound to its kernel: a layer's direction, or a whole stack of layers, as two functions of tensors, forward and backward.
 
-Nothing here knows of autograd. What the machine code must be told lies in frames (see `passes`), which are kept from call to call;
-what is left for a call is to see that the weights are those that were packed, to take memory for what it gives, and to jump.
+Nothing here knows of autograd. What the machine code reads is stored in frames (see `passes`), which are kept from call to call.
+What is left for a call is to check that the weights are those that were packed, to take memory for its outputs, and to jump.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _address, _panels = Tensor.data_ptr, attrgetter("address")
 
 
 class BoundCall(Binding):
-    """A call of a spec, at the sizes of a layer, as two functions of tensors."""
+    """A call of a spec at the sizes of a layer, with a `forward` and a `backward` that are functions of tensors."""
 
     # forward
 
@@ -42,12 +42,12 @@ class BoundCall(Binding):
         save: bool,
         now: Sequence[object] | None = None,
     ) -> tuple[list[Tensor], Saved | None]:
-        """What the call gives, and with `save` what `backward` needs.
+        """Run the forward pass; give its outputs and, with `save`, what `backward` needs.
 
         Args:
-            given: see `CallSpec`; or without first states, for zeros.
-            masks: see `CallSpec`; none for their expectations.
-            lengths: of the rows.
+            given: see `CallSpec`; first states may be missing, for zeros.
+            masks: see `CallSpec`; empty for their expectations.
+            lengths: the lengths of the rows.
             save: whether a backward pass is to follow.
             now: what `look` gave.
         """
@@ -72,18 +72,18 @@ class BoundCall(Binding):
         shown: list[Tensor] | None = None,
         now: Sequence[object] | None = None,
     ) -> tuple[Saved | None, list[Tensor], list[Tensor]]:
-        """All layers over flat rows.
+        """Run all layers over flat rows.
 
         Args:
-            order: of the rows.
-            given: that were prepared.
-            masks: that were prepared.
+            order: the order of the rows.
+            given: the tensors, as `prepare` gives them.
+            masks: the masks, as `prepare` gives them.
             save: whether `backward` is to follow.
-            shown: where to write what is shown; else there is memory for it.
+            shown: memory for the outputs; None to take new memory.
             now: what `look` gave.
 
         Returns:
-            What is saved; what is shown, in flat rows; the last states, like the first ones, in the order of the batch.
+            What is saved; the outputs, in flat rows; the last states, in the shapes of the first ones and the order of the batch.
         """
         route = self.route(order, save)
         if shown is None:
@@ -111,7 +111,7 @@ class BoundCall(Binding):
         save: bool,
         now: Sequence[object] | None = None,
     ) -> tuple[Saved | None, list[Tensor], list[Tensor]]:
-        """A segment of the time steps after the other, each from the last states of the one before."""
+        """Run one segment of time steps after the other, each from the last states of the one before."""
         states = self.passes[0].states
         shown = [pool.take(order.total, states[name], dtype=self.dtype) for name in self.spec.shown]
         firsts, last = [], given[self.count - self.states :]
@@ -129,7 +129,7 @@ class BoundCall(Binding):
         return [given[0][flat], *given[1 : self.count - self.states], *first]
 
     def _empty(self, given: Sequence[Tensor]) -> list[Tensor]:
-        """Where all rows are empty."""
+        """What the call gives if all rows are empty."""
         x = given[0]
         shown = [x.new_zeros(*x.shape[:-1], width) for width in self._shown]
         return shown + [v.clone() for v in given[self.count - self.states :]]
@@ -145,15 +145,16 @@ class BoundCall(Binding):
         wanted: Sequence[bool],
         idle: frozenset[str] = frozenset(),
     ) -> Gradients:
-        """The gradient of each of `given` that is wanted, None for the others.
+        """Compute the gradient of each of `given` that is wanted; None for the others.
 
         Args:
             given: as in `forward`.
-            saved: what it saved. Its block is written over; where there is none, it is computed again.
-            changed: whether what was shown is no longer what was computed, and not ours to change.
-            gradients: of what the call gave, None for zeros.
-            wanted: for each of `given` whether its gradient is.
-            idle: parts of the input whose gradient is not, see `Request`; there it is zero.
+            saved: what `forward` saved. Its block is written over; if there is none, it is computed again.
+            changed: whether the outputs have been written to since: they then no longer hold what was computed, and are not ours
+                to write.
+            gradients: the gradients of what the call gave, None for zeros.
+            wanted: for each of `given`, whether its gradient is wanted.
+            idle: parts of the input whose gradient is not wanted, see `Request`; it is zero there.
         """
         order, states = saved.route.order, self.states
         given, wanted = self.whole(given, order), [*wanted, *[False] * (self.count - len(wanted))]
@@ -184,7 +185,10 @@ class BoundCall(Binding):
         found: Gradients,
         idle: frozenset[str],
     ) -> tuple[Tensor | None, list[Tensor]]:
-        """From the last layer to the first. Gives the gradient of the input, `(rows, I)`, and those of the first states."""
+        """Run the backward pass from the last layer to the first.
+
+        Gives the gradient of the input, `(rows, I)`, and those of the first states; those of the parameters are put into `found`.
+        """
         if saved.block is None or changed:
             saved = self._saved(saved.route.order, saved.given, saved.masks)
         assert saved.block is not None
@@ -214,7 +218,7 @@ class BoundCall(Binding):
         return dx, dfirst
 
     def _part(self, wanted: Sequence[bool], idle: frozenset[str]) -> Part:
-        """How far back it goes: not below the last layer that has anything to give."""
+        """The part to run for these gradients: it ends at the lowest layer in which one is wanted."""
         if (found := self._parts.get(key := (*wanted, idle))) is None:
             if len(self._parts) >= MOST_BOUND:
                 self._parts.clear()
@@ -239,7 +243,7 @@ class BoundCall(Binding):
     def _saved(
         self, order: Order, given: list[Tensor], masks: list[tuple[Tensor, MaskKind]], shown: list[Tensor] | None = None
     ) -> Saved:
-        """What a forward pass saves, which is run for that alone."""
+        """Run a forward pass only for what it saves."""
         saved, _, _ = self._run(order, given, masks, True, shown)
         assert saved is not None
         return saved
@@ -256,10 +260,11 @@ class BoundCall(Binding):
     ) -> tuple[Tensor | None, list[Tensor]]:
         """Compute each segment again, from the last to the first, and add the gradients up (Gruslys et al. 2016)."""
         order = saved.route.order
-        # What was shown is written again with the same numbers, unless it has others now, which are not ours to change.
+        # The outputs are written again, with the same numbers, unless somebody has changed them: those are not ours to write.
         shown = [torch.empty_like(v) for v in saved.shown] if changed else saved.shown
         dx = torch.empty_like(saved.given[0]) if wanted[0] else None
-        first_at, all_states = self.count - self.states, [True] * self.states  # which go from segment to segment
+        # The gradients of all states pass from segment to segment.
+        first_at, all_states = self.count - self.states, [True] * self.states
         carried = dlast
         segments = list(zip(order.rows[0].segments(self.spec.segment), saved.segments, strict=True))
         for (part, cut), first in reversed(segments):
@@ -279,7 +284,7 @@ class BoundCall(Binding):
     def _nothing_back(
         self, given: Sequence[Tensor], last: Sequence[Tensor | None], wanted: Sequence[bool]
     ) -> Gradients:
-        """Zeros that are there, and the last states' gradients handed to the first states."""
+        """The gradients if all rows are empty: zeros, and for the first states those of the last states."""
         before = [None] * (len(given) - len(last))
         return [
             (torch.zeros_like(v) if d is None else d) if here else None
@@ -293,17 +298,17 @@ def _cut(masks: Sequence[tuple[Tensor, MaskKind]], flat: slice) -> list[tuple[Te
 
 
 def bound(spec: CallSpec, given: Sequence[Tensor]) -> BoundCall:
-    """That of a spec at the sizes of these tensors.
+    """The bound call of a spec at the sizes of these tensors; made once and kept with the cell.
 
     Raises:
-        Unsupported: where the compiler does not take the cell.
+        Unsupported: if the compiler does not take the cell.
     """
     cell = spec.cell
     compiled = kernel(cell, spec.bias, spec.projected, given[0].dtype is torch.float64)
     if isinstance(compiled, Unsupported):
-        raise Unsupported(str(compiled))  # another one, as what is raised keeps the frames that it goes through
+        raise Unsupported(str(compiled))  # a new one: an exception that is raised keeps the frames it goes through
     inputs, hidden, output = sizes_of(spec, given)
-    # Kept with the cell: a table of cells would keep them for good.
+    # Stored on the cell: a global table of cells would keep every cell alive.
     known: dict[object, BoundCall] = vars(cell).setdefault("_bound", {})
     key = spec, inputs, hidden, output, compiled.shape.double
     found = known.get(key)

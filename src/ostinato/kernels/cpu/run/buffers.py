@@ -1,4 +1,4 @@
-"""Memory that is used again: a fresh large tensor costs more in page faults than in arithmetic."""
+"""A pool of memory that is used again: with a new large tensor, page faults take longer than the arithmetic."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import torch
 from ostinato.locks import lock
 from ostinato.types import Tensor
 
-KEPT_BYTES = 1 << 30  # what is kept for the next call at most
-_GRAIN = 1 << 16  # bytes; below, the system's allocator is quicker, and keeps what it is given back
+KEPT_BYTES = 1 << 30  # at most so much free memory is kept for later calls
+_GRAIN = 1 << 16  # bytes; below this size the system's allocator is quicker, and keeps freed memory itself
 
-# Bytes of the pages that larger blocks ask for. Where weights lie in small ones, the table of addresses is read from memory anew
-# with every few kilobytes of them.
+# Bytes of the large pages that larger blocks ask for. With weights in small pages, the processor must look up the address of a page
+# every few kilobytes.
 HUGE = 1 << 21
 
-# `new_empty` takes half the time of `torch.empty`, and asks for no default device. Made when first used: this module may be
-# imported while torch.compile makes shapes, where a tensor that is made has no memory.
+# For each dtype a tensor whose `new_empty` is called: that takes half the time of `torch.empty`, and ignores the default device.
+# Made at the first use: this module may be imported while torch.compile computes shapes, when a new tensor has no memory.
 _like: dict[torch.dtype, Tensor] = {}
 _NUMPY = {
     torch.float32: np.float32,
@@ -33,28 +33,28 @@ _NUMPY = {
 
 
 class _Lent(np.ndarray):
-    """torch holds this array as long as any tensor on its memory lives; its end is how the pool hears of it."""
+    """An array that torch holds as long as a tensor uses its memory; when it is freed, the memory goes back to the pool."""
 
     block: np.ndarray | None = None
     back: Callable[[np.ndarray], None]
 
     def __del__(self) -> None:
-        if self.block is not None:  # else a view
+        if self.block is not None:  # a view of the array has no block
             self.back(self.block)
 
 
 class Pool:
-    """Hands out tensors of memory that comes back by itself when nobody holds them any more.
+    """Gives out tensors whose memory comes back by itself when nothing refers to them any more.
 
     Attributes:
-        poison: fill what is handed out with NaN, so that a read of what was never written shows; for tests.
+        poison: fill new tensors with NaN, so that tests notice a read of memory that was never written.
     """
 
     def __init__(self) -> None:
         self.poison = False
         self._free: dict[int, list[np.ndarray]] = {}
         self._kept = 0
-        # Reentrant: memory may come back, by the garbage collector, while some is being handed out.
+        # Reentrant: memory may come back, by the garbage collector, while some is being given out.
         self._lock = lock()
 
     def take(self, *shape: int, dtype: torch.dtype) -> Tensor:
@@ -65,10 +65,10 @@ class Pool:
                 like = _like[dtype]
             except KeyError:
                 like = _like[dtype] = torch.zeros(0, dtype=dtype, device="cpu")
-            given = like.new_empty(*shape)  # as a tuple it takes half as long again
+            given = like.new_empty(*shape)  # with the shape as a tuple it takes 1.5 times as long
         else:
             size = 1 << (wanted - 1).bit_length()
-            if size - wanted > size // 4:  # three quarters of a power of two, where that is enough
+            if size - wanted > size // 4:  # three quarters of a power of two are enough
                 size -= size // 4
             block = self._block(size)
             lent = block[:wanted].view(_NUMPY[dtype]).reshape(shape).view(_Lent)
@@ -79,7 +79,7 @@ class Pool:
         return given
 
     def like(self, v: Tensor) -> Tensor:
-        """The same of the shape and the type of a contiguous tensor."""
+        """Like `take`, with the shape and dtype of a contiguous tensor."""
         if v.nbytes < _GRAIN and not self.poison:
             return torch.empty_like(v)
         return self.take(*v.shape, dtype=v.dtype)
@@ -99,18 +99,18 @@ class Pool:
                 self._kept += block.size
 
     def clear(self) -> None:
-        """Give what is kept back to the system."""
+        """Give all free memory back to the system."""
         with self._lock:
             self._free.clear()
             self._kept = 0
 
 
 def _fresh(size: int) -> np.ndarray:
-    """Memory of the system's, in large pages where it has such for whoever asks."""
+    """Take new memory from the system, in large pages if the system gives them on request."""
     if size < 2 * HUGE or not hasattr(mmap, "MADV_HUGEPAGE"):
         return torch.empty(size, dtype=torch.uint8, device="cpu").numpy()
     mapped = mmap.mmap(-1, size + HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with contextlib.suppress(OSError):  # a kernel without them
+    with contextlib.suppress(OSError):  # a kernel of the system without large pages
         mapped.madvise(mmap.MADV_HUGEPAGE)
     whole = np.frombuffer(mapped, np.uint8)
     begin = -whole.ctypes.data % HUGE

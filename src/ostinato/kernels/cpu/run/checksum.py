@@ -1,16 +1,19 @@
-"""Numbers for the bits of a tensor, which are others when a bit is another: how a write that leaves no trace is noticed.
+"""Checksums of the bits of a tensor, which show a write that leaves no other trace, such as one through `.data`.
 
-Weights change in patterns: a sign that is turned over, a power of two, rows that change places, a constant. So nothing that merely
-adds will do, as such changes cancel each other in any sum modulo a power of two, whatever the weights of its terms. Two sums over
-words of 64 bits are kept for each of eight lanes:
+Weights change in patterns: a sign is flipped, numbers are multiplied by a power of two, rows change places, a constant is added. So
+a plain sum is not enough: such changes cancel each other in any sum modulo a power of two, whatever the weights of its terms. Two
+sums over words of 64 bits are kept for each of eight lanes:
 
-- Of products. Each half of a word is moved by a key of its own, modulo 2^32, and the two are multiplied to 64 bits (NH, of UMAC:
-  Black et al. 1999; with random keys two sequences have equal sums with a probability of 2^-32, in each lane in which they
-  differ). Every 1 KB the sum itself is mixed, one to one, so that keys can come again.
-- Of the words themselves. A half that its key takes to zero hides the other half from the product, and not from this sum: one
-  word that changes is always seen.
+- A sum of products. To each half of a word a key of its own is added, modulo 2^32, and the two halves are multiplied to 64 bits
+(NH,
+  of UMAC: Black et al. 1999; with random keys two sequences have equal sums with a probability of 2^-32, in each lane in which they
+  differ). Every 1 KB the sum itself is mixed by a bijection, so that the keys can be used again.
+- A sum of the words themselves. If the key takes one half to zero, the product does not depend on the other half, but this sum
+does:
+  a single word that changes is always seen.
 
-The sums of all lanes and of all threads' shares lie side by side and are compared one by one: nothing is lost in adding them up.
+The sums of all lanes and of all threads' shares are stored side by side and compared one by one; adding them up would lose
+information.
 """
 
 from __future__ import annotations
@@ -29,20 +32,23 @@ from ostinato.types import Tensor
 
 LANES = 8  # of 64 bits
 STRIPE = 8 * LANES  # bytes that are read at once
-STRIPES = 16  # with keys of their own
+STRIPES = 16  # stripes that have different keys; then the keys begin again
 STATE = 2 * STRIPE  # bytes of the two sums
 _WORDS, _SUMS = ir.VectorType(I32, 2 * LANES), ir.VectorType(I64, LANES)
-_MIXED, _FACTOR = 29, 0x9E3779B97F4A7C15  # a shift and an odd number
+_MIXED, _FACTOR = 29, 0x9E3779B97F4A7C15  # a shift and an odd number, for the bijection
 
 
 def _keys() -> list[int]:
-    """As random as can be, and the same everywhere."""
+    """Pseudorandom keys, the same in every process."""
     drawn = hashlib.shake_256(b"keys of the checksum").digest(STRIPES * STRIPE)
     return [int.from_bytes(drawn[at : at + 4], "little") for at in range(0, len(drawn), 4)]
 
 
 def write(module: ir.Module) -> None:
-    """The function, for `region`. Fields: address, bytes (whole words of 32 bits), where each thread puts `STATE` bytes."""
+    """Write `checksum_share`, to be run by `region`.
+
+    Fields: the address of the bits, how many bytes (whole words of 32 bits), and where to write; each thread writes `STATE` bytes.
+    """
     code = Code(module, "checksum_share", "*fields thread threads")
     b, arg, keys = code.builder, code.arg, _keys()
     source, to = (code.load(code.at(arg.fields, 8 * n), POINTER) for n in (0, 2))
@@ -91,7 +97,7 @@ def _all(number: int) -> ir.Constant:
 
 
 def _first(code: Code, count: Value) -> Value:
-    """A mask: True in so many lanes, or in all."""
+    """A mask of the first `count` words of a stripe, or of all if it has fewer."""
     b = code.builder
     clamped = b.trunc(code.min(count, 2 * LANES), I32)
     one = b.insert_element(ir.Constant(_WORDS, ir.Undefined), clamped, ir.Constant(I32, 0))
@@ -100,12 +106,12 @@ def _first(code: Code, count: Value) -> Value:
 
 
 class Checksum:
-    """Numbers that are others when the bits of a tensor are; of words of 32 or 64 bits.
+    """The checksum of one tensor of 32-bit or 64-bit numbers.
 
-    They depend on the number of threads too: to be compared within a process.
+    It depends on the number of threads too, so compare it only within a process.
 
     Args:
-        v: contiguous; to be held by whoever takes its checksum, and not to move.
+        v: the tensor, contiguous; the caller keeps it alive, at the same address.
         functions: addresses of the functions that all cells share.
     """
 
@@ -116,19 +122,19 @@ class Checksum:
         self._place: tuple[int, Any, Any] = (0, None, None)
 
     def taken(self) -> bytes:
-        """Of the bits as they are now."""
+        """The checksum of the bits as they are now."""
         threads = threads_for(self._bytes)
         if threads != self._place[0]:
             made = ctypes.create_string_buffer(STATE * threads)
             self._place = threads, made, (ctypes.c_int64 * 3)(self._from, self._bytes, ctypes.addressof(made))
-        # Threads of Python that are here at the same time write the same numbers.
+        # Python threads that get here at the same time write the same numbers.
         _, sums, fields = self._place
         run(self._region, self._share, ctypes.addressof(fields), threads)
         return sums.raw
 
 
 class Checksums:
-    """Those of several tensors, taken at once by one thread."""
+    """The checksums of several tensors, taken in one call by one thread."""
 
     def __init__(self, tensors: Sequence[Tensor], functions: Mapping[str, int]) -> None:
         count = len(tensors)
@@ -140,6 +146,6 @@ class Checksums:
         self._run = InTurn(functions, [(share, fields + 24 * at) for at in range(count)])
 
     def taken(self) -> bytes:
-        """Of the bits as they are now."""
+        """The checksums of the bits as they are now."""
         self._run()
         return self._sums.raw

@@ -1,4 +1,4 @@
-"""Rows of a tensor to other places, in machine code and on all threads: from a padded batch to flat rows and back."""
+"""Copies rows of a tensor to other places, in machine code and on all threads: from a padded batch to flat rows and back."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ostinato.kernels.cpu.threads.cores import threads_for
 from ostinato.kernels.cpu.threads.openmp import run
 from ostinato.types import Tensor
 
-UNROLLED = 4  # vectors that are copied in a turn
+UNROLLED = 4  # vectors that are copied in one turn of the loop
 
 
 def write(module: ir.Module, shape: Shape) -> None:
-    """The functions `move_share` and `add_share`, for `region`; the second adds to what is there.
+    """Write the functions `move_share` and `add_share`, to be run by `region`; `add_share` adds to what is there.
 
-    Fields: to, from, for each row of `to` that of `from` or -1 for zeros, rows, numbers in a row, bytes from one row of `to` to the
-    next, and of `from`.
+    Fields: to, from, for each row of `to` the row of `from` (or -1 for zeros), rows, numbers in a row, bytes from one row of `to`
+    to the next, and of `from`.
     """
     for adds in (False, True):
         _write(module, shape, adds)
@@ -39,7 +39,7 @@ def _write(module: ir.Module, shape: Shape, adds: bool) -> None:
     with code.loop(begin, end) as row:
         place = code.load(code.at(places, code.mul(row, 8)))
         target = code.at(to, code.mul(row, to_row))
-        # A row of zeros reads nothing: its mask is empty.
+        # A negative index stands for a row of zeros, for which nothing is read.
         for there in (True,) if adds else (True, False):
             with code.when(code.is_(place, ">=" if there else "<", 0)):
                 here = code.at(source, code.mul(place, from_row))
@@ -62,10 +62,10 @@ def _write(module: ir.Module, shape: Shape, adds: bool) -> None:
 
 
 def moved(v: Tensor, places: Tensor, functions: Mapping[str, int]) -> Tensor:
-    """`(N, F)` to `(M, F)`: row `places[m]` of `v`, zeros where that is -1.
+    """Copy rows of `v`, `(N, F)`, into a new tensor, `(M, F)`: row m is row `places[m]` of `v`, or zeros if that is -1.
 
     Args:
-        v: numbers of a row side by side.
+        v: the numbers of a row are side by side in memory.
         places: `(M,)` int64, contiguous, below N.
         functions: the library for `v`'s dtype.
     """
@@ -75,8 +75,8 @@ def moved(v: Tensor, places: Tensor, functions: Mapping[str, int]) -> Tensor:
 
 
 def move(v: Tensor, places: Tensor, to: Tensor, functions: Mapping[str, int]) -> None:
-    """`moved`, into memory that is there: `(M, F)`, numbers of a row side by side."""
-    # A few rows are there before a second thread has come.
+    """Like `moved`, into the tensor `to`, `(M, F)`, whose numbers of a row are side by side in memory."""
+    # A few rows are copied before a second thread could start.
     threads = threads_for(to.nbytes)
     bytes_ = v.itemsize
     copy(
@@ -94,6 +94,6 @@ def copy(
     width: int,
     threads: int = 1,
 ) -> None:
-    """`move`, by addresses and bytes from one row to the next."""
+    """Like `move`, with addresses, and the bytes from one row to the next."""
     fields = (ctypes.c_int64 * 7)(to, source, places.data_ptr(), places.numel(), width, to_row, source_row)
     run(functions["region"], functions["move_share"], ctypes.addressof(fields), threads)

@@ -1,7 +1,7 @@
-"""Loops of machine code that a call runs one after the other, and the numbers that every call has of its own.
+"""Jobs: loops of machine code that a call runs one after the other, and the numbers that differ from call to call.
 
-Nearly all that a loop reads in its fields is the same in every call. What is not, above all addresses, a call lays out in one list;
-the first job stores each of them wherever it belongs, so that Python touches no field.
+Nearly all that a loop reads in its fields is the same in every call. A call puts what differs, mostly addresses, into one list; the
+first job stores each of these numbers in the fields that need it, so that Python need not write any field.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from ostinato.kernels.cpu.code.product import SHARE
 from ostinato.kernels.cpu.threads.cores import threads_for
 from ostinato.kernels.cpu.threads.openmp import run
 
-Where = tuple[int, int]  # which of a call's numbers, and what to add to it: an address, and how many bytes behind it
+Where = tuple[int, int]  # the index of one of a call's numbers, and what to add to it: an address, and bytes behind it
 
 
 def write(module: ir.Module) -> None:
-    """The functions, for `region`.
+    """Write two functions, to be run by `region`.
 
-    `tell_share`, for one thread. Fields: the numbers, how many stores, and for each: where to, which number, what to add to it.
-    `place_share`, addresses of rows. Fields: to, how far each row lies behind the first, rows, the address of the first.
+    `tell_share` stores a call's numbers in fields, on one thread. Fields: the address of the numbers, how many stores, and for each
+    store: where to, which number, what to add to it.
+    `place_share` writes the addresses of rows. Fields: where to, the offset of each row from the first, rows, the address of the
+    first.
     """
     code = Code(module, "tell_share", SHARE)
     numbers, count = code.load(code.arg.fields, POINTER), code.load(code.at(code.arg.fields, 8))
@@ -50,9 +52,9 @@ class Job(NamedTuple):
     """A loop of machine code.
 
     Attributes:
-        loop: its address.
-        fields: the address of what it reads.
-        bytes: that it touches, for the number of threads.
+        loop: the address of the loop.
+        fields: the address of the fields that it reads.
+        bytes: how many bytes it reads or writes; the number of threads depends on them.
     """
 
     loop: int
@@ -61,7 +63,7 @@ class Job(NamedTuple):
 
 
 class Jobs:
-    """Makes jobs, and tells them a call's numbers.
+    """Makes jobs, and stores a call's numbers in their fields.
 
     Args:
         functions: addresses of the functions that all cells share.
@@ -73,7 +75,7 @@ class Jobs:
         self._held: list[object] = []
 
     def hold(self, *constants: object) -> None:
-        """Have what fields point to live as long."""
+        """Keep alive what fields point to."""
         self._held += constants
 
     def tell(self, fields: ctypes.Array[ctypes.c_int64], n: int, where: Where) -> None:
@@ -81,7 +83,7 @@ class Jobs:
         self._stores += (ctypes.addressof(fields) + 8 * n, *where)
 
     def make(self, name: str, *values: int | Where, bytes: int = 0) -> Job:
-        """One of the functions with its fields."""
+        """Make a job of one of the functions, with these values in its fields; a `Where` is stored anew in every call."""
         fields = (ctypes.c_int64 * len(values))()
         for n, value in enumerate(values):
             if isinstance(value, tuple):
@@ -92,15 +94,19 @@ class Jobs:
         return Job(self._functions[name], ctypes.addressof(fields), bytes)
 
     def telling(self, numbers: int) -> Job:
-        """The job that stores the numbers, so many; once all fields are known."""
+        """Make the job that stores the numbers of a call in the fields; to be called once all other jobs are made.
+
+        Args:
+            numbers: how many numbers a call has.
+        """
         self._numbers = (ctypes.c_int64 * numbers)()
         return self.make("tell_share", ctypes.addressof(self._numbers), len(self._stores) // 3, *self._stores)
 
     def put(self, numbers: Sequence[int]) -> None:
-        """Those of a call."""
+        """Set the numbers of the call that runs next."""
         self._numbers[:] = numbers
 
     def run(self, jobs: Sequence[Job]) -> None:
-        """Each on as many threads as it is worth."""
+        """Run the jobs one after the other, each on as many threads as its size is worth."""
         for job in jobs:
             run(self._functions["region"], job.loop, job.fields, threads_for(job.bytes))

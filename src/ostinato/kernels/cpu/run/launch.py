@@ -1,4 +1,4 @@
-"""A part of a call, ready to run again and again: for one call at a time."""
+"""A launch: a part of a call that is ready to run again and again, for one call at a time."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from ostinato.kernels.cpu.run.sizes import Sizes
 from ostinato.kernels.cpu.threads.openmp import InTurn, run_beside
 from ostinato.types import Tensor
 
-KEPT_BYTES = 1 << 16  # of a launch's memory up to which it is kept; else it is taken for each call
+KEPT_BYTES = 1 << 16  # a launch keeps its memory up to this size; larger memory is taken anew for each call
 
 
 class Launch:
-    """All that one kind of batch makes of a part of a call. For one call at a time.
+    """All that a part of a call needs to run on one kind of batch. For one call at a time.
 
     Args:
-        call: which.
-        route: where everything lies.
-        part: which way.
-        masks: of each place, of what kind each is.
-        teams: of each place.
+        call: the sizes of the call.
+        route: where everything is stored.
+        part: the part to run.
+        masks: the kind of each mask, place by place.
+        teams: the team of each place.
         beside: whether the directions of a layer run at the same time, each on a thread.
 
     Attributes:
-        route: where everything lies.
-        stock: where it waits for the next call.
+        route: where everything is stored.
+        stock: the stock in which it waits for the next call.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class Launch:
         for _, before, frames, behind in self._layers:
             jobs += [*before, *(Job(frame.function, frame.address) for frame in frames), *behind]
         is_alone = not beside and not call.spec.bf16 and all(team.shares == 1 for team in teams)
-        # One thread, and nothing for Python to do in between.
+        # With one thread, and nothing for Python to do in between, all jobs are one call of machine code.
         self._at_once = InTurn(call.functions, [(job.loop, job.fields) for job in jobs]) if is_alone else None
 
     def enter(self) -> int:
-        """Have the memory that lives during the call, whatever its numbers are; gives its address."""
+        """Take the memory that is needed during the call, with whatever numbers are in it; gives its address."""
         if self._memory is None:
             self._memory = pool.take(max(1, self._numbers), dtype=self._dtype)
         elif pool.poison:
@@ -66,18 +66,18 @@ class Launch:
         return self._memory.data_ptr()
 
     def leave(self) -> None:
-        """Give large memory back, and wait for the next call where there is room."""
+        """Give large memory back, and go back into the stock if it is open."""
         if not self._is_kept:
             self._memory = None
         if self.stock.is_open:
             self.stock.append(self)
 
     def run(self, numbers: Sequence[int], between: Callable[[int], None] | None = None) -> None:
-        """Run it.
+        """Run the part.
 
         Args:
-            numbers: of the call.
-            between: for bfloat16, called with the number of a layer when its frames have run.
+            numbers: the numbers of the call, see `route`.
+            between: for bfloat16, a function that is called with the number of each layer after its frames have run.
         """
         self._jobs.put(numbers)
         if self._at_once is not None:
@@ -96,11 +96,11 @@ class Launch:
             self._jobs.run(behind)
 
     def gradient(self, place: int, outside: Tensor | None, inputs: int) -> Tensor | None:
-        """That of a place's input, `(rows, I)`, as a tensor; None where there is none.
+        """The gradient of a place's input, `(rows, I)`, as a tensor; None if it is not computed.
 
         Args:
-            place: which.
-            outside: what the caller gets as the gradient of the call's input.
+            place: the number of the place.
+            outside: the tensor that the caller gets as the gradient of the call's input.
             inputs: `I`.
         """
         if (where := self._dx.get(place)) is None:
@@ -114,18 +114,19 @@ class Stock(list[Launch]):
     """Launches that wait for the next call.
 
     Attributes:
-        is_open: whether they may come back; they and the stock would else hold each other.
+        is_open: whether launches may come back. A stock that is no longer kept is closed, or it and its launches would keep each
+            other alive.
     """
 
     is_open = True
 
     def close(self) -> None:
-        """Let them go."""
+        """Drop the launches, and take none back."""
         self.is_open = False
         self.clear()
 
 
 def view(block: Tensor, offset: int, *shape: int) -> Tensor:
-    """Numbers in a block, from so many bytes on."""
+    """A view of some numbers in a block, which begin `offset` bytes behind its start."""
     begin = offset // block.itemsize
     return block[begin : begin + math.prod(shape)].view(shape)

@@ -1,4 +1,4 @@
-"""The frames and jobs of a call's layers, forward and backward: made once for a kind of batch, told a call's numbers by `Jobs`."""
+"""The frames and jobs of a call's layers, forward and backward, made once for a kind of batch; `Jobs` adds a call's numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ostinato.types import Tensor
 
 
 class Layer(NamedTuple):
-    """One layer of a launch: a frame for each direction, and what comes before and behind them."""
+    """One layer of a launch: a frame for each direction, and the jobs that run before and after them."""
 
     number: int
     before: list[Job]
@@ -29,18 +29,18 @@ class LayerJobs:
     """Makes the frames and jobs of a launch.
 
     Attributes:
-        layers: in the order in which they run.
-        jobs: who tells the numbers of a call.
-        count: how many these are.
-        numbers: of the memory that lives during the call.
-        dx: where the gradient of each place's input lies, where there is one.
+        layers: the layers in the order in which they run.
+        jobs: the object that stores the numbers of a call in fields.
+        count: how many numbers a call has.
+        numbers: the size of the memory that is needed during the call, in numbers of the dtype.
+        dx: for each place whose input has a gradient, where that is stored.
     """
 
     def __init__(self, call: Sizes, route: Route, part: Part, masks: Sequence[MaskKind], teams: Sequence[Team]) -> None:
         self._call, self._route, self._part, self._masks, self._teams = call, route, part, masks, teams
         self._spec, self._order, self._bytes = call.spec, route.order, call.bytes
         self._directions, self._states = len(call.spec.directions), len(call.spec.cell.states)
-        self._own = route.memory + 1  # the first of the numbers that only one way has
+        self._own = route.memory + 1  # the first of the numbers that only this pass, forward or backward, has
         self.jobs = Jobs(call.functions)
         self.dx: dict[int, Where] = {}
         self.layers: list[Layer] = []
@@ -49,7 +49,7 @@ class LayerJobs:
         self._begins: dict[int, int] = {}  # of each place's memory
 
     def _take(self, numbers: int) -> Where:
-        """Memory that lives during the call."""
+        """Reserve memory that is needed during the call."""
         where = self._route.memory, self.numbers * self._bytes
         self.numbers += aligned(numbers)
         return where
@@ -66,7 +66,7 @@ class LayerJobs:
         rows: tuple[int, int | Where] | None = None,
         name: str = "move_share",
     ) -> Job:
-        """Rows of so many numbers to other places; `rows`: bytes from one to the next, in `to` and in `source`."""
+        """A job that copies rows of `width` numbers to other places; `rows`: bytes from row to row in `to` and in `source`."""
         self.jobs.hold(places)
         to_row, from_row = rows or (width * self._bytes,) * 2
         count = places.numel()
@@ -74,7 +74,7 @@ class LayerJobs:
         return self.jobs.make(name, *fields, bytes=count * width * self._bytes)
 
     def _frame(self, place: int) -> Frame:
-        """That of a place, told what it reads in either way."""
+        """The frame of a place, with the fields set that the forward and the backward pass both read."""
         call, route, of = self._call, self._route, self._call.passes[place]
         rows = route.order.rows[place % self._directions]
         frame = of.frame(self._part.name, rows, self._teams[place], route.pitches[place])
@@ -104,7 +104,7 @@ class LayerJobs:
         return frame
 
     def _scratch(self, place: int, offset: int) -> Where:
-        """A place's memory while it runs, from so many numbers on."""
+        """Where a place's memory during the call is stored, from `offset` numbers on."""
         return self._route.memory, (self._begins[place] + offset) * self._bytes
 
     def _tell(self, frame: Frame, field: int, where: Where) -> None:
@@ -113,7 +113,7 @@ class LayerJobs:
 
 
 class ForwardJobs(LayerJobs):
-    """Of "inference" and "training"."""
+    """The frames and jobs of the parts "inference" and "training"."""
 
     def __init__(self, call: Sizes, route: Route, part: Part, masks: Sequence[MaskKind], teams: Sequence[Team]) -> None:
         super().__init__(call, route, part, masks, teams)
@@ -135,7 +135,7 @@ class ForwardJobs(LayerJobs):
         return made
 
     def _last(self, place: int, frame: Frame) -> Iterator[Job]:
-        """Copies of the last states."""
+        """The jobs that copy a place's last states to where the caller gets them."""
         of, finals = self._call.passes[place], self._order.finals[place % self._directions]
         for n, (width, pitch) in enumerate(zip(of.states.values(), self._route.pitches[place], strict=True)):
             where, row = self._route.states[place][n], width * self._bytes
@@ -145,7 +145,7 @@ class ForwardJobs(LayerJobs):
             yield self._move(to, source, places, width, (row, pitch * self._bytes or row))
 
     def _turn_back(self, layer: int, place: int, back: Tensor) -> Iterator[Job]:
-        """The states of a direction that has its own order, in the common one."""
+        """The jobs that bring the states of a direction with its own order of rows into the common order."""
         route, d = self._route, place % self._directions
         for where, (name, width) in zip(route.states[place], self._call.passes[place].states.items(), strict=True):
             if (common := route.outputs.get((layer, name))) is not None and where is not None:
@@ -155,7 +155,7 @@ class ForwardJobs(LayerJobs):
 
 
 class BackwardJobs(LayerJobs):
-    """Of "backward"."""
+    """The frames and jobs of the part "backward"."""
 
     def __init__(self, call: Sizes, route: Route, part: Part, masks: Sequence[MaskKind], teams: Sequence[Team]) -> None:
         super().__init__(call, route, part, masks, teams)
@@ -165,7 +165,7 @@ class BackwardJobs(LayerJobs):
         self._dparameters = self._dfirst + self._states
         self._panels = self._dparameters + call.spec.places * len(call.spec.parameters)
         self.count = self._panels + sum(len(of.transposed) for of in call.passes)
-        self._in_code = not call.spec.bf16  # else torch's products do what comes once for all time steps
+        self._in_code = not call.spec.bf16  # in bfloat16 torch multiplies what is needed once for all time steps
         self.layers += map(self._layer, reversed(range(part.lowest, call.spec.layers)))
 
     def _layer(self, layer: int) -> Layer:
@@ -193,7 +193,10 @@ class BackwardJobs(LayerJobs):
         return made
 
     def _outside(self, layer: int, before: list[Job]) -> list[tuple[Where, Where | int] | None]:
-        """For each state the gradients in the common order, from the caller or from the layer above, and the bytes of a row."""
+        """For each state, where its gradients are, in the common order, and the bytes of a row; None if there are none.
+
+        They come from the caller, from the layer above, or from both; `before` gets the jobs that add them up.
+        """
         spec, found = self._spec, list[tuple[Where, Where | int] | None]()
         for name, width in self._call.passes[0].states.items():
             known: tuple[Where, Where | int] | None = None
@@ -232,7 +235,10 @@ class BackwardJobs(LayerJobs):
                 self._tell(frame, row_field, from_row)
 
     def _carry(self, place: int, frame: Frame, behind: list[Job]) -> Iterator[Job]:
-        """What goes from step to step begins with the gradients of the last states, and ends as those of the first ones."""
+        """The jobs around the gradients of states that pass from step to step.
+
+        Before the loop they are those of the last states; after it they are those of the first states.
+        """
         batch = self._order.batch
         rows = torch.arange(batch, device="cpu")
         for n, width in enumerate(self._call.passes[place].states.values()):
@@ -245,7 +251,7 @@ class BackwardJobs(LayerJobs):
                 behind.append(self._move(to, source, rows, width))
 
     def _parameters(self, place: int, frame: Frame) -> Iterator[Job]:
-        """Where the gradients of the parameters go, what they are made of, and the panels."""
+        """Set the fields for the gradients of the parameters, what these are computed from, and the packed weights."""
         call, at, of = self._call, frame.at, self._call.passes[place]
         first = self._dparameters - 1  # parameters follow the input
         for field, name in zip(at.dvectors, of.vectors, strict=True):
@@ -260,7 +266,7 @@ class BackwardJobs(LayerJobs):
             self._tell(frame, field, (n, 0))
 
     def _entered(self, place: int, name: str, frame: Frame, sources: Sources) -> Iterator[Job]:
-        """The addresses of the rows that entered a product; "x" is the input's."""
+        """The jobs that write the addresses of the rows that entered a product; "x" is the product with the input."""
         route, of = self._route, self._call.passes[place]
         if name == "x" or of.described.products[int(name)].input is not None:
             where = route.inputs[place]
@@ -271,7 +277,7 @@ class BackwardJobs(LayerJobs):
             where = route.states[place][n]
             assert where is not None
             yield self._rows(sources.addresses, sources.offsets, where)
-            # In the first step they are the first states.
+            # In the first step, the first states entered.
             first = self._call.count - self._states + n, place * self._order.batch * row
             for addresses, offsets in zip(sources.at_first, sources.first, strict=True):
                 yield self._rows(addresses, offsets, first)

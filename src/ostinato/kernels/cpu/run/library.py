@@ -1,4 +1,4 @@
-"""The functions in machine code that all cells share: products, what goes around them, and how threads meet."""
+"""The functions in machine code that all cells share: products, the copies around them, and the barrier of the threads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def library(double: bool) -> Mapping[str, int]:
 
 @functools.cache
 def tile_library() -> Mapping[str, int]:
-    """Addresses of the functions of `tiles`, where `has_tiles`."""
+    """Addresses of the functions of `tiles`; to be called only if `has_tiles`."""
     return _shared(key_of("tiles", shape(False)), lambda: tiles.module(shape(False)), ("multiply_tiles", "pair_share"))
 
 

@@ -1,4 +1,4 @@
-"""The order in which the directions of a layer work on the rows of a batch, and the way from and to what the caller has."""
+"""The order in which the directions of a layer work on the rows of a batch, and the ways from the caller's order and back."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import torch
 from ostinato.kernels.cpu.run.rows import KEPT_ROWS, Rows, full, ragged
 from ostinato.types import Tensor
 
-Ways = tuple[Tensor, Tensor]  # where each row comes from, and where each goes to
+Ways = tuple[Tensor, Tensor]  # indices for a change of order: where each row comes from, and where each goes to
 
 
 @dataclass(frozen=True, eq=False)
 class Finals:
-    """Where the last state of each row of the batch lies, -1 for a row without steps: `(B,)` int64.
+    """The index of the last state of each row of the batch, -1 for a row without steps: `(B,)` int64.
 
     Attributes:
-        flat: in memory of all flat rows.
-        ring: in memory of the last two steps, `(2 B,)`.
+        flat: the index in memory of all flat rows.
+        ring: the index in memory of the last two steps, `(2 B,)`.
     """
 
     flat: Tensor
@@ -28,14 +28,14 @@ class Finals:
 
 @dataclass(frozen=True, eq=False)
 class Order:
-    """The *common* flat order of a layer's directions, that of the first one.
+    """The *common* flat order of a layer's directions, which is the order of the first one.
 
     Attributes:
-        rows: of each direction, in its own flat order.
-        finals: of each direction.
-        turned: for each direction the way from the common order to its own, and back; None where they are one.
-        outside: the way from what the caller has, `(T B, F)` or packed, to the common order, and back; None where they are one.
-        sort: row of the batch at each place, and the place of each row; None where they are one.
+        rows: the rows of each direction, in its own flat order.
+        finals: for each direction, where its last states are.
+        turned: for each direction, the ways from the common order to its own and back; None if they are the same.
+        outside: the ways from the caller's order, `(T B, F)` or packed, to the common order and back; None if they are the same.
+        sort: for each place its row of the batch, and for each row its place; None if they are the same.
         empty: the rows without steps, or None.
     """
 
@@ -48,7 +48,7 @@ class Order:
 
     @cached_property
     def total(self) -> int:
-        """Flat rows."""
+        """The number of flat rows."""
         return self.rows[0].total
 
     @cached_property
@@ -58,12 +58,12 @@ class Order:
 
 
 def order_of(directions: tuple[bool, ...], input: Tensor, lengths: Tensor | None, packed: bool) -> Order:
-    """That of a call.
+    """The order of the rows of a call.
 
     Args:
-        directions: of each whether it runs from the last step to the first.
+        directions: for each direction, whether it runs from the last step to the first.
         input: `(T, B, I)`, or packed `(N, I)`.
-        lengths: `(B,)` int64, or None; for packed rows, where each has a single step.
+        lengths: `(B,)` int64; None if all rows have all steps (if packed, a single step).
         packed: as in `Request`.
     """
     if lengths is None:
@@ -100,7 +100,7 @@ def _whole(steps: int, batch: int, directions: tuple[bool, ...]) -> Order:
 
 @lru_cache(maxsize=8)
 def order_of_rows(rows: Rows) -> Order:
-    """That of one direction on flat rows."""
+    """The order of a single direction whose tensors are in flat rows already."""
     empty = torch.nonzero(rows.last < 0)[:, 0]
     return Order((rows,), (_finals(rows, None),), (None,), empty=empty if len(empty) else None)
 

@@ -1,4 +1,4 @@
-"""Weights in the order in which the products read them; packed again when the parameter has changed."""
+"""Packs weights into the order in which the products read them, and packs them again when a parameter has changed."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ _job = attrgetter("job")
 
 @dataclass(frozen=True)
 class Packing:
-    """Which rows of a weight make the panels.
+    """How the panels of a weight are made: which of its rows, and in which order.
 
     Attributes:
-        gates: the blocks of `units` rows that are used, in the order in which they lie in a unit block.
-        units: rows of a block.
+        gates: the blocks of `units` rows that are used, in the order that they have in a unit block.
+        units: the number of rows of a block.
         transposed: pack for a product with the transposed weight.
-        paired: in bfloat16, as `tiles` wants it; the functions must have `pair_share`.
-        heads: `(first block, blocks)` of units for each head, whose panels lie behind each other; those of other heads among them
-            count as zeros. None for a whole matrix.
+        paired: pack in bfloat16, in the layout that `tiles` needs; the functions must have `pair_share`.
+        heads: for each head `(first block, blocks)` of units; the panels of the heads follow each other. Units of other heads in
+            these blocks are packed as zeros. None for a whole matrix.
     """
 
     gates: tuple[int, ...]
@@ -48,9 +48,9 @@ class Packing:
 
 @functools.lru_cache(maxsize=256)
 def _row_places(packing: Packing, lanes: int, row: int) -> list[np.ndarray]:
-    """For each place `(block, gate, lane)` how many bytes the row of the weight lies behind its first, or -1 past the last unit.
+    """For each place `(block, gate, lane)` the offset of its row in the weight, in bytes, or -1 if no unit belongs there.
 
-    One array for a whole matrix, or one for each head.
+    Gives one array for a whole matrix, or one for each head.
     """
     parts = packing.heads or ((0, -(-packing.units // lanes)),)
     each, found = packing.units // len(parts), []
@@ -63,12 +63,12 @@ def _row_places(packing: Packing, lanes: int, row: int) -> list[np.ndarray]:
 
 
 class PackingJob:
-    """The packing of a weight that lies at one address: to be done again and again.
+    """Packs a weight that stays at one address, as often as it changes.
 
     Attributes:
-        source: the address.
-        address: of the panels.
-        steps: loops of machine code and their fields.
+        source: the address of the weight.
+        address: the address of the panels.
+        steps: loops of machine code, each with the address of its fields.
     """
 
     def __init__(self, weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> None:
@@ -95,26 +95,27 @@ class PackingJob:
 
     def run(self) -> None:
         """Pack what the weight holds now."""
-        threads = min(self._count, threads_for(2 * self._bytes))  # which are read and written
+        threads = min(self._count, threads_for(2 * self._bytes))  # all bytes are read and written
         for loop, fields in self.steps:
             run(self._region, loop, fields, threads)
 
 
 class Panels:
-    """A weight packed for one product, and packed again where it has changed.
+    """A weight packed for one product, and packed again if it has changed.
 
-    Whoever writes through `.data` leaves no trace in the version, so the bits are looked at: from the second use on, as in training
-    there is none. A weight that has changed is packed over what it was, which nobody may be reading.
+    A write through `.data` does not change the version, so a checksum of the bits is compared as well. It is first taken when a
+    weight is used a second time without a change, so training, where every step changes the weights, does not pay for it. A weight
+    that has changed is packed into the same memory, which nobody may be reading meanwhile.
 
     Args:
         weight: `(R, K)`, contiguous.
         packing: which rows of it, and how.
-        shape: of the vectors.
+        shape: the shape of the vectors.
         functions: addresses of the functions that all cells share.
 
     Attributes:
-        time: another number whenever it was packed.
-        job: the last one.
+        time: a number that changes whenever the weight is packed.
+        job: the job that packed it last.
     """
 
     def __init__(self, weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> None:
@@ -128,8 +129,8 @@ class Panels:
         self.time = 0
 
     def packed(self, weight: Tensor) -> PackingJob:
-        """The panels of the weight as it is now; to be held while they are read."""
-        # Tensors made in inference mode have no version; for them the bits have to tell.
+        """The panels of the weight as it is now; the caller holds them while they are read."""
+        # Tensors made in inference mode have no version; for them only the checksum shows a change.
         seen = 0 if weight.is_inference() else weight._version, weight.data_ptr(), weight.shape
         job, checksum = self.job, self._checksum
         if (
@@ -146,12 +147,12 @@ class Panels:
         with self._lock:
             job, sums = self.job, None
             if seen == self._seen:
-                # Before it is packed: what changes in the meantime shows at the next look.
+                # Taken before packing: a change in between then shows at the next look.
                 self._checksum = self._checksum or Checksum(weight, self._functions)
                 sums = self._checksum.taken()
             if job is None or seen[1:] != self._seen[1:]:
                 self._checksum, job = None, None
-            # In bfloat16 the memory holds other numbers for a while, and another thread may be reading it.
+            # In bfloat16, packing first writes other numbers into the memory. Another thread may be reading it, so take new memory.
             if job is None or self._packing.paired:
                 job = PackingJob(weight, self._packing, self._shape, self._functions)
             job.run()
@@ -160,36 +161,36 @@ class Panels:
         return job
 
     def told(self) -> int:
-        """That somebody else packs it: the next look of its own will pack it again. Gives the new time."""
+        """Note that `Packed` packs the weight itself: the next call of `packed` will pack it again. Gives the new time."""
         self._sums, self.time = None, next(self._count)
         return self.time
 
 
 class KnownWeights:
-    """Which tensors these are, without holding them, as they may have been made by a graph of somebody's."""
+    """Recognises tensors without keeping them alive, as they may be temporary results of the caller's graph."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
-        # As soon as one of them is gone, another one may have its number.
+        # As soon as one of them is freed, another tensor may get its id.
         self.ids = ids = list(map(id, tensors))
         self._references = [weakref.ref(v, lambda _: ids.clear()) for v in tensors]
 
     def are(self, tensors: Sequence[Tensor]) -> bool:
-        """Whether these are the same."""
+        """Whether these are the same tensors."""
         return list(map(id, tensors)) == self.ids
 
 
 def seen(tensors: Sequence[Tensor]) -> list[object]:
-    """Numbers that are others where one of these tensors is another, lies elsewhere, or was written to in torch's knowledge."""
+    """Numbers (ids, addresses, versions) that differ if a tensor was replaced, was moved, or was written to through torch."""
     found: list[object] = [*map(id, tensors), *map(_address, tensors)]
     try:
         found += map(_version, tensors)
-    except RuntimeError:  # made in inference mode: they have no version, and the bits have to tell
+    except RuntimeError:  # tensors made in inference mode have no version; only the checksum shows a change
         del found[2 * len(tensors) :]
     return found
 
 
 class _State(NamedTuple):
-    """What `Packed` knows after a call; one object, as other threads may be calling."""
+    """What `Packed` knows after a call; one object, which is replaced as a whole, as other threads may be calling."""
 
     known: KnownWeights
     seen: Sequence[object]
@@ -198,18 +199,18 @@ class _State(NamedTuple):
     checksums: Checksums | None
     sums: bytes | None
     jobs: list[PackingJob]
-    sources: list[int]  # of the jobs
-    at_once: InTurn | None  # all jobs, where they are small
+    sources: list[int]  # the addresses of the weights that the jobs pack
+    at_once: InTurn | None  # all jobs in one call, if they are small
 
 
 class Packed:
-    """The weights of a call, each packed for a product; looked at together, before each call.
+    """The weights of a call, each packed for a product; before each call all are checked for changes together.
 
     Args:
-        packings: of each.
-        shape: of the vectors.
+        packings: the packing of each weight.
+        shape: the shape of the vectors.
         functions: addresses of the functions that all cells share.
-        keeps: whether it may hold what was packed.
+        keeps: whether it may hold the packed weights.
     """
 
     def __init__(self, packings: Sequence[Packing], shape: Shape, functions: Mapping[str, int], keeps: bool) -> None:
@@ -217,18 +218,18 @@ class Packed:
         self._state = _State(KnownWeights([]), [], [], [], None, None, [], [], None)
 
     def jobs(self, weights: Sequence[Tensor], now: Sequence[object]) -> list[PackingJob]:
-        """The panels of the weights as they are now, to be held while they are read.
+        """The panels of the weights as they are now; the caller holds them while they are read.
 
         Args:
-            weights: all of them, contiguous.
-            now: what is `seen` of them, or of them and of others.
+            weights: all weights, contiguous.
+            now: what `seen` gives for them, or for a larger list of tensors with them in it.
         """
         state = self._state
         if (
             now == state.seen
             and state.known.are(weights)
             and state.checksums is not None
-            # They may be those of other calls too, which may have met other bits.
+            # Other calls may share these panels, and may have packed other bits since.
             and list(map(_time, state.panels)) == state.times
             and state.checksums.taken() == state.sums
         ):
@@ -239,14 +240,14 @@ class Packed:
         state, checksums, sums = self._state, None, None
         is_known = state.known.are(weights)
         if is_known and now == state.seen and sum(v.nbytes for v in weights) <= FEW_BYTES:
-            # As with panels, from the second use on, and before they are packed: what changes meanwhile shows at the next look.
-            # Large ones are looked at one by one, on several threads.
+            # As in `Panels`: from the second use on, and taken before packing, so that a change in between shows at the next look.
+            # Large weights are checked one by one, each on several threads.
             checksums = state.checksums or Checksums(weights, self._functions)
             sums = checksums.taken()
         if (
             is_known
             and state.at_once is not None
-            # The jobs are those that pack these weights where they are.
+            # These jobs are still the ones that pack these weights, at the addresses that they have now.
             and list(map(_job, state.panels)) == state.jobs
             and list(map(_address, weights)) == state.sources
         ):
@@ -274,7 +275,7 @@ _panels: MutableMapping[Tensor, dict[tuple[Packing, Shape], Panels]] = WeakIdKey
 
 
 def panels_of(weight: Tensor, packing: Packing, shape: Shape, functions: Mapping[str, int]) -> Panels:
-    """The panels of a weight, which die with it."""
+    """The panels of a weight, which are freed with it."""
     kept = _panels.setdefault(weight, {})
     found = kept.get((packing, shape))
     if found is None:

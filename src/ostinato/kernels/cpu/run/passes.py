@@ -1,8 +1,8 @@
-"""One direction of one layer on a kernel: what its machine code is handed, kept from call to call.
+"""A pass: one direction of one layer on a kernel, with what its machine code reads, which is kept from call to call.
 
 The code of a part, "inference", "training" or "backward", reads its *fields*: some forty numbers and addresses. Nearly all of them
-depend on nothing but the sizes of the layer and the rows of the batch. They are written once, into a frame, which has memory of its
-own for what lives no longer than the call; a call leases a frame, stores the few addresses that are its own, and jumps.
+depend only on the sizes of the layer and the rows of the batch. They are written once, into a frame; a call uses the frame of a
+launch that no other call uses at the time, stores the few addresses that differ from call to call, and jumps.
 """
 
 from __future__ import annotations
@@ -29,18 +29,19 @@ from ostinato.kernels.cpu.threads.cores import most_threads
 from ostinato.kernels.cpu.threads.division import UNIT, Work
 from ostinato.kernels.cpu.threads.openmp import function, meeting_place, run_pieces, run_shares
 
-CHUNK_BYTES = 1 << 19  # of projected input that waits for the loop
+CHUNK_BYTES = 1 << 19  # of input that is projected ahead of the loop
 ALIGNED = 16  # numbers: whole cache lines
-MOST_KINDS = 8  # of batches for which a pass keeps frames
-KEPT_BYTES = 1 << 18  # of a frame's memory up to which it is kept; else it is taken for each call
+MOST_KINDS = 8  # kinds of batches for which a pass keeps a `Kept`
+KEPT_BYTES = 1 << 18  # bytes; no code reads it, as frames have no memory of their own
 
 
 class Team(NamedTuple):
     """How the work of a pass is divided.
 
     Attributes:
-        shares: how many.
-        by_rows: whether each is of rows, for any thread to take, else of units, for threads that meet in each step.
+        shares: the number of shares.
+        by_rows: whether a share is a set of rows, which any thread may take. If not, it is a set of units, and the threads wait for
+            each other in each step.
     """
 
     shares: int
@@ -48,19 +49,19 @@ class Team(NamedTuple):
 
 
 class Sources:
-    """The address of what entered a product at each flat row: rows of memory that is elsewhere in every call.
+    """The address of what entered a product at each flat row: the memory differs in every call, the offsets in it do not.
 
     Args:
-        offsets: of the rows, in bytes.
-        first: flat rows whose source lies in another memory: where they begin, how many, and bytes of one.
-        heads: how many parts of a row enter apart, each with addresses of its own behind those of the one before.
+        offsets: the offsets of the rows, in bytes.
+        first: flat rows that are in another memory (the first states): where they begin, how many, and bytes of one.
+        heads: how many parts of a row enter separately; the addresses of each part follow those of the part before.
         row: bytes of what enters.
 
     Attributes:
-        offsets: of the rows, in bytes.
-        addresses: for every call to fill in.
-        first: offsets of those that lie in another memory.
-        at_first: their addresses, for each head.
+        offsets: the offsets of the rows, in bytes.
+        addresses: the addresses, which every call fills in.
+        first: for each head, the offsets of the rows that are in the other memory.
+        at_first: for each head, the part of `addresses` for these rows.
     """
 
     def __init__(
@@ -76,9 +77,9 @@ class Sources:
 
 
 def heads_together(heads: int, units: int, shape: Shape) -> int:
-    """How many heads of so many units fill whole blocks, which are then packed together: the fewest that do, or all.
+    """How many heads of `units` units each are packed together: the fewest that fill whole blocks, or all.
 
-    Panels of such blocks must begin where a thread's units may.
+    The panels of such blocks must begin where the units of a thread may begin.
     """
     for count in range(1, heads):
         blocks, rest = divmod(count * units, shape.lanes)
@@ -89,12 +90,12 @@ def heads_together(heads: int, units: int, shape: Shape) -> int:
 
 @dataclass(frozen=True)
 class Kept:
-    """Where the training part puts what the backward part reads, in one block.
+    """Where in one block the training part stores what the backward part reads.
 
     Attributes:
-        rows: the shape of a flat row of each: ("state", name), ("slots", space), ("sums", ""), ("enters", product).
-        offsets: in bytes.
-        bytes: of the block.
+        rows: the shape of a flat row of each that is kept: ("state", name), ("slots", space), ("sums", ""), ("enters", product).
+        offsets: the offset of each in the block, in bytes.
+        bytes: the size of the block.
     """
 
     rows: Mapping[tuple[str, str], tuple[int, ...]]
@@ -103,20 +104,20 @@ class Kept:
 
 
 def aligned(numbers: Any) -> Any:
-    """So many numbers and some more, up to the end of a cache line; also of a torch.SymInt."""
+    """Round a count of numbers up to whole cache lines; it may be a torch.SymInt."""
     return -(-numbers // ALIGNED) * ALIGNED
 
 
 def kept_rows(
     described: Description, shape: Shape, width: Mapping[str, Any], missing: Collection[str]
 ) -> dict[tuple[str, str], tuple[Any, ...]]:
-    """See `Kept.rows`.
+    """Make `Kept.rows`.
 
     Args:
-        described: the kernel.
-        shape: of its vectors.
-        width: `H` and `P` by letter; also torch.SymInts.
-        missing: the states that lie elsewhere.
+        described: the description of the kernel.
+        shape: the shape of its vectors.
+        width: `H` and `P` by letter; they may be torch.SymInts.
+        missing: the states that are stored elsewhere.
     """
     rows: dict[tuple[str, str], tuple[Any, ...]] = {
         ("state", name): (width[letter],) for name, letter in described.letters.items() if name not in missing
@@ -132,7 +133,7 @@ def kept_rows(
 
 
 class FieldPlaces:
-    """Where the fields of a part lie; those that its code does not read lie behind the last one."""
+    """The index of each field of a part; a field that its code does not read has the index behind the last one, `nowhere`."""
 
     def __init__(self, part: str, names: Sequence[str], of: Pass) -> None:
         self.nowhere = len(names)
@@ -161,7 +162,7 @@ class FieldPlaces:
         return name in self._at
 
     def of(self, kind: str, names: Sequence[object] | Mapping[str, object] | range) -> list[int]:
-        """One for each name."""
+        """The index of the field of each name."""
         return [self[f"{kind}_{name}"] for name in names]
 
 
@@ -170,18 +171,18 @@ class Frame:
 
     Attributes:
         fields: what the machine code reads.
-        at: where each lies.
-        address: of the fields.
-        function: of the machine code, its address.
-        run: the machine code as Python calls it, `(fields, thread, threads)`.
-        team: who runs it.
-        meeting: where they meet.
-        sources: "x" and products: of the gradients of weights.
-        kept: where what the backward part reads lies in a block; nothing in inference.
-        scratch: fields of what is needed while the part runs, and where it lies in memory of `numbers`.
-        numbers: of that memory.
-        rings: where in it the last two steps of each state are that nobody else keeps.
-        carries: where in it each state's gradient goes from step to step.
+        at: the index of each field.
+        address: the address of the fields.
+        function: the address of the machine code.
+        run: the machine code as a function of Python, `(fields, thread, threads)`.
+        team: how the work is divided among threads.
+        meeting: the meeting place (the memory of the barrier) of these threads.
+        sources: for the gradient of each weight ("x" and the numbers of products), the addresses of what entered the product.
+        kept: where in the block the backward part finds what was kept for it; empty in inference.
+        scratch: for memory that is needed while the part runs, the index of its field and its offset in memory of `numbers`.
+        numbers: the size of that memory, in numbers of the dtype.
+        rings: for each state that is stored nowhere else, the offset in that memory of its last two steps.
+        carries: for each state, the offset in that memory of the gradient that passes from step to step.
     """
 
     def __init__(self, at: FieldPlaces, address: int, team: Team, is_backward: bool) -> None:
@@ -198,11 +199,11 @@ class Frame:
         self._constants: list[object] = []
 
     def hold(self, *constants: object) -> None:
-        """Have what the fields point to live as long."""
+        """Keep alive what the fields point to."""
         self._constants += constants
 
     def launch(self, functions: Mapping[str, int]) -> None:
-        """Run it, on as many threads as its team has."""
+        """Run the machine code on the threads of the team."""
         shares, by_rows = self.team
         if shares == 1:
             self.run(self.address, 0, 1)
@@ -221,14 +222,14 @@ class Frame:
             self.fields[self.at[name]] = value
 
     def reserve(self, name: str, *shape: int, always: bool = False) -> None:
-        """Memory while the part runs, if its code has the field: a part of one block."""
+        """Reserve memory that is needed while the part runs, if the code has the field `name`, or `always`."""
         if always or name in self.at:
             self.scratch.append((self.at[name], self.numbers))
             self.numbers += aligned(math.prod(shape))
 
 
 class Pass:
-    """A kernel with the sizes of a direction of a layer, and frames for the batches that it has seen.
+    """A kernel at the sizes of a direction of a layer: makes frames for kinds of batches.
 
     Args:
         kernel: the compiled cell.
@@ -238,18 +239,19 @@ class Pass:
         bf16: as in `CallSpec`.
 
     Attributes:
-        input_row: numbers of a row of the input, its extras included.
-        input_offsets: where in a row each lies, the input itself as "x".
-        shapes: of each parameter.
-        vectors: the names of those that are vectors.
-        matrices: the names of the others.
-        masks: the names of the cell's.
-        states: the width of each.
-        packings: for each panel that the forward parts read, in the order of `FieldPlaces.panels`, the matrix and how it is packed.
+        input_row: the length of a row of the input, its extras included.
+        input_offsets: where in a row each extra begins, and the input itself as "x".
+        shapes: the shape of each parameter.
+        vectors: the names of the parameters that are vectors.
+        matrices: the names of the other parameters.
+        masks: the names of the cell's masks.
+        states: the width of each state.
+        packings: for each packed weight that the forward parts read, in the order of `FieldPlaces.panels`, the matrix and how it is
+            packed.
         transposed: the same for the backward part.
         nothing: zeros, as many as a row of two directions has.
-        written: how many rows of each parameter's gradient the backward part writes; the others are to be zero.
-        adds: for each of `packings`, whether its matrix has been written when its gradient comes.
+        written: how many rows of each parameter's gradient the backward part writes; the caller sets the others to zero.
+        adds: for each of `packings`, whether its gradient is added to one that was written before, for the same matrix.
     """
 
     def __init__(self, kernel: Kernel, inputs: int, hidden: int, output: int, bf16: bool) -> None:
@@ -284,7 +286,7 @@ class Pass:
         self._kept: dict[tuple[int, tuple[int, ...]], Kept] = {}
 
     def _fits_tiles(self) -> bool:
-        """Whether the processor's tiles can do the products."""
+        """Whether the processor's tiles can compute the products."""
         if not self.kernel.cell.has_whole_products:
             return False
         depths = [self.inputs, *self.states.values(), self.hidden, self.described.gates * self.hidden]
@@ -293,7 +295,7 @@ class Pass:
     # products
 
     def gates(self, k: int) -> tuple[tuple[int, ...], int]:
-        """The blocks of rows of a product's matrix that it uses, and the rows of one."""
+        """The blocks of rows (gates) of its matrix that a product uses, and the rows of one block."""
         product = self.described.products[k]
         return (product.gates, self.hidden) if product.gates else ((0,), self.width[product.space])
 
@@ -323,13 +325,13 @@ class Pass:
         self._gate_rows += [np.array([gate * units for gate in order]) for _, order, units in self.gradients()]
 
     def _write(self, matrix: str, rows: int) -> None:
-        # The first product that gives a matrix a gradient writes it, for its own gates; those behind it add theirs.
+        # The first product with a gradient for a matrix writes it, for the product's own gates; later products add theirs.
         self.adds.append(matrix in self.written)
         if rows:
             self.written.setdefault(matrix, rows)
 
     def _heads(self, k: int) -> tuple[tuple[tuple[int, int], ...] | None, tuple[tuple[int, int], ...] | None]:
-        """The blocks of each head of a product, forward and backward; None for a whole matrix."""
+        """For each head of a product its blocks of units (first, count), forward and backward; None without heads."""
         product, lanes = self.described.products[k], self.shape.lanes
         if (heads := product.heads) == 1:
             return None, None
@@ -346,7 +348,7 @@ class Pass:
     # memory
 
     def kept(self, total: int, pitches: tuple[int, ...]) -> Kept:
-        """What the training part keeps of so many flat rows, besides states that have memory elsewhere: these have a pitch."""
+        """What the training part keeps of `total` flat rows. A state with a pitch is stored elsewhere and not kept."""
         if (found := self._kept.get((total, pitches))) is None:
             if len(self._kept) >= MOST_KINDS:
                 self._kept.clear()
@@ -365,7 +367,7 @@ class Pass:
     # threads
 
     def work(self, rows: Rows) -> Work:
-        """What it has to do."""
+        """The size of the work on such rows."""
         own, given, shape = self.multiply_adds, math.prod(self.shapes["weight_ih"]), self.shape
         return Work(
             *(rows.steps, rows.batch, rows.total, own + given + UNIT * self.described.gates * self.hidden),
@@ -377,14 +379,14 @@ class Pass:
     # frames
 
     def frame(self, part: str, rows: Rows, team: Team, pitches: tuple[int, ...]) -> Frame:
-        """A frame that knows all but the addresses of a call.
+        """Make a frame, in which only the addresses of a call are missing.
 
         Args:
             part: one of `PARTS`.
-            rows: of the batch.
-            team: who runs it.
-            pitches: for each state, numbers from one flat row to the next in memory that the caller brings; 0 for what the pass
-                keeps by itself, for the last two steps or, in training, in the block of `kept`.
+            rows: the rows of the batch.
+            team: how the work is divided among threads.
+            pitches: for each state, numbers from one flat row to the next in the caller's memory; 0 for a state that the pass keeps
+                itself: its last two steps or, in training, all of them in the block of `kept`.
         """
         compiled = self.kernel.part(part)
         if (at := self._fields.get(part)) is None:
@@ -469,7 +471,7 @@ class Pass:
             product = described.products[k]
             width = self.width[product.entered_space]
             columns.append(whole_panels(shape, width // product.heads))
-            if not product.accumulated:  # nor behind the loop: then its code has no such field
+            if not product.accumulated:  # a product that runs behind the loop needs none either, and has no such field
                 frame.reserve(f"dv_{k}", rows.batch, width)
             if product.input is not None:
                 offset = self.input_offsets[product.input] * shape.bytes
@@ -478,7 +480,7 @@ class Pass:
                 frame.sources[str(k)] = Sources(
                     numbers * (width * shape.bytes), heads=product.heads, row=width * shape.bytes
                 )
-            else:  # in the first step what entered are the first states
+            else:  # in the first step, the first states entered
                 first = begin, count, width * shape.bytes
                 offsets = (before - rows.batch) * pitch[product.state]
                 frame.sources[str(k)] = Sources(offsets, first, product.heads, width * shape.bytes)

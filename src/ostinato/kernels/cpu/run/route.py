@@ -1,13 +1,14 @@
-"""Where everything of a call lies: made once for a kind of batch.
+"""Where everything of a call is stored: made once for a kind of batch.
 
-A call has its *numbers* in one list, mostly addresses:
+A call has its *numbers*, mostly addresses, in one list, in this order:
 
-- of its tensors, of what it shows, of its block, of its masks, and of the memory that lives as long as the call;
-- forward: of the last states, one for each state; of the packed weights, place by place;
-- backward: of the gradients from outside and of the last states' ones, an address and the bytes of a row each; of the gradients of
-  the input, of the first states and of the parameters; of the packed weights.
+- the addresses of its tensors, of its outputs, of its block, of its masks, and of the memory that is needed during the call;
+- forward: the addresses of the last states, one for each state, and of the packed weights, place by place;
+- backward: for the gradient of each output and of each last state an address and the bytes of a row; then the addresses of the
+  gradients of the input, of the first states and of the parameters, and of the packed weights.
 
-Where anything lies is then one of these and a number of bytes behind it, known as soon as the batch is.
+Where anything is stored is then given by the index of one of these and a number of bytes behind it (`Where`), and is known as soon
+as the shape of the batch is.
 """
 
 from __future__ import annotations
@@ -22,18 +23,19 @@ from ostinato.kernels.cpu.run.sizes import Sizes
 from ostinato.kernels.cpu.threads.cores import most_threads
 from ostinato.kernels.cpu.threads.division import divided, is_small, is_worth_two
 
-MaskKind = Literal["one", "row", "flat"]  # one row for all, a row for each row of the batch, or for each flat row
+# What a mask holds: one row for all, one for each row of the batch, or one for each flat row.
+MaskKind = Literal["one", "row", "flat"]
 
 
 class Part(NamedTuple):
-    """Which way a call runs, and how far.
+    """What of a call runs: forward or backward, and backward how far.
 
     Attributes:
         name: one of `PARTS`.
-        lowest: backward, the last layer that is run.
-        has_dx: whether that one gives the gradient of its input.
+        lowest: the lowest layer that the backward pass runs, its last one.
+        has_dx: whether that layer gives the gradient of its input.
         has_dfirst: whether the gradients of the first states are wanted.
-        idle: parts of the input whose gradients are not, though those of others are.
+        idle: parts of the input whose gradients are not wanted, although those of other parts are.
     """
 
     name: str
@@ -47,26 +49,26 @@ INFERENCE, TRAINING = Part("inference"), Part("training")
 
 
 class Route:
-    """Where everything of a call lies.
+    """Where everything of a call is stored.
 
-    The *block* holds what nobody but the call sees: outputs of lower layers; inputs and states of directions with their own order;
-    and, if a backward pass is to follow, what its passes keep for it.
+    The *block* holds what only the call itself uses: outputs of lower layers; inputs and states of directions with their own order
+    of rows; and, if a backward pass is to follow, what its passes keep for it.
 
     Args:
-        call: of which sizes.
-        order: of the rows.
+        call: the sizes of the call.
+        order: the order of the rows.
         save: whether a backward pass is to follow.
 
     Attributes:
-        outputs: by layer and state, those whose flat rows others read, `(rows, D W)` in the common order.
-        inputs: of each place, `(rows, I)` in its own order.
-        states: of each place, each state's memory; None for what the pass keeps for two steps.
-        pitches: of each place, see `Pass.frame`.
-        kept: of each place, where in the block its part lies, in bytes.
-        numbers: of the block.
-        shown: how many tensors are.
-        block: the place of its address among the call's numbers; those of the masks follow.
-        memory: the place of the address of what lives as long as the call, behind those of the masks.
+        outputs: by layer and state, where the states are that other layers or the caller read, `(rows, D W)` in the common order.
+        inputs: for each place, where its input is, `(rows, I)` in the place's own order.
+        states: for each place and state, where all its steps are; None for a state of which the pass keeps two steps only.
+        pitches: for each place, see `Pass.frame`.
+        kept: for each place, the offset in the block of what its pass keeps for the backward pass, in bytes.
+        numbers: the size of the block, in numbers of the dtype.
+        shown: the number of output tensors.
+        block: the index of the block's address among the call's numbers; those of the masks follow.
+        memory: the index of the address of the memory needed during the call, behind those of the masks.
     """
 
     def __init__(self, call: Sizes, order: Order, save: bool) -> None:
@@ -94,7 +96,7 @@ class Route:
         self._directions, self._functions = directions, call.functions
 
     def teams(self) -> tuple[tuple[Team, ...], bool]:
-        """How the work of each place is divided now; and whether a layer's directions run at the same time, on a thread each."""
+        """How the work of each place is divided now, and whether a layer's directions run at the same time, each on a thread."""
         if self._is_small or (most := most_threads()) == 1:
             return self._alone, False
         if 1 < self._directions <= most < 2 * self._directions:
@@ -102,7 +104,7 @@ class Route:
         return tuple(Team(*divided(work, self._functions)) for work in self._work), False
 
     def _take(self, numbers: int) -> Where:
-        """Memory in the block."""
+        """Reserve memory in the block."""
         where = self.block, self.numbers * self._bytes
         self.numbers += aligned(numbers)
         return where
@@ -131,5 +133,5 @@ class Route:
         self.states.append(states)
 
     def below(self, call: Sizes, layer: int) -> Where:
-        """The input of a layer in the common order."""
+        """Where the input of a layer is, in the common order."""
         return (0, 0) if layer == 0 else self.outputs[layer - 1, call.spec.cell.output]

@@ -1,4 +1,4 @@
-"""Which rows a time step has: the flat order in which sequences of several lengths are worked on."""
+"""The flat order of rows, in which sequences of several lengths are worked on: which rows each time step has."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import torch
 
 from ostinato.types import Tensor
 
-_CPU = torch.device("cpu")  # whatever the default device is, as it may be torch's "meta"
-KEPT_ROWS = 1 << 18  # up to which the order of a batch is kept for the next call
+_CPU = torch.device("cpu")  # named everywhere, as the default device may be another, such as "meta"
+KEPT_ROWS = 1 << 18  # the order of a batch of up to so many flat rows is kept for the next call
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """The flat rows of a batch. In a step, rows have *places*: the sequence with most steps has place 0.
+    """The flat rows of a batch: one for each valid step of each row. In a step, the sequence with most steps has *place* 0.
 
     Attributes:
-        steps: time steps that any row has.
+        steps: the number of time steps of the longest row.
         batch: `B`.
-        total: flat rows, the sum of all lengths.
-        offsets: first flat row of each step in the order of the recurrence, `(steps,)` int64.
-        counts: rows of each step, `(steps,)` int64, never more than in the step before.
-        begin: first flat row and rows of the first step.
-        end: the same of the last step.
-        last: flat row of each place's last step; -1 where it has none: `(B,)`.
-        before: for each flat row, where its old state is: in `(B + total,)`, first states and then flat rows.
+        total: the number of flat rows, the sum of all lengths.
+        offsets: the first flat row of each step in the order of the recurrence, `(steps,)` int64.
+        counts: the number of rows of each step, `(steps,)` int64, never more than in the step before.
+        begin: the first flat row of the first step, and its number of rows.
+        end: the same for the last step.
+        last: the flat row of each place's last step, -1 for a place without steps: `(B,)`.
+        before: for each flat row, the index of its old state in `(B + total,)`: first states, then flat rows.
         numbers: 0, 1, 2, ... for each flat row, `(total,)`.
-        ends: steps of each place, `(B,)` int64, never more than those of the place before.
-        gather: for each flat row its place in `(T, B)`, or among packed rows, `(total,)`; None where it is the same.
-        scatter: for each place in `(T, B)` its flat row, or -1 past a row's end, `(T B,)`, or for each packed row, `(total,)`; None
-            where it is the same.
-        order: row of the batch at each place, `(B,)`, or None where it is the same.
+        ends: the number of steps of each place, `(B,)` int64, never more than those of the place before.
+        gather: for each flat row its index in `(T, B)` or among packed rows, `(total,)`; None if the orders are the same.
+        scatter: the inverse: for each index in `(T, B)` its flat row, -1 past a row's end, `(T B,)`; or for each packed row its
+            flat row, `(total,)`. None if the orders are the same.
+        order: the row of the batch at each place, `(B,)`; None if the orders are the same.
     """
 
     steps: int
@@ -57,11 +57,11 @@ class Rows:
 
     @property
     def is_in_order(self) -> bool:
-        """Whether each flat row follows, B rows behind it, on the one of the step before."""
+        """Whether each flat row is B rows behind the one of the step before."""
         return self.is_full and (self.steps == 1 or int(self.begin[0]) < int(self.end[0]))
 
     def shares(self, pieces: int) -> list[int]:
-        """Where the places of each piece begin, and the end of the last one's; as much work in each."""
+        """Divide the places into pieces of about equal work; gives where each piece begins, and where the last one ends."""
         if self.is_full:
             return [self.batch * n // pieces for n in range(pieces + 1)]
         done = self.ends.cumsum(0)
@@ -69,12 +69,12 @@ class Rows:
         return [0, *torch.searchsorted(done, goals).tolist(), self.batch]
 
     def segments(self, length: int) -> list[tuple[Rows, slice]]:
-        """Runs of so many steps, each with its range of flat rows, in the order of the recurrence."""
+        """Cut the steps into runs of `length`, in the order of the recurrence; each with its range of flat rows."""
         found = []
         for first in range(0, self.steps, length):
             offsets, counts = self.offsets[first : first + length], self.counts[first : first + length]
             start = int(offsets.min())
-            # Where all rows have all steps, segments differ in their place only.
+            # If all rows have all steps, segments of one length differ in their range only, and share one `Rows`.
             part = _rows(offsets - start, counts, self.batch) if not self.is_full else _like(offsets, self.batch)
             found.append((part, slice(start, start + part.total)))
         return found
@@ -108,7 +108,7 @@ def _rows(
     scatter = None
     if gather is not None:
         scatter = places.new_full((size,), -1).index_copy_(0, gather, numbers)
-    # As numbers, too: to take one out of a tensor costs a microsecond.
+    # Kept as Python numbers too: reading one from a tensor takes a microsecond.
     begin, end = ((int(offsets[at]), int(counts[at])) if steps else (0, 0) for at in (0, -1))
     return Rows(
         *(steps, batch, total, offsets.contiguous(), counts.contiguous(), begin, end),
@@ -118,20 +118,20 @@ def _rows(
 
 @lru_cache(maxsize=32)
 def full(steps: int, batch: int, reverse: bool) -> Rows:
-    """All rows have all steps."""
+    """The flat rows of a batch in which all rows have all steps."""
     at = torch.arange(steps, device=_CPU)
     return _rows((at.flip(0) if reverse else at) * batch, at.new_full((steps,), batch), batch)
 
 
 def ragged(lengths: Tensor, reverse: bool, padded: int | None) -> Rows:
-    """Rows that have ended cost nothing: a step has as many rows as still go on.
+    """The flat rows of a batch with lengths. A step has only the rows that still go on, so rows that have ended cost nothing.
 
     Args:
         lengths: `(B,)` int64 on CPU.
         reverse: whether the recurrence begins with each row's last step.
-        padded: `T`, at least the longest; None for packed rows, whose lengths never grow from one row to the next.
+        padded: `T`, at least the longest length; None for packed rows, whose lengths never grow from one row to the next.
     """
-    # The layers of a stack, and both directions, have the same lengths; so may the next batch of one row.
+    # Kept, as the layers of a stack and both directions have the same lengths, and so may the next batch.
     numbers = tuple(lengths.tolist())
     make = _ragged if sum(numbers) <= KEPT_ROWS else _ragged.__wrapped__
     return make(numbers, reverse, padded)

@@ -15,12 +15,12 @@ class Saved:
     """What the backward pass needs.
 
     Args and attributes:
-        route: where everything lies.
+        route: where everything is stored.
         given: the tensors as they were read: the input in flat rows, parameters, first states in the order of the places.
-        shown: of each layer that is shown and each state, all flat rows in the common order, `(rows, D W)`.
-        masks: of each place, in the order of the rows, and of what kind.
-        block: see `Route`; None where it is computed again, segment by segment.
-        segments: the first states of each of these.
+        shown: the outputs: for each layer that is shown and each of its states all flat rows, `(rows, D W)`, in the common order.
+        masks: the masks of each place, in the order of the rows, each with its kind.
+        block: see `Route`; None if it is to be computed again, segment by segment.
+        segments: for each segment its first states.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Saved:
         self.block, self.segments = block, segments
 
     def _view(self, where: Where, row: int) -> Tensor:
-        """What lies somewhere, `(rows, row)`."""
+        """The numbers stored at `where`, as `(rows, row)`."""
         source, offset = where
         if source == 0:
             return self.given[0].view(-1, row)
@@ -46,7 +46,7 @@ class Saved:
         return view(self.block, offset, self.route.order.total, row)
 
     def input(self, call: Sizes, place: int) -> Tensor:
-        """That of a place, `(rows, I)`."""
+        """The input of a place, `(rows, I)`."""
         return self._view(self.route.inputs[place], call.passes[place].inputs)
 
     def state(self, call: Sizes, place: int, n: int) -> Tensor:
@@ -61,7 +61,7 @@ class Saved:
         return whole[:, begin : begin + width]
 
     def part(self, call: Sizes, place: int, name: tuple[str, str]) -> Tensor:
-        """A part of what a place keeps, `(rows, ...)`."""
+        """One of the entries of `Kept` of a place, `(rows, ...)`."""
         total = self.route.order.total
         kept = call.passes[place].kept(total, self.route.pitches[place])
         assert self.block is not None

@@ -1,4 +1,4 @@
-"""What a forward pass of one place saves, as tensors whose shapes are known before it has run: how graphs hold it."""
+"""What a forward pass of one place saves, as a list of tensors whose shapes are known before it runs: graphs need that."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Size = Any
 
 
 def shapes(spec: CallSpec, given: Sequence[Tensor]) -> list[tuple[_Size, ...]]:
-    """Of what `pack` gives; only the shapes of `given` are looked at."""
+    """The shapes of the tensors that `pack` gives; only the shapes of `given` are read."""
     if spec.segment:
         return []
     compiled = kernel(spec.cell, spec.bias, spec.projected, given[0].dtype is torch.float64)
@@ -34,7 +34,7 @@ def shapes(spec: CallSpec, given: Sequence[Tensor]) -> list[tuple[_Size, ...]]:
 
 
 def pack(call: Binding, given: Sequence[Tensor], saved: Saved | None) -> list[Tensor]:
-    """The block, as long as it would be if all rows had all steps; nothing where it is to be computed again."""
+    """The block, padded to its length if all rows had all steps; an empty list if it is to be computed again."""
     if saved is None:
         return []
     ((numbers,),) = shapes(call.spec, given)
@@ -48,7 +48,7 @@ def pack(call: Binding, given: Sequence[Tensor], saved: Saved | None) -> list[Te
 
 def unpack(call: Binding, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None,
            kept: Sequence[Tensor]) -> Saved:  # fmt: skip
-    """What the backward pass wants, from what was shown, `(T, B, W)`, and what `pack` gave. None of it is written over."""
+    """Make a `Saved` from `kept`: the outputs, `(T, B, W)`, and what `pack` gave. The backward pass writes over none of these."""
     order, prepared, noise = call.prepare(given, masks, lengths)
     route = call.route(order, save=True)
     shown = [call.gathered(v, order) for v in kept[: len(call.spec.shown)]]

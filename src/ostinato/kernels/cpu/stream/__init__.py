@@ -1,1 +1,1 @@
-"""One step of one row through a whole stack: the code, the weights in its order, and the state that it goes on from."""
+"""Streaming: steps of one row or more through a whole stack; the code, the weights in its order, the states between steps."""

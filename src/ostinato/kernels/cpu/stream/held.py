@@ -1,10 +1,11 @@
-"""How a stream holds the weights of its products, and multiplies by them: as they are, in bfloat16, or in int8 with a scale a row.
+"""How a stream holds its weights and multiplies by them: as they are, in bfloat16, or in int8 with a scale for each row.
 
-Weights lie `[k][piece][lane]` for each block of units. What is loaded together, of one k or of two, is a *group*.
+Weights are stored as `[k][piece][lane]` for each block of units. The weights of one k or of two, which are loaded together, are a
+*group*.
 
-Sums are float32 or float64, and so is what enters. For int8 they are whole numbers where the processor multiplies pairs of
-16 bits and adds them up in 32 (x86's `pmaddwd`): four times as fast, since the weights are no longer turned into float32 one
-by one. What enters is rounded for it to 16 bits beside its largest number, 128 times finer than the weights are. 512 products of
+Sums are float32 or float64, and so is what enters. For int8 they are integers if the processor multiplies pairs of 16-bit numbers
+and adds them up in 32 bits (x86's `pmaddwd`): four times as fast, since the weights need not be converted to float32 one by one.
+What enters is then rounded to 16 bits, scaled by its largest number, and is thus 258 times finer than the weights. 512 products of
 127 and 32767 fit in 32 bits; sums of that many are added up in float32.
 """
 
@@ -24,7 +25,7 @@ from ostinato.types import Tensor
 
 LARGEST = 127  # of int8, the same on both sides of zero
 STEPS = 32767  # of 16 bits, the same on both sides of zero
-FITTING = 512  # products of both whose sum 32 bits have room for
+FITTING = 512  # products of the two whose sum fits in 32 bits
 SHIFT = 12582912.0  # 1.5 * 2^23: added to a float32 of less than 2^22, it leaves the rounded number in the lowest bits
 I8, I16 = ir.IntType(8), ir.IntType(16)
 
@@ -34,8 +35,8 @@ class Entering:
     """What is multiplied by the weights.
 
     Attributes:
-        address: of its numbers.
-        unit: what a sum of these numbers is multiplied by, in every lane; None for 1.
+        address: the address of the numbers.
+        unit: the factor of a sum of these numbers, the same in every lane; None for 1.
     """
 
     address: Value
@@ -43,40 +44,40 @@ class Entering:
 
 
 class Exact:
-    """The weights as they are.
+    """Holds the weights as they are; the base of the other ways to hold them.
 
     Attributes:
-        group: steps of k that are loaded together.
-        loads: vectors that a group is multiplied in.
-        fills: what enters is filled up to whole groups.
-        most: products that a sum has room for; None for any number.
+        group: how many steps of k are loaded together.
+        loads: the number of vectors in which a group is multiplied.
+        fills: whether what enters is prepared by `enter`, and filled up to whole groups.
+        most: the number of products that a sum has room for; None for any number.
     """
 
     group, loads, fills = 1, 1, False
     most: int | None = None
 
     def packed(self, weights: Tensor) -> Tensor:
-        """From `(blocks, K, pieces, lanes)` to `(blocks, numbers)`."""
+        """Pack weights, from `(blocks, K, pieces, lanes)` to `(blocks, numbers)`."""
         return weights.reshape(len(weights), -1)
 
     def group_bytes(self, shape: Shape) -> int:
-        """Of the weights of one piece in one group."""
+        """The bytes of the weights of one piece in one group."""
         return shape.lanes * shape.bytes
 
     def tail_bytes(self, shape: Shape) -> int:
-        """Of what follows for each piece behind all groups."""
+        """The bytes that follow all groups, for each piece."""
         return 0
 
     def sums(self, shape: Shape) -> ir.Type:
-        """The type of what is summed up."""
+        """The type of the sums."""
         return shape.vector
 
     def enter(self, code: Code, shape: Shape, address: Value, depth: Value, room: Value) -> Value | None:
-        """Make so many numbers at an address ready, in `room`; returns their unit, one number. Only where it `fills`."""
+        """Prepare `depth` numbers at an address, in `room`, and return their unit, one number. Only if it `fills`."""
         return None
 
     def number(self, code: Code, shape: Shape, entering: Entering, k: Value, more: int) -> Value:
-        """What enters at k + more, in every lane."""
+        """The number that enters at k + more, in every lane."""
         place = code.at(entering.address, code.mul(k, shape.bytes), more * shape.bytes)
         return shape.splat(code, code.load(place, shape.scalar, shape.bytes))
 
@@ -85,27 +86,27 @@ class Exact:
         return [shape.load(code, address)]
 
     def multiply_add(self, code: Code, shape: Shape, number: Value, weights: Value, total: Value) -> Value:
-        """A sum with one product more."""
+        """A sum to which one more product is added."""
         return shape.fma(code, number, weights, total)
 
     def total(self, code: Code, parts: Sequence[Value]) -> Value:
-        """Of sums that were made side by side."""
+        """The total of sums that were computed side by side."""
         first, *rest = parts
         for each in rest:
             first = code.builder.fadd(first, each)
         return first
 
     def float(self, code: Code, shape: Shape, total: Value) -> Value:
-        """A sum as float."""
+        """A sum, converted to float."""
         return total
 
     def result(self, code: Code, shape: Shape, total: Value, entering: Entering, tail: Value) -> Value:
-        """The product, of its sum as float; `tail` is the address of what follows the weights for this piece."""
+        """The product, given its sum as float; `tail` is the address of what follows the weights for this piece."""
         return total
 
 
 class Halves(Exact):
-    """bfloat16, which is the upper half of a float32: those of k in the low half of 32 bits, those of k + 1 in the high one."""
+    """Holds weights in bfloat16, the upper half of a float32: that of k in the low 16 of 32 bits, that of k + 1 in the high 16."""
 
     group, loads = 2, 2
 
@@ -125,7 +126,7 @@ class Halves(Exact):
 
 
 class Bytes(Exact):
-    """int8: w is q s, with s = max |w| / 127 over the row; the scales follow the block's weights, `[piece][lane]`."""
+    """Holds weights in int8: w = q s, with s = max |w| / 127 of the row; the scales follow the block's weights, `[piece][lane]`."""
 
     def packed(self, weights: Tensor) -> Tensor:
         """See `Exact`."""
@@ -155,7 +156,7 @@ class Bytes(Exact):
 
 
 class PairsOfBytes(Bytes):
-    """int8, summed up in whole numbers: those of k and of k + 1 side by side in every lane, zero behind an odd last one."""
+    """Holds weights in int8 and sums integers: those of k and k + 1 are side by side in a lane; a zero follows an odd last one."""
 
     group, fills, most = 2, True, FITTING
 
@@ -178,7 +179,7 @@ class PairsOfBytes(Bytes):
             return shape.load(code, code.at(address, code.mul(i, shape.lanes * shape.bytes)), mask)
 
         with code.loop(0, blocks) as i:
-            # As whole numbers the sizes of floats have the same order, with NaN above all.
+            # The bits of absolute values, read as integers, have the same order as the values, with NaN above all.
             size = b.and_(b.bitcast(numbers(i), bits), ir.Constant(bits, [0x7FFFFFFF] * shape.lanes))
             b.store(_larger(code, shape, b.load(largest, typ=bits), size), largest)
         size = b.bitcast(_largest(code, shape, b.load(largest, typ=bits)), shape.scalar)
@@ -234,7 +235,7 @@ _MULTIPLY_PAIRS = {
 
 
 def _has_pairs() -> bool:
-    """Whether the processor multiplies pairs of 16 bits, in the vectors that are used."""
+    """Whether the processor multiplies pairs of 16-bit numbers, in vectors of the size that is used."""
     machine = host()
     return machine.is_x86 and (not machine.has_avx512 or machine.has("avx512bw"))
 
@@ -250,13 +251,13 @@ def _largest(code: Code, shape: Shape, vector: Value) -> Value:
 
 
 def scaled(weights: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Weights in int8, and their scales: max |w| / 127 over `dim`, which is kept. Rows of zeros have the scale 0."""
+    """Weights in int8, and their scales: max |w| / 127 over `dim`, which stays as a dimension of 1. Rows of zeros have scale 0."""
     scale = weights.abs().amax(dim, keepdim=True) / LARGEST
     return (weights / scale.where(scale > 0, 1.0)).round().to(torch.int8), scale
 
 
 def rounded(matrix: Tensor, dtype: torch.dtype | None) -> Tensor:
-    """A matrix, `(rows, K)`, as a stream multiplies by it that holds it in `dtype`; None for as it is."""
+    """A matrix, `(rows, K)`, rounded as in a stream that holds it in `dtype`; None leaves it as it is."""
     if dtype is torch.int8:
         whole, scale = scaled(matrix, 1)
         return whole * scale
@@ -267,8 +268,9 @@ def held_as(dtype: torch.dtype | None, heads: int = 1) -> Exact:
     """The way to hold a product's weights in `dtype`: None for as they are, or bfloat16, or int8.
 
     Args:
-        dtype: of the weights.
-        heads: of the product. Blocks of units of several heads look at parts of what enters, which pairs could straddle.
+        dtype: the dtype in which to hold them.
+        heads: the heads of the product. With heads, a block of units reads a part of what enters; a pair of k could cross its
+            border.
     """
     if dtype is None:
         return Exact()

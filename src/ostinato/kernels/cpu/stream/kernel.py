@@ -1,4 +1,4 @@
-"""Streaming steps: the code of a cell, its weights in the order in which they are read, and the state that it goes on from."""
+"""The compiled streaming step of a cell."""
 
 from __future__ import annotations
 
@@ -29,13 +29,12 @@ class StreamKernel:
     Args:
         cell: the recurrence, as it is in evaluation.
         bias: whether there are `bias_ih` and `bias_hh`.
-        double: float64 rather than float32.
-        held: the dtype in which the weights are held, one of `held.DTYPES`; None for as they are.
-
-        many: of many rows, see `Places`.
+        double: whether it computes in float64 rather than float32.
+        held: the dtype in which the weights are held, bfloat16 or int8; None for as they are.
+        many: whether it is for many rows, see `Places`.
 
     Raises:
-        Unsupported: with the reason, where the compiler does not take the cell.
+        Unsupported: with the reason, if the compiler does not take the cell.
     """
 
     def __init__(self, cell: Cell, bias: bool, double: bool, held: torch.dtype | None, many: bool = False) -> None:
@@ -67,11 +66,11 @@ class StreamKernel:
         return found
 
     def too_few(self, widths: Mapping[str, int]) -> str | None:
-        """Why the code does not hold at these numbers of units, or None."""
+        """Why the code does not hold at these numbers of units; None if it does."""
         return too_few(self.described.least, widths)
 
     def _module(self, bias: bool) -> tuple[ir.Module, Described]:
-        # Only who compiles imports torch's tracer, which takes its time.
+        # Imported only to compile, as importing torch's tracer takes time.
         from ostinato.kernels.compiler.plan import plan
         from ostinato.kernels.compiler.trace import trace
         from ostinato.kernels.cpu.code.loops import Fields
@@ -82,7 +81,7 @@ class StreamKernel:
         letters = {name: planned.program.letters[name] for name in self.cell.states}
         step = StreamStep(module, planned, self.shape, fields, letters, self.held, self._many)
         step.write()
-        fields.index("x")  # has a place also where the step does not look at its input
+        fields.index("x")  # gives it a place even if the step does not read its input
         products = planned.program.products
         return module, Described(
             tuple(fields.names),
@@ -97,7 +96,7 @@ class StreamKernel:
 
 
 def _read(plain: dict[str, Any]) -> Described:
-    """From what JSON gives."""
+    """Make a `Described` of what JSON gives."""
     plain["fields"], plain["spaces"] = tuple(plain["fields"]), tuple(plain["spaces"])
     plain["passes"] = tuple(tuple((source, tuple(pieces)) for source, pieces in each) for each in plain["passes"])
     plain["products"] = tuple((matrix, tuple(gates), *rest) for matrix, gates, *rest in plain["products"])
@@ -114,5 +113,5 @@ def stream_kernel(
             try:
                 known[key] = StreamKernel(cell, bias, double, held, many)
             except Unsupported as reason:
-                known[key] = Unsupported(str(reason))  # without the frames that it went through
+                known[key] = Unsupported(str(reason))  # a new one, without the frames that it went through
         return known[key]

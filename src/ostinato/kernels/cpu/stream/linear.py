@@ -1,4 +1,4 @@
-"""An output layer behind a stack of recurrent layers, as the same code sees it: a cell that keeps nothing."""
+"""An output layer behind a stack of recurrent layers, written as a cell without a recurrence, so that the same code runs it."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def linear(x: Gates, s: State, U: Any) -> State:
 
 
 def linear_tensors(weight: Tensor, bias: Tensor | None) -> LayerTensors:
-    """Those of a linear layer, `(O, H)` and `(O,)`."""
+    """The tensors of a linear layer, `(O, H)` and `(O,)`."""
     outputs = weight.shape[0]
     vectors = {} if bias is None else {"bias_ih": bias.detach()}
     return LayerTensors(weight.detach(), {}, vectors, {"H": outputs, "P": outputs})
 
 
 def linear_kernel(bias: bool, double: bool, held: torch.dtype | None) -> StreamKernel:
-    """The code of it."""
+    """The code of a linear layer."""
     found = stream_kernel(linear, bias, double, held)
     assert not isinstance(found, Unsupported), found
     return found
 
 
 def packed_linear(weight: Tensor, bias: Tensor | None, held: torch.dtype | None) -> PackedStack:
-    """Its weights, packed."""
+    """The packed weights of a linear layer."""
     kernel = linear_kernel(bias is not None, weight.dtype is torch.float64, held)
     return PackedStack(kernel, [linear_tensors(weight, bias)], residual=False)

@@ -1,4 +1,4 @@
-"""A vector by a matrix whose weights lie in the order in which they are read: the innermost loop of a stream."""
+"""The product of a vector and a matrix whose weights are stored in the order in which they are read: a stream's innermost loop."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from ostinato.kernels.cpu.code.builder import Code, Value
 from ostinato.kernels.cpu.code.product import Shape
 from ostinato.kernels.cpu.stream.held import Entering, Exact
 
-CHAINS = 8  # sums that are added up side by side, to hide the latency of a multiply-add
+CHAINS = 8  # sums that are computed side by side, to hide the latency of a multiply-add
 UNROLLED = 4  # steps of k in the body of a loop
 
 
 def block_bytes(code: Code, shape: Shape, held: Exact, depth: Value, pieces: int) -> Value:
-    """Of the weights in one block of units, and of what follows them."""
+    """The bytes of the weights of one block of units, with what follows them."""
     groups = code.mul(code.ceil_div(depth, held.group), pieces * held.group_bytes(shape))
     return code.add(groups, pieces * held.tail_bytes(shape))
 
 
 def chains_of(held: Exact, pieces: int) -> int:
-    """Sums of each piece that are made side by side."""
+    """The number of sums of each piece that are computed side by side."""
     return held.loads * max(1, min(CHAINS // held.loads, -(-CHAINS // (held.loads * pieces))))
 
 
@@ -30,16 +30,17 @@ def multiply(
 ) -> list[list[Value]]:
     """The products of some rows with one block of units: for each row a vector for each piece.
 
-    Each lane is summed in an order that depends on the depth and on `pieces` alone: a row gets the same bits whatever is beside it.
+    Each lane is summed in an order that depends on the depth and on `pieces` alone: a row gets the same bits whatever other rows
+    there are.
 
     Args:
-        code: what it is written in.
-        shape: of the vectors.
-        held: how the weights lie in memory.
+        code: the function that is written.
+        shape: the shape of the vectors.
+        held: how the weights are stored.
         entering: what is multiplied, `depth` numbers of each row.
         depth: K.
-        weights: the address of this block's.
-        pieces: how many vectors of units there are.
+        weights: the address of the weights of this block.
+        pieces: the number of vectors of units.
     """
     b, group = code.builder, held.group
     pieces_of_rows = [(row, piece) for row in range(len(entering)) for piece in range(pieces)]
@@ -47,7 +48,7 @@ def multiply(
         sums = _sums(code, shape, held, entering, code.int(0), depth, weights, pieces)
         found = {key: held.float(code, shape, v) for key, v in sums.items()}
     else:
-        # As many at a time as a sum has room for.
+        # As many products at a time as a sum has room for.
         totals = {key: code.slot(shape.vector) for key in pieces_of_rows}
         for slot in totals.values():
             b.store(shape.zero(), slot)

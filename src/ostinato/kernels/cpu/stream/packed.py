@@ -16,15 +16,15 @@ from ostinato.types import Tensor
 
 @dataclass(frozen=True)
 class LayerTensors:
-    """The parameters of one layer; of one dtype, float32 or float64.
+    """The parameters of one layer, all of one dtype, float32 or float64.
 
     Attributes:
         weight_ih: `(G H, I)`.
-        matrices: `weight_hh` and own matrices by name.
-        vectors: biases and own vectors by name.
-        widths: the number of every letter.
-        extras: the width of each.
-        masks: noise by name: what its mean is for every unit.
+        matrices: `weight_hh` and the cell's own matrices by name.
+        vectors: the biases and the cell's own vectors by name.
+        widths: the size of every letter.
+        extras: the width of each extra.
+        masks: for each noise by name, its mean, which is the same for every unit.
     """
 
     weight_ih: Tensor
@@ -36,15 +36,15 @@ class LayerTensors:
 
 
 class PackedStack:
-    """The weights of a stack, as the code reads them. Streams may share one.
+    """The weights of a stack, as the code reads them. Several streams may share one.
 
     Args:
-        kernel: of the layers' cell.
-        layers: from the first to the last.
+        kernel: the kernel of the layers' cell.
+        layers: the tensors of the layers, from the first to the last.
         residual: whether the output of every layer but the first is added to its input.
     """
 
-    @torch.inference_mode(False)  # what is packed here is packed anew anywhere
+    @torch.inference_mode(False)  # these tensors are written to again, in inference mode or not
     def __init__(self, kernel: StreamKernel, layers: Sequence[LayerTensors], residual: bool) -> None:
         self.kernel, self.residual = kernel, residual
         self.widths = [{**layer.widths, **self._blocks_of_heads(layer.widths)} for layer in layers]
@@ -53,13 +53,13 @@ class PackedStack:
         self.records = [self._record(layer) for layer in layers]
 
     def pack(self, layers: Sequence[LayerTensors]) -> None:
-        """Take the values that the weights have now, in place: streams hold the addresses."""
+        """Pack the values that the weights have now into the same memory, whose addresses the streams hold."""
         for record, layer in zip(self.records, layers, strict=True):
             for name, new in self._record(layer).items():
                 record[name].copy_(new)
 
     def _blocks_of_heads(self, widths: Mapping[str, int]) -> dict[str, int]:
-        """For each product with heads the units that enter a block, and the blocks that share them."""
+        """For each product with heads, how many units enter a block (`depth_k`), and how many blocks share them (`shared_k`)."""
         found = {}
         for k, (_, _, entered, heads) in enumerate(self.kernel.described.products):
             if heads > 1:
@@ -86,7 +86,7 @@ class PackedStack:
         return found
 
     def _segment(self, layer: LayerTensors, space: str, source: str, pieces: tuple[int, ...]) -> Tensor:
-        """`(blocks, numbers)`: `[k][piece][lane]`."""
+        """Pack the weights of a segment: `(blocks, numbers)`, each block as `[k][piece][lane]`."""
         units, lanes, heads = layer.widths[space], self.kernel.shape.lanes, 1
         if source == "x":
             matrix, blocks = layer.weight_ih, pieces
@@ -103,32 +103,32 @@ class PackedStack:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of inputs, states and sums."""
+        """The dtype of inputs, states and sums."""
         return torch.float64 if self.kernel.shape.double else torch.float32
 
     @property
     def blocks(self) -> int:
-        """Blocks of units that threads can share, in the narrowest layer."""
+        """The number of blocks of units in the narrowest layer, which threads can divide."""
         return min(-(-widths["H"] // self.kernel.shape.lanes) for widths in self.widths)
 
     @property
     def weight_bytes(self) -> int:
-        """Of the weights that a step reads."""
+        """The bytes of the weights that a step reads."""
         return sum(v.nbytes for record in self.records for n, v in record.items() if n.startswith("weights_"))
 
 
 def _heads_together(heads: int, units: int, lanes: int) -> int:
-    """How many heads of so many units fill whole blocks: the fewest that do, or all."""
+    """How many heads of `units` units each share blocks: the fewest that fill whole blocks, or all."""
     return next((n for n in range(1, heads) if not heads % n and not n * units % lanes), heads)
 
 
 def _beside_others(rows: Tensor, heads: int, together: int) -> Tensor:
-    """The rows of each head, `(pieces, H, K)`, in the columns that are its own among those of heads that share blocks."""
+    """Widen the rows of heads that share blocks, `(pieces, H, K)`: each head's numbers go to its own columns, zeros elsewhere."""
     parts = rows.unflatten(1, (heads // together, together, -1))  # (pieces, groups, heads, units, K)
     where = torch.eye(together, dtype=rows.dtype, device=rows.device)
     return torch.einsum("pghuk,hj->pghujk", parts, where).flatten(4).flatten(1, 3)
 
 
 def whole(width: int, lanes: int) -> int:
-    """`width` filled up to whole vectors."""
+    """`width` rounded up to whole vectors."""
     return -(-width // lanes) * lanes

@@ -1,7 +1,7 @@
-"""Walks over the blocks of units of a step: which products each makes, and what follows from them.
+"""Passes of a step, which are walks over its blocks of units: which products each computes, and what follows from them.
 
-Sums over units (layer norm) need all of a product at once. There, and where a value is used in several stages, a product's result
-goes through memory.
+Sums over units (layer norm) need all of a product at once. For them, and if a value is used in several stages, the result of a
+product goes through memory.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ostinato.kernels.compiler.graph import Node, number_of, piece_of, walk
 from ostinato.kernels.compiler.plan import Plan
 from ostinato.kernels.compiler.schedule import SINGLE, Store
 
-MOST = 16  # accumulators: more would not leave registers for what is multiplied
+MOST = 16  # accumulators; with more there would be no registers left for what is multiplied
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Segment:
 
     Attributes:
         source: "x", or the number of a product.
-        pieces: gates of the input's product, or pieces of the other.
+        pieces: the gates of the input's product, or the pieces of the other product.
     """
 
     source: str
@@ -34,11 +34,11 @@ class StreamPass:
     """One walk over the blocks of units.
 
     Attributes:
-        stage: of the schedule.
-        space: of the units.
-        segments: what is multiplied, in order.
-        stores: what follows, by the places in the stage's list.
-        sums: whether it comes before the sums of its stage, else after them.
+        stage: the number of its stage in the schedule.
+        space: the space of the units.
+        segments: the products, in order.
+        stores: what is then computed and stored, by indices in the stage's list of stores.
+        sums: whether it comes before the sums of its stage; if not, it comes after them.
     """
 
     stage: int
@@ -53,8 +53,8 @@ class Passes:
     """All passes of a step, and which products go through memory.
 
     Attributes:
-        all: in order.
-        kept: for each space, the leaves that are kept for a later pass, by slot.
+        all: the passes in order.
+        kept: for each space, the results of products that are kept for a later pass, in the order of their slots.
     """
 
     all: list[StreamPass] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Passes:
 
 
 def passes(plan: Plan, letters: Mapping[str, str]) -> Passes:
-    """Cut the inference schedule into passes. A product is made where it is first used."""
+    """Cut the inference schedule into passes. A product is computed in the pass that first uses it."""
     schedule, made = plan.inference, Passes(kept={space: [] for space in plan.program.spaces})
 
     def leaves(roots: Sequence[Node], at: int) -> dict[Node, None]:
@@ -105,7 +105,7 @@ def _segments(leaves: Sequence[Node]) -> Iterator[Segment]:
 
 
 def _target(plan: Plan, store: Store, letters: Mapping[str, str]) -> str:
-    """The space that a store writes in."""
+    """The space that a store writes to."""
     kind, name = store.to
     if kind == "state":
         return letters[str(name)]

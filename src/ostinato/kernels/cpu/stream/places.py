@@ -1,4 +1,4 @@
-"""Where everything of a streaming step lies: fields, what each row has of its own, and what a step needs in between."""
+"""Where everything of a streaming step is stored: fields, what each row has of its own, and memory that a step needs meanwhile."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from ostinato.kernels.cpu.stream.record import UNIT_BYTES
 class Places:
     """The memory of a step.
 
-    The fields are `HEADER`, then one record for each layer with the numbers and addresses of `fields`, all 64 bits. What lies
-    behind an address is filled up to whole vectors of units, except `x` and `output`.
+    The fields are `HEADER`, then one record for each layer with the numbers and addresses of `fields`, all 64 bits. The memory at
+    these addresses is filled up to whole vectors of units, except `x` and `output`.
 
     Args:
-        module: where it goes.
-        plan: of the cell.
-        shape: of the vectors.
-        fields: filled with the names in a record.
-        letters: the width of each state.
-        dtype: in which the weights are held, see `held_as`.
-        many: of many rows, else of one. Then fields of what each row has of its own (`x`, states, extras, `output`, `residual`)
-            are tables of addresses, and the memory of what a step needs in between has room for all rows.
+        module: the module to write to.
+        plan: the plan of the cell.
+        shape: the shape of the vectors.
+        fields: is filled with the names in a record.
+        letters: the letter of the width of each state.
+        dtype: the dtype in which the weights are held, see `held_as`.
+        many: whether it is for many rows. If so, the fields of what each row has of its own (`x`, states, extras, `output`,
+            `residual`) are tables of addresses, and the memory that a step needs meanwhile has room for all rows.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Places:
         self._fields: dict[str, Value] = {}
 
     def __getitem__(self, name: str) -> Value:
-        """A field as a number; read once, at the beginning."""
+        """The value of a field; read once, at the beginning of the function."""
         if name not in self._fields:
             here, self.code.builder = self.code.builder, self.code.entry
             self._fields[name] = self.code.load(self.code.at(self.code.arg.record, 8 * self.fields.index(name)))
@@ -69,18 +69,18 @@ class Places:
         return self.code.builder.inttoptr(self[name], POINTER)
 
     def of_row(self, name: str, b: Value) -> Value:
-        """The address of what a row has of its own."""
+        """The address in a field that each row has its own of."""
         if not self.many:
             return self.address(name)
         return self.code.load(self.code.at(self.address(name), self.code.mul(b, 8)), POINTER)
 
     def between(self, name: str, b: Value, bytes: Value | int) -> Value:
-        """The address of what a step needs in between, so many bytes for each row."""
+        """The address of memory that a step needs meanwhile, with `bytes` bytes for each row."""
         address = self.address(name)
         return self.code.at(address, self.code.mul(b, bytes)) if self.many else address
 
     def blocks(self, space: str) -> Value:
-        """Vectors of units in a space."""
+        """The number of vectors of units in a space."""
         return self.code.ceil_div(self[space], self.shape.lanes)
 
     def unit_count(self, size: str) -> Value:
@@ -88,7 +88,7 @@ class Places:
         return self[size]
 
     def number(self, node: Node, b: Value) -> Value:
-        """A value that is the same for all units: a sum over them, say."""
+        """A value that is the same for all units, such as a sum over them."""
         code, (kind, slot) = self.code, self.schedule.found[node]
         place = self.sum_of(int(slot), b) if kind == "sum" else self.place(node, b, code.int(0))
         return code.load(place, self.shape.scalar, self.shape.bytes)
@@ -99,7 +99,7 @@ class Places:
         return self.code.at(row, slot * self.shape.bytes)
 
     def load(self, node: Node, b: Value, v: Value, mask: Value | None) -> Value:
-        """A vector of a value that varies over units; all memory but `x` is filled up to whole vectors."""
+        """Load a vector of a value that varies over units; it needs a mask for `x` only, as all else fills whole vectors."""
         if node.op == "input" and name_of(node) == "x":
             code = self.code
             mask = self.shape.mask(code, code.sub(self["I"], code.mul(v, self.shape.lanes)))
@@ -138,28 +138,28 @@ class Places:
         raise AssertionError(kind)
 
     def enters(self, product: int, b: Value) -> Value:
-        """Where what a step computed and a product multiplies lies."""
+        """The address of a value that the step computed and that enters a product."""
         space = self.plan.program.products[product].entered
         return self.between(f"enters_{product}", b, self.code.mul(self.blocks(space), self.vector))
 
     def given(self, name: str, b: Value) -> Value:
-        """Where the input, "x", or an extra lies."""
+        """The address of the input, "x", or of an extra."""
         return self.of_row("x" if name == "x" else f"extra_{name}", b)
 
     def held(self, segment: Segment) -> Exact:
-        """How its weights lie in memory."""
+        """How the weights of a segment are stored."""
         products = self.plan.program.products
         return held_as(self.dtype, 1 if segment.source == "x" else products[int(segment.source)].heads)
 
     def depth(self, segment: Segment) -> Value:
-        """How many numbers each unit multiplies."""
+        """How many numbers enter each unit's product."""
         if segment.source == "x":
             return self["I"]
         product = self.plan.program.products[int(segment.source)]
         return self[product.entered] if product.heads == 1 else self[f"depth_{segment.source}"]
 
     def room(self, segments: Sequence[Segment], source: str, b: Value) -> tuple[Value, Value]:
-        """Where what a row multiplies by the weights of a pass lies in another form, for this thread; and its unit."""
+        """The address at which this thread keeps what enters a product in another form (see `Exact.enter`); that of its unit."""
         code = self.code
         sources = max(len({s.source for s in p.segments}) for p in self.passes.all)
         thread = code.mul(code.arg.thread, code.arg.rows, sources)
@@ -168,7 +168,7 @@ class Places:
         return room, code.at(room, code.sub(self["entering_bytes"], UNIT_BYTES))
 
     def source(self, source: str, b: Value) -> Value:
-        """Where what is multiplied lies."""
+        """The address of what enters a product."""
         if source == "x":
             return self.of_row("x", b)
         enters = self.plan.program.products[int(source)].enters
@@ -181,7 +181,7 @@ class Places:
                 return self.enters(int(source), b)
 
     def store(self, store: Store, space: str, b: Value, v: Value, value: Value) -> None:
-        """Put a vector where the schedule says."""
+        """Store a vector where the schedule says."""
         code, shape, (kind, name) = self.code, self.shape, store.to
         place = code.mul(v, self.vector)
         if kind == "scratch":
@@ -192,7 +192,7 @@ class Places:
             return
         shape.store(code, value, code.at(self.of_row(f"new_{name}", b), place))
         if name == next(iter(self.letters)):
-            # What the user sees, or what the next layer does where the two are not the same.
+            # The output for the user, or for the next layer if that does not read the state itself.
             with code.when(code.is_(self["output"], "!=", 0)):
                 mask = shape.mask(code, code.sub(self.unit_count(space), code.mul(v, shape.lanes)))
                 shown = code.slot(shape.vector)
@@ -209,6 +209,6 @@ class Places:
         return self.code.at(row, self.code.mul(v, count * self.vector), slot * self.vector)
 
     def kept(self, leaf: Node, b: Value, v: Value) -> Value:
-        """Where a product's result is kept."""
+        """The address at which a product's result is kept."""
         all = self.passes.kept[leaf.space]
         return self.slot("kept", leaf.space, len(all), all.index(leaf), b, v)

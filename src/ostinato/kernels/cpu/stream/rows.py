@@ -1,4 +1,4 @@
-"""The states of many streams on the same weights, of which any may take a step together."""
+"""The states of many streams that share weights; any of the streams may take a step together."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from ostinato.kernels.cpu.threads.cores import most_threads
 from ostinato.kernels.cpu.threads.openmp import meeting_place
 from ostinato.types import Tensor
 
-TOGETHER = (
-    64  # rows of a call: enough that the time goes into arithmetic, few enough that what lies in between stays in cache
-)
+# Rows of a call: enough that the time goes into arithmetic, few enough that intermediate values stay in the cache.
+TOGETHER = 64
 BACKWARDS, ROWS = HEADER.index("backwards"), HEADER.index("rows")
 
 
 class RowsRunner:
-    """The states of `rows` streams. No state is copied: a new one is written to a spare place, and the old place is spare then.
+    """The states of `rows` streams. No state is copied: a new one is written to a spare place, and the old place becomes spare.
 
-    So a row costs the memory of one state, and as many places as rows of one call are spare.
+    So a row takes the memory of one state, and there are as many spare places as rows in one call.
 
     Args:
         packed: the weights.
-        rows: how many; 0 for a stack that keeps nothing from step to step, such as an output layer, which takes any number.
+        rows: the number of streams; 0 for a stack that keeps nothing from step to step, such as an output layer, which then takes
+            any number of rows.
 
     Attributes:
-        states: for each layer, by name, `(rows + TOGETHER, filled up width)`, a line a place.
-        places: `(rows,)`, where the state of each is before the next step.
+        states: for each layer, by name, `(rows + TOGETHER, width filled up to whole vectors)`, one line for each place.
+        places: `(rows,)`, the place of each stream's state before the next step.
     """
 
-    @torch.inference_mode(False)  # what is made here is written to anywhere
+    @torch.inference_mode(False)  # these tensors are written to later, in inference mode or not
     def __init__(self, packed: PackedStack, rows: int) -> None:
         self.packed, self._kernel = packed, packed.kernel.of_many()
         self._keeps = rows > 0
@@ -53,9 +53,10 @@ class RowsRunner:
             for widths in packed.widths
         ]
         self._meeting = meeting_place()
-        self._most_threads = most_threads()  # that there is memory for
+        self._most_threads = most_threads()  # there is memory for so many
         self._own = memory_of(packed, TOGETHER, self._most_threads)
-        # Addresses by row, a line for each state of each layer, old and then new; for x and y, extras, what residuals add to.
+        # Addresses for each row: of old and of new states (a line for each state of each layer), of x and y, of extras, and of
+        # outputs, to which residuals are added.
         count = sum(map(len, self.states))
         self._old, self._new = (np.zeros((count, TOGETHER), np.int64) for _ in range(2))
         self._x, self._y = (np.zeros(TOGETHER, np.int64) for _ in range(2))
@@ -80,7 +81,7 @@ class RowsRunner:
         return whole(width, self.packed.kernel.shape.lanes)
 
     def _locate(self) -> None:
-        """Where each state begins, and how far one row's is from the next one's."""
+        """Note where each state's memory begins, and how far apart its rows are."""
         every = [v for states in self.states for v in states.values()]
         self._bases = np.array([[v.data_ptr()] for v in every], np.int64)
         self._strides = np.array([[v.stride(0) * v.element_size()] for v in every], np.int64)
@@ -105,13 +106,13 @@ class RowsRunner:
         return values
 
     def step(self, rows: np.ndarray, x: Tensor, y: Tensor, extras: Mapping[str, Tensor]) -> None:
-        """One step of some rows.
+        """Take one step of some rows.
 
         Args:
-            rows: `(n,)` int64, each once.
+            rows: `(n,)` int64, each row at most once.
             x: `(n, I)`, contiguous.
-            y: `(n, width)`, contiguous; the outputs go there.
-            extras: `(n, filled up width)` of each, contiguous.
+            y: `(n, width)`, contiguous; the outputs are written there.
+            extras: for each extra `(n, width filled up to whole vectors)`, contiguous.
         """
         for start in range(0, len(x), TOGETHER):
             some = slice(start, min(start + TOGETHER, len(x)))
@@ -135,16 +136,16 @@ class RowsRunner:
             self.places[which], self._spare[:n] = new, old
 
     def before(self, layer: int, name: str, rows: np.ndarray) -> Tensor:
-        """A state before the next step, `(n, width)`, a copy."""
+        """A copy of a state before the next step, `(n, width)`."""
         return self.states[layer][name][torch.from_numpy(self.places[rows])]
 
     def put(self, layer: int, name: str, rows: np.ndarray, v: Tensor) -> None:
-        """Make this, `(n, width)`, the state before the next step."""
+        """Set the state before the next step to `v`, `(n, width)`."""
         self.states[layer][name][torch.from_numpy(self.places[rows]), : v.shape[1]] = v
 
     @torch.inference_mode(False)
     def grow(self, rows: int) -> None:
-        """Have so many rows in all; those that are there keep their states, new ones have zeros."""
+        """Grow to `rows` rows in all; existing rows keep their states, new ones begin with zeros."""
         before = len(self.places)
 
         def more(old: Tensor) -> Tensor:
@@ -152,7 +153,7 @@ class RowsRunner:
             new[: len(old)] = old
             return new
 
-        # All are made before any takes its place: where there is no room for one, nothing has changed.
+        # All are made before any is put in place: if there is no memory for one of them, nothing has changed.
         states = [{name: more(old) for name, old in each.items()} for each in self.states]
         self.places = np.concatenate([self.places, TOGETHER + np.arange(before, rows, dtype=np.int64)])
         self.states = states
@@ -160,5 +161,5 @@ class RowsRunner:
 
 
 def _rows_of(v: Tensor) -> np.ndarray:
-    """The address of each row."""
+    """The address of each row of a tensor."""
     return v.data_ptr() + np.arange(len(v), dtype=np.int64) * (v.stride(0) * v.element_size())

@@ -14,18 +14,18 @@ from ostinato.kernels.cpu.stream.together import Together, fitting_threads
 from ostinato.kernels.cpu.threads.openmp import meeting_place, openmp
 from ostinato.types import Tensor
 
-HELD_BYTES = 1 << 20  # of weights up to which a step is too short to let go of Python's lock
+HELD_BYTES = 1 << 20  # with weights of up to so many bytes, a step is too short to release Python's lock
 
 
 def start_of(address: int, weight_bytes: int) -> Callable[[int], None]:
-    """The function at an address, which takes an address."""
-    # Where others wait for Python's lock, who lets go of it gets it back after 5 ms: a hundred times a short step.
+    """The function at `address`, as a function of Python that takes an address."""
+    # If other threads wait for Python's lock, a thread that releases it gets it back after 5 ms: a hundred times a short step.
     kind = ctypes.PYFUNCTYPE if weight_bytes <= HELD_BYTES else ctypes.CFUNCTYPE
     return kind(None, ctypes.c_void_p)(address)
 
 
 def call_of(packed: PackedStack, function: int, fields: int, meeting: int, threads: int) -> list[int]:
-    """What `start` is handed, see `StreamStep`."""
+    """The numbers that `start` reads, see `StreamStep`."""
     functions, door = library(packed.kernel.shape.double), openmp()
     number, count = (0, 0) if door is None else (door.number, door.count)
     parallel = 0 if door is None else ctypes.cast(door.parallel, ctypes.c_void_p).value or 0  # pyright: ignore[reportArgumentType]
@@ -33,13 +33,13 @@ def call_of(packed: PackedStack, function: int, fields: int, meeting: int, threa
 
 
 def header_of(packed: PackedStack, rows: int, turn: int, meeting: int) -> list[int]:
-    """The fields before those of the layers, by `HEADER`."""
+    """The fields before those of the layers, in the order of `HEADER`."""
     record = 8 * len(packed.kernel.described.fields)
     return [len(packed.records), record, turn, rows, library(packed.kernel.shape.double)["meet"], meeting]
 
 
 def memory_of(packed: PackedStack, rows: int, threads: int) -> list[dict[str, Tensor]]:
-    """For each layer, what a step of so many rows needs in between, by the names of fields; filled up to whole vectors."""
+    """For each layer, the memory that a step of `rows` rows needs meanwhile, by the names of fields; it fills whole vectors."""
     kernel, described = packed.kernel, packed.kernel.described
     lanes, like = kernel.shape.lanes, packed.dtype
 
@@ -59,32 +59,33 @@ def memory_of(packed: PackedStack, rows: int, threads: int) -> list[dict[str, Te
 
 
 def entering_bytes(packed: PackedStack) -> int:
-    """Of what enters a product as 16 bits, and its unit."""
+    """The bytes of what enters a product as 16-bit numbers, with its unit."""
     widest = max(*packed.inputs, *(max(widths.values()) for widths in packed.widths))
     return 2 * whole(widest, packed.kernel.shape.lanes) + UNIT_BYTES
 
 
 class Runner:
-    """The state of one stream, and the door to the code.
+    """The state of one stream, and the function that takes a step.
 
     Args:
         packed: the weights.
-        threads: None for as many as the weights are worth.
-        behind: an output layer whose input is what the stack gives, in the same call.
+        threads: the number of threads; None for as many as the weights are worth.
+        behind: an output layer that takes the output of the stack, in the same call.
 
     Attributes:
-        call: takes one step. Before it, `fields[turn][x]` must be the address of the input and `outputs[turn][y]` that of the
+        call: takes one step. Before a call, `fields[turn][x]` must be the address of the input and `outputs[turn][y]` that of the
             output; after it, `turn` must be changed to the other one of 0 and 1.
-        calls: the argument of `call`, by turn.
-        fields: two sets, which differ in what is old and what is new, and in the direction in which the weights are read.
-        outputs: the fields, or those of the layer behind.
-        x, y: places of the addresses of input and output in `fields` and `outputs`.
+        calls: the argument of `call` for each turn.
+        fields: two sets of fields, which differ in which states are old and which new, and in the direction in which the weights
+            are read.
+        outputs: the fields that hold the address of the output: `fields`, or those of the layer behind.
+        x, y: the indices of the addresses of input and output in `fields` and `outputs`.
         extras: what the next step gets besides its input, by name, filled up to whole vectors.
-        turn: which set is next.
-        states: for each layer, by name, `(2, filled up width)`; the one at `turn` is the state before the next step.
+        turn: the set of fields that is used next.
+        states: for each layer, by name, `(2, width filled up to whole vectors)`; line `turn` is the state before the next step.
     """
 
-    @torch.inference_mode(False)  # what is made here is written to anywhere
+    @torch.inference_mode(False)  # these tensors are written to later, in inference mode or not
     def __init__(self, packed: PackedStack, threads: int | None = None, behind: PackedStack | None = None) -> None:
         self.packed = packed
         kernel, described = packed.kernel, packed.kernel.described
@@ -123,7 +124,7 @@ class Runner:
             self.call = self._call_together
 
     def _put_behind(self, runner: Runner) -> None:
-        """Have it take its step behind this one's, of what this one gives."""
+        """Let another runner take its step after this one's, with this one's output as its input."""
         self._parts.append(runner)
         given = self._own[-1]["output"]
         for turn in (0, 1):
@@ -164,7 +165,7 @@ class Runner:
         self._together(argument, [part.arguments[turn] for part in self._parts], self._threads)
 
     def step(self, x: Tensor, y: Tensor) -> None:
-        """One step, from the input to the output; contiguous tensors of the right dtype and size."""
+        """Take one step from the input `x` to the output `y`, which are contiguous tensors of the right dtype and size."""
         turn = self.turn
         self.fields[turn][self.x], self.outputs[turn][self.y] = x.data_ptr(), y.data_ptr()
         self.call(self.calls[turn])

@@ -1,15 +1,15 @@
 """One step of one row, or of several, for a whole stack of layers, in machine code: what a live service calls for every sample.
 
-Such a step is bound by reading the weights, so they lie in the very order in which they are read: for each block of units the
-columns of all its gates, `[block][k][gate][lane]`, what the input multiplies first and the state's next. The sums of a block
-stay in registers, and what its units compute follows at once; threads have blocks of their own and meet only where a product
-needs values that the same step computed.
+The time of such a step is that of reading the weights, so they are stored in exactly the order in which they are read: for each
+block of units the columns of all its gates, `[block][k][gate][lane]`, first those for the input and then those for the state. The
+sums of a block stay in registers, and what its units compute follows at once. Each thread has blocks of its own, and the threads
+wait for each other only if a product needs values that the same step computed.
 
-Every second step goes through the blocks backwards. Where the weights are larger than a core's second cache, what the last
-step read at its end is still there; going round in a circle would find nothing.
+Every second step goes through the blocks backwards. If the weights are larger than a core's second cache, those that the last step
+read at its end are still in it; a step that always began at the first block would find none there.
 
-Of several rows, as many are multiplied by the weights that have just been loaded as there are registers for their sums. Each
-row's numbers are added up in the order in which they would be if it were alone, so that its bits do not depend on the others.
+With several rows, as many are multiplied by the weights that have just been loaded as there are registers for their sums. The
+numbers of each row are added up in the same order as if it were alone, so that its bits do not depend on other rows.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from ostinato.kernels.cpu.stream.record import HEADER, NAME, NEXT, START, THREAD
 
 
 class StreamStep(Places):
-    """Writes the function: `void stream(fields, thread, threads)`; for its arguments see `Places`."""
+    """Writes the function `void stream(fields, thread, threads)`; for its arguments see `Places`."""
 
     def write(self) -> None:
-        """Write it."""
+        """Write the function, and `start`, which calls it."""
         self._layer()
         code = self.code = Code(self.module, NAME, "*fields thread threads")
         header = {name: code.load(code.at(code.arg.fields, 8 * n)) for n, name in enumerate(HEADER)}
@@ -55,10 +55,10 @@ class StreamStep(Places):
         self._start()
 
     def _start(self) -> None:
-        """Write `void start(call)`, which has one argument because each costs its caller in Python as much as 50 ns.
+        """Write `void start(call)`. It has one argument, as each costs its caller in Python as much as 50 ns.
 
-        The call is what `region` reads, then how many threads, the region, and OpenMP's door; then the `start` of a call that
-        comes behind this one, or 0, and its argument.
+        `call` points to what `region` reads, then the number of threads, the address of `region`, and OpenMP's function that starts
+        threads; then the `start` of the call that follows this one, or 0, and its argument.
         """
         code = Code(self.module, START, "*call")
         function, fields, threads, region, parallel = (
@@ -104,7 +104,7 @@ class StreamStep(Places):
         code.end()
 
     def _share(self, number: Value) -> tuple[Value, Value]:
-        """This thread's of so many."""
+        """The share of this thread of `number` things: where it begins and ends."""
         code, arg = self.code, self.code.arg
         begin = code.div(code.mul(number, arg.thread), arg.threads)
         return begin, code.div(code.mul(number, code.add(arg.thread, 1)), arg.threads)
@@ -131,7 +131,7 @@ class StreamStep(Places):
                 self._all_rows(each, stage, weights, v)
 
     def _all_rows(self, each: StreamPass, stage: Stage, weights: Value | None, v: Value) -> None:
-        """All rows of a block: as many at a time as are multiplied together, then the others."""
+        """Compute all rows of a block: as many at a time as are multiplied together, then the rest one by one."""
         code, rows = self.code, self.code.arg.rows
         together = self._together(each)
         whole = code.mul(code.div(rows, together), together)
@@ -140,7 +140,7 @@ class StreamStep(Places):
                 self._rows(each, stage, weights, v, group, count)
 
     def _together(self, each: StreamPass) -> int:
-        """Rows that are multiplied by the weights that have been loaded: as many sums as there are registers for."""
+        """How many rows are multiplied together by weights that have been loaded: as many as there are registers for the sums."""
         fitting = []
         for segment in each.segments:
             pieces = len(segment.pieces)
@@ -149,14 +149,14 @@ class StreamStep(Places):
         return min(fitting, default=1)
 
     def _rows(self, each: StreamPass, stage: Stage, weights: Value | None, v: Value, first: Value, count: int) -> None:
-        """Some rows of a block, from `first` on."""
+        """Compute `count` rows of a block, from `first` on."""
         code = self.code
         rows = [code.add(first, n) for n in range(count)]
         products = self._products(each, weights, v, rows)
         if count == 1:
             self._block(each, stage, self._row(each, stage, first), v, products[0])
             return
-        # Their units follow one row after the other, in one piece of code for all.
+        # What their units compute follows in a loop over the rows, so that its code is there once.
         leaves = list(products[0])
         held = code.room(self.shape.vector, count * max(1, len(leaves)))
         for n, found in enumerate(products):
@@ -174,7 +174,7 @@ class StreamStep(Places):
         return row
 
     def _block(self, each: StreamPass, stage: Stage, row: RowValues, v: Value, products: Mapping[Node, Value]) -> None:
-        """What follows from the products of a block of units of one row."""
+        """Compute and store what follows from the products of a block of units of one row."""
         block = BlockValues(row, v)
         block.known |= products
         for leaf, value in block.known.items():
@@ -186,11 +186,11 @@ class StreamStep(Places):
             self.store(store, each.space, row.b, v, value)
 
     def _bytes(self, segment: Segment) -> Value:
-        """Of a segment's weights in one block, and of what follows them."""
+        """The bytes of a segment's weights in one block, with what follows them."""
         return block_bytes(self.code, self.shape, self.held(segment), self.depth(segment), len(segment.pieces))
 
     def _enter(self, segments: Sequence[Segment]) -> None:
-        """Make what is multiplied ready, where the weights need it in another form; each thread for itself."""
+        """Prepare what enters the products if the weights need it in another form; each thread does so for itself."""
         code = self.code
         for source, segment in {s.source: s for s in segments if self.held(s).fills}.items():
             with code.loop(0, code.arg.rows) as b:
@@ -200,7 +200,7 @@ class StreamStep(Places):
                 code.store(made, unit, self.shape.bytes)
 
     def _entering(self, segments: Sequence[Segment], segment: Segment, b: Value, v: Value) -> Entering:
-        """What is multiplied. With heads, for the units of those that share the block."""
+        """What enters a segment's product; with heads, the part for the heads that share the block."""
         code, source, held = self.code, segment.source, self.held(segment)
         if held.fills:
             room, unit = self.room(segments, source, b)

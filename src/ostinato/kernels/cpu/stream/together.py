@@ -1,4 +1,4 @@
-"""One call of machine code by several threads, or by the calling one alone where the others would come late."""
+"""One call of machine code on several threads, or on the calling thread alone if the others would come late."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from ostinato.kernels.cpu.threads.cores import most_threads
 from ostinato.kernels.cpu.threads.lateness import Lateness
 from ostinato.kernels.cpu.threads.openmp import openmp, slept_s
 
-THREAD_BYTES = 1 << 21  # of weights worth a thread: one that sleeps takes longer to wake than to read less
-ASLEEP_S = 2e-3  # after which the threads of torch's pool no longer spin
-GAIN = 0.5  # of lateness, as a share of the time: with more of it several threads gain nothing
-WAKING_BYTES = 1 << 24  # of weights that are worth waking a thread for
+THREAD_BYTES = 1 << 21  # of weights for each thread: to wake a sleeping one takes longer than to read fewer
+ASLEEP_S = 2e-3  # after so long the threads of torch's pool no longer spin but sleep
+GAIN = 0.5  # share of the time: with more lateness than this, several threads gain nothing
+WAKING_BYTES = 1 << 24  # of weights from which on it is worth waking threads
 
 
 def fitting_threads(weight_bytes: int, blocks: int) -> int:
-    """For so many bytes that are read, and so many blocks of units to be divided."""
+    """How many threads are worth using if `weight_bytes` bytes are read and `blocks` blocks of units can be divided."""
     return 1 if openmp() is None else max(1, min(most_threads(), blocks, weight_bytes // THREAD_BYTES))
 
 
 class Together:
-    """See above.
+    """Makes calls of machine code, each on several threads or on the calling one alone.
 
     Args:
-        start: takes the address of a call's arguments.
-        meeting: where the threads meet.
-        weight_bytes: that a call reads.
+        start: the function to call, which takes the address of a call's arguments.
+        meeting: the meeting place of the threads.
+        weight_bytes: how many bytes of weights a call reads.
     """
 
     def __init__(self, start: Callable[[int], None], meeting: ctypes.Array[ctypes.c_int64], weight_bytes: int) -> None:
@@ -43,8 +43,8 @@ class Together:
 
         Args:
             argument: the address that `start` takes.
-            arguments: of all parts of the call, which are told how many threads there are.
-            threads: for each of them, how many it is worth.
+            arguments: the arguments of each part of the call, in which the number of threads is set.
+            threads: for each part, how many threads it is worth.
         """
         now = time.monotonic()
         is_paced, self._last = now - self._last > ASLEEP_S, now

@@ -1,1 +1,1 @@
-"""How work is divided among threads, how they wait for each other, and what they see of a busy machine."""
+"""How work is divided among threads, how they wait for each other, and how they notice a busy machine."""

@@ -1,4 +1,4 @@
-"""How many processor cores there are for this process: what its affinity, and the quota of its control group, leave of them."""
+"""How many processor cores this process may use, given its affinity and the quota of its control group."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _GROUPS, _MOUNTED = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
 def most_threads() -> int:
-    """How many threads a loop may have: torch's, and no more than there are cores.
+    """How many threads a loop may have: torch's number, but no more than there are cores.
 
-    Threads that meet, of which one is on no core, all wait for it until the scheduler comes round.
+    At a barrier, all threads would wait for one without a core until the scheduler gives it one.
     """
     return max(1, min(torch.get_num_threads(), _affinity(), _quota()))
 
 
 def threads_for(bytes_: int) -> int:
-    """How many threads move so many bytes, one after the other: few are moved before a second thread has come."""
+    """How many threads should copy or read so many bytes: one if they are few, as it is done before a second one could start."""
     return most_threads() if bytes_ > FEW_BYTES else 1
 
 
 def _affinity() -> int:
-    """May change at any time."""
+    """The number of cores of the process' affinity, which may change at any time."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -41,11 +41,11 @@ def _quota() -> int:
 
 
 def quota(groups: Path, mounted: Path) -> float | None:
-    """How many cores' time the control groups of a process may use, or None where they may use all.
+    """The processor time, in cores, that the control groups of a process may use; None if there is no limit.
 
     Args:
-        groups: what Linux calls `/proc/<pid>/cgroup`: for each hierarchy the path of the process' group.
-        mounted: where the hierarchies are, `/sys/fs/cgroup`.
+        groups: the file `/proc/<pid>/cgroup` of Linux: for each hierarchy the path of the process' group.
+        mounted: the folder of the hierarchies, `/sys/fs/cgroup`.
     """
     found: list[float] = []
     for folder in _folders(groups, mounted):
@@ -62,7 +62,10 @@ def quota(groups: Path, mounted: Path) -> float | None:
 
 
 def _folders(groups: Path, mounted: Path) -> Iterator[Path]:
-    """Of the process' groups and all above them, as each may have a limit. A container may see its own group as the root."""
+    """The folders of the process' groups and of all groups above them, as each may have a limit.
+
+    A container may see its own group as the root.
+    """
     try:
         lines = groups.read_text().splitlines()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What threads run, and how they wait for each other, in machine code."""
+"""The functions in machine code that threads run, and the barrier at which they wait for each other."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ostinato.kernels.cpu.code.product import SHARE
 
 MONOTONIC = 1  # the clock of `time.monotonic` on Linux
 SPINS = 1 << 12  # turns of a waiting thread, of some 20 ns each, before it sleeps
-NAP_S = 5e-5  # how long a thread sleeps that has waited for long; more by what the system adds
-# Where a meeting place keeps how often all met, how to sleep, for how many nanoseconds threads did, whom to ask for the time,
-# and when the first thread found nothing left to do.
+NAP_S = 5e-5  # how long a thread then sleeps; the system adds some time
+# Indices in a meeting place: of how often all threads have met; of the function to sleep by, and its argument; of how many
+# nanoseconds threads slept; of the function that tells the time; and of when the first thread found nothing left to do.
 MET, NAP, SLEPT, CLOCK, IDLE = 8, 16, 18, 19, 24
 
 
 def _wait(code: Code, place: Value, goes_on: Callable[[], Value]) -> None:
-    """Spin for as long as a thread that is on a core may need, and then sleep, so that one that is on none gets this one.
+    """Spin for as long as a thread that has a core may need, and then sleep, so that a thread without a core gets this one.
 
-    To yield is not enough: beside a busy process it hands the core to that one for a whole turn of the scheduler, and who comes
-    back finds the others gone. Who sleeps is woken soon.
+    To yield is not enough: with a busy process on the machine, that process gets the core for a whole turn of the scheduler, and
+    the thread comes back too late. A thread that sleeps is woken soon.
 
     Args:
         code: the function that waits.
-        place: as `threads.meeting_place` makes it.
-        goes_on: emits whether there is still something to wait for.
+        place: a meeting place, as `openmp.meeting_place` makes it.
+        goes_on: emits the condition to go on waiting.
     """
     b = code.builder
     head, wait, done = (code.function.append_basic_block(n) for n in ("head", "wait", "done"))
@@ -52,7 +52,7 @@ def _wait(code: Code, place: Value, goes_on: Callable[[], Value]) -> None:
         code.ask(nap, I32, b.trunc(time, I32))
         slept = code.slot(I64, code.int(round(1e9 * NAP_S)))
         with code.when(is_told):
-            # Who sleeps may have to wait for its core for milliseconds.
+            # Measured, as a thread that sleeps may have to wait for a core for milliseconds.
             code.ask(clock, I32, ir.Constant(I32, MONOTONIC), end)
             s, ns = (code.sub(code.load(code.at(end, at)), code.load(code.at(begin, at))) for at in (0, 8))
             code.store(code.add(code.mul(s, 1_000_000_000), ns), slept)
@@ -62,7 +62,7 @@ def _wait(code: Code, place: Value, goes_on: Callable[[], Value]) -> None:
 
 
 def _meet(module: ir.Module) -> None:
-    """Wait until `threads` threads have come: the last one to come lets the others go."""
+    """Write `meet`, a barrier: wait until `threads` threads have come; the last one releases the others."""
     code = Code(module, "meet", "*place threads")
     b = code.builder
     with code.when(code.is_(code.arg.threads, "<=", 1)):
@@ -80,17 +80,18 @@ def _meet(module: ir.Module) -> None:
 
 
 def _leave(code: Code, place: Value, threads: Value) -> None:
-    """Meet once more before torch's pool waits for its threads.
+    """Emit a last barrier before torch's pool waits for its threads.
 
-    It spins for milliseconds for whoever has not come, and takes the core away that a thread may need which was woken on this one.
+    The pool spins for milliseconds until all have come, and so keeps the core that a thread which was woken on it may need.
     """
     code.builder.call(code.builder.module.globals["meet"], [code.builder.inttoptr(place, POINTER), threads])
 
 
 def _region(module: ir.Module) -> None:
-    """What a thread of torch's pool runs.
+    """Write `region`, which a thread of torch's pool runs.
 
-    `what` is the loop, its fields, OpenMP's two questions, who am I and how many, and where they meet.
+    `what` points to the loop, its fields, OpenMP's functions for the number of this thread and for the number of threads, and the
+    meeting place.
     """
     code = Code(module, "region", "*what")
     b = code.builder
@@ -102,9 +103,10 @@ def _region(module: ir.Module) -> None:
 
 
 def _pieces(module: ir.Module) -> None:
-    """What a thread runs where pieces of the work wait for whoever is there, so that nobody waits for a thread that is on no core.
+    """Write `pieces`, in which each thread takes the next piece of work, so that no piece waits for a thread without a core.
 
-    `what` is the loop, its fields, pieces taken, pieces, how many threads there are, to be asked, and where they meet.
+    `what` points to the loop, its fields, the count of pieces taken, the number of pieces, OpenMP's function for the number of
+    threads, and the meeting place.
     """
     code = Code(module, "pieces", "*what")
     b, what = code.builder, code.arg.what
@@ -127,7 +129,7 @@ def _pieces(module: ir.Module) -> None:
 
 
 def _meetings(module: ir.Module) -> None:
-    """For `region`, to measure what a meeting costs. Fields: the place, and how often to meet there."""
+    """Write `meetings`, to be run by `region`, which measures the cost of a barrier. Fields: the place, how often to meet there."""
     code = Code(module, "meetings", SHARE)
     place, count = (code.load(code.at(code.arg.fields, 8 * n)) for n in range(2))
     with code.loop(0, count):
@@ -136,7 +138,7 @@ def _meetings(module: ir.Module) -> None:
 
 
 def _in_turn(module: ir.Module) -> None:
-    """Several loops one after the other, for `region`. Fields: how many, and for each: loop, fields."""
+    """Write `in_turn_share`, to be run by `region`: several loops one after the other. Fields: how many; for each: loop, fields."""
     code = Code(module, "in_turn_share", SHARE)
     with code.loop(0, code.load(code.arg.fields)) as n:
         place = code.at(code.arg.fields, code.mul(n, 16))
@@ -146,7 +148,7 @@ def _in_turn(module: ir.Module) -> None:
 
 
 def _nth(module: ir.Module) -> None:
-    """One of several loops, for `pieces`, the whole of it. Fields: for each loop: its address, and its fields."""
+    """Write `nth_share`, to be run by `pieces`: piece n is the whole nth loop. Fields: for each loop its address and fields."""
     code = Code(module, "nth_share", SHARE)
     place = code.at(code.arg.fields, code.mul(code.arg.thread, 16))
     loop, fields = (code.load(code.at(place, 8 * k)) for k in range(2))
@@ -155,6 +157,6 @@ def _nth(module: ir.Module) -> None:
 
 
 def write(module: ir.Module) -> None:
-    """The functions `meet`, `region`, `pieces`, `meetings`, `in_turn_share` and `nth_share`."""
+    """Write the functions `meet`, `region`, `pieces`, `meetings`, `in_turn_share` and `nth_share`."""
     for each in (_meet, _region, _pieces, _meetings, _in_turn, _nth):
         each(module)

@@ -1,7 +1,7 @@
-"""The threads that run the loops: torch's own OpenMP pool, entered through its door.
+"""The threads that run the loops: torch's own OpenMP pool, used through the functions of its library.
 
-A pool of our own would fight with torch's: its threads go on spinning for milliseconds after each operator, and take the cores
-away. Where no OpenMP library of torch can be entered, a call runs on Python's threads.
+A pool of our own would compete with torch's, whose threads go on spinning for milliseconds after each operator and keep the cores.
+If torch's OpenMP library cannot be used, a call runs on Python threads.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class OpenMP:
     """The functions of the OpenMP library that torch has loaded.
 
     Attributes:
-        parallel: `void (void (*region)(void*), void*, unsigned threads, unsigned flags)`.
-        number: address of "which thread am I".
-        count: address of "how many are we".
+        parallel: runs a region on threads: `void (void (*region)(void*), void*, unsigned threads, unsigned flags)`.
+        number: the address of the function that gives the number of the calling thread.
+        count: the address of the function that gives the number of threads.
     """
 
     parallel: Callable[..., None]
@@ -42,7 +42,7 @@ class OpenMP:
 
 @functools.cache
 def openmp() -> OpenMP | None:
-    """torch's OpenMP library, or None where it has none that we can enter."""
+    """torch's OpenMP library; None if it has none that can be used."""
     if not sys.platform.startswith("linux") or not torch.backends.openmp.is_available():
         return None
     torch.zeros(1 << 16, device="cpu").add_(1)  # makes sure that it is loaded
@@ -51,7 +51,7 @@ def openmp() -> OpenMP | None:
             paths = {line.split()[-1] for line in maps if "omp" in os.path.basename(line.split()[-1])}
     except OSError:
         return None
-    # Where several are loaded, torch's own lies beside it.
+    # If several are loaded, torch's own is the one in torch's folder.
     for path in sorted(paths, key=lambda p: os.path.dirname(torch.__file__) not in p):
         try:
             library = ctypes.CDLL(path)
@@ -75,19 +75,19 @@ def _python_threads(count: int) -> ThreadPoolExecutor:
 
 @functools.lru_cache(maxsize=1024)
 def function(address: int) -> Any:
-    """A loop as Python calls it, `(fields, thread, threads)`."""
+    """The loop at an address as a function of Python, `(fields, thread, threads)`."""
     return _LOOP(address)
 
 
 def run(region: int, loop: int, fields: int, threads: int, place: ctypes.Array[ctypes.c_int64] | None = None) -> None:
-    """Run `loop(fields, thread, threads)` on so many threads and wait. Holds no lock of Python's.
+    """Run `loop(fields, thread, threads)` on `threads` threads and wait for them. Releases Python's lock.
 
     Args:
-        region: address of the library's `region`.
-        loop: of machine code.
-        fields: what it reads.
-        threads: how many.
-        place: where they meet, in the loop or at its end; made anew by default.
+        region: the address of the library's `region`.
+        loop: the address of a loop of machine code.
+        fields: the address of what it reads.
+        threads: the number of threads.
+        place: the meeting place of the threads, in the loop and at its end; a new one by default.
     """
     if threads == 1:
         function(loop)(fields, 0, 1)
@@ -108,7 +108,7 @@ def _run_on_python_threads(loop: int, fields: int, shares: int, threads: int) ->
 
 
 class InTurn:
-    """Loops that one thread runs one after the other, `(loop, fields)` each; addresses of machine code. To be called."""
+    """A call that runs several loops one after the other on one thread; `jobs` are addresses, `(loop, fields)` each."""
 
     def __init__(self, functions: Mapping[str, int], jobs: Sequence[tuple[int, int]]) -> None:
         numbers = [number for job in jobs for number in job]
@@ -117,12 +117,12 @@ class InTurn:
         self._run = function(functions["in_turn_share"])
 
     def __call__(self) -> None:
-        """Run them."""
+        """Run the loops."""
         self._run(self._address, 0, 1)
 
 
 def run_shares(region: int, loop: int, fields: int, threads: int, place: ctypes.Array[ctypes.c_int64]) -> None:
-    """As `run`, and note how long threads slept at the place where they meet in the loop."""
+    """Like `run`, and note how long threads slept at the barriers in the loop."""
     slept_s(place)
     begin = time.monotonic()
     run(region, loop, fields, threads, place)
@@ -131,13 +131,13 @@ def run_shares(region: int, loop: int, fields: int, threads: int, place: ctypes.
 
 
 def run_pieces(taking: int, loop: int, fields: int, pieces: int) -> None:
-    """Run `loop(fields, piece, pieces)` for each piece, on as many threads as there may be; whoever is there takes the next.
+    """Run `loop(fields, piece, pieces)` for each piece, on as many threads as allowed; a free thread takes the next piece.
 
     Args:
-        taking: address of the library's `pieces`.
-        loop: of machine code; its pieces never wait for each other.
-        fields: what it reads.
-        pieces: how many.
+        taking: the address of the library's `pieces`.
+        loop: the address of a loop of machine code whose pieces never wait for each other.
+        fields: the address of what it reads.
+        pieces: the number of pieces.
     """
     threads = min(pieces, most_threads())
     if threads == 1:
@@ -149,25 +149,25 @@ def run_pieces(taking: int, loop: int, fields: int, pieces: int) -> None:
         begin = time.monotonic()
         library.parallel(taking, ctypes.addressof(what), threads, 0)
         end = time.monotonic()
-        waited = end - place[IDLE] - 1e-9 * place[IDLE + 1]  # since a thread found nothing left
+        waited = end - place[IDLE] - 1e-9 * place[IDLE + 1]  # since the first thread found nothing left to do
         late_ends.note(waited if waited > SOON_S else 0.0, end - begin - waited)
     else:
         _run_on_python_threads(loop, fields, pieces, threads)
 
 
 def run_beside(functions: Mapping[str, int], jobs: Sequence[tuple[int, int]]) -> None:
-    """Run several loops at the same time, `(loop, fields)` each, each on one thread; addresses of machine code."""
+    """Run several loops at the same time, each on one thread; `jobs` are addresses, `(loop, fields)` each."""
     fields = (ctypes.c_int64 * (2 * len(jobs)))(*[number for job in jobs for number in job])
     run_pieces(functions["pieces"], functions["nth_share"], ctypes.addressof(fields), len(jobs))
 
 
-SOON_S = 2e-5  # what the end of a launch may take where all threads are on a core
+SOON_S = 2e-5  # how long the end of a launch may take if all threads have a core
 
 
 @functools.cache
 def _nap() -> tuple[int, int]:
-    """The address of a function that sleeps or lets another thread run, and what to give it."""
-    if sys.platform == "win32":  # it sleeps for milliseconds or not at all
+    """The address of a function that sleeps or lets another thread run, and its argument."""
+    if sys.platform == "win32":  # its Sleep takes milliseconds; with 0 it lets another thread run
         function, time = ctypes.WinDLL("kernel32").Sleep, 0
     else:
         function, time = ctypes.CDLL(None).usleep, round(NAP_S * 1e6)
@@ -176,14 +176,17 @@ def _nap() -> tuple[int, int]:
 
 @functools.cache
 def _clock() -> int:
-    """The address of `clock_gettime`, or 0 where there is none; where OpenMP is entered there is."""
+    """The address of `clock_gettime`; 0 except on Linux, the only system on which OpenMP is used."""
     if not sys.platform.startswith("linux"):
         return 0
     return ctypes.cast(ctypes.CDLL(None).clock_gettime, ctypes.c_void_p).value or 0
 
 
 def meeting_place() -> ctypes.Array[ctypes.c_int64]:
-    """Where threads count who has come, and find how to sleep and what time it is; for one loop at a time."""
+    """Make a meeting place: memory of a barrier, for one loop at a time.
+
+    In it threads count who has come, and find the functions to sleep by and to tell the time.
+    """
     place = (ctypes.c_int64 * 32)()
     place[NAP : NAP + 2] = _nap()
     place[CLOCK] = _clock()
@@ -191,7 +194,7 @@ def meeting_place() -> ctypes.Array[ctypes.c_int64]:
 
 
 def slept_s(place: ctypes.Array[ctypes.c_int64]) -> float:
-    """For how long threads slept there since this was last asked, as another had not come for long; all together."""
+    """How long threads slept at a meeting place, all together, since the last call; they sleep if another is late for long."""
     found = place[SLEPT]
     if found:
         place[SLEPT] = 0

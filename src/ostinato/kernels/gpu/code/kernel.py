@@ -1,8 +1,8 @@
 """The kernels of a plan as Triton source.
 
-A *tick* is what programs do between two meetings: one phase, and after the last phase of a step the first of the next, which needs
-nobody. A kernel runs the ticks `n0` to `n1 - 1` and meets between them only. So the same code runs a sequence in one launch, where
-all programs of the grid are on the device at the same time, or one tick a launch.
+A *tick* is what programs do between two barriers: one phase, and after the last phase of a step the first phase of the next step,
+which needs no other program. A kernel runs the ticks `n0` to `n1 - 1`, with barriers only between them. So the same code runs a
+whole sequence in one launch, if all programs of the grid are on the device at the same time, or one tick in each launch.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from ostinato.kernels.gpu.code.product import of_stage
 from ostinato.kernels.gpu.code.writer import Writer
 
 PARTS = ("inference", "training", "backward")
-# Else 1 and multiples of 16 would each be another kernel: step by step, the ticks are everything in turn.
+# Otherwise Triton would compile another kernel for 1 and for multiples of 16, and tick by tick these take all values in turn.
 _NOT_SPECIALIZED = ("n0", "n1", "T", "B", "reverse")
 
 
 @dataclass(frozen=True)
 class Emitted:
-    """A module's text, and what its kernel is to be given.
+    """The text of a module, and the arguments of its kernel.
 
     Attributes:
+        part: the part, one of `PARTS`.
         source: the text; its kernel has the name of the part.
         arguments: the names of the kernel's arguments, in order, behind n0, n1, T, B, reverse and flags.
-        ticks: of a step.
-        rows: sums over rows that it makes: how many are stored for each step, and of how many parts are.
+        ticks: the number of ticks of a step.
+        rows: the number of sums over rows, which are stored, whole and in parts, in each step.
     """
 
     part: str
@@ -45,12 +46,12 @@ class Emitted:
     rows: int
 
     def count(self, steps: int) -> int:
-        """Ticks of a sequence."""
+        """The number of ticks of a sequence."""
         return steps if self.ticks == 0 else 1 + steps * self.ticks
 
 
 def precision(dtype: torch.dtype) -> str:
-    """How `tl.dot` multiplies: as torch is told to."""
+    """The precision in which `tl.dot` multiplies: the one that torch is set to."""
     return "ieee" if dtype is not torch.float32 or torch.get_float32_matmul_precision() == "highest" else "tf32"
 
 
@@ -65,23 +66,23 @@ def emit(
     about: str = "a step",
     interpreted: bool = False,
 ) -> Emitted:
-    """The source of one part.
+    """Make the source of one part.
 
     Args:
-        plan: of a step.
+        plan: the plan of a step.
         part: one of `PARTS`.
-        widths: units by letter.
+        widths: the number of units by letter.
         blocks: the tiles.
-        dtype: of what enters products; all else is float32, or float64 with it.
-        with_lengths: whether rows end before the last step.
-        about: which step, for who reads it.
+        dtype: the dtype of what enters products; all else is float32, or float64 if this is.
+        with_lengths: whether rows may end before the last step.
+        about: what the step is, for people who read the source.
         interpreted: whether Triton's interpreter is to run it.
     """
     return _Kernel(plan, part, widths, blocks, dtype, with_lengths, interpreted).emitted(about)
 
 
 def low_states(plan: Plan, dtype: torch.dtype) -> tuple[str, ...]:
-    """The states that enter a product in another type than that in which they are kept."""
+    """The states that enter a product in another dtype than that in which they are kept."""
     if dtype not in (torch.bfloat16, torch.float16):
         return ()
     entering = [str(p.enters.key[0]) for p in plan.program.products if p.enters.op == "state"]
@@ -117,7 +118,7 @@ class _Kernel:
         return len(self._phases) - 1
 
     def emitted(self, about: str) -> Emitted:
-        # A first time to learn what is named, and kept for another phase.
+        # Written once to find out which memories are used, and which products are kept for another phase; then again.
         self._texts()
         for at in range(len(self._schedule.stages)):
             self._tiles(at, Writer())
@@ -164,7 +165,7 @@ class _Kernel:
         return found
 
     def _tiles(self, at: int, writer: Writer) -> dict[str, str]:
-        """The tiles of weights that stay, of a stage, by name; written."""
+        """Write the loads of a stage's tiles of weights that stay; gives for each name the variable that holds it."""
         found: dict[str, str] = {}
         if self._blocks.resident:
             for product in of_stage(self._memory, at, self._widths, self._blocks):

@@ -1,10 +1,10 @@
-"""Where in memory a program finds the rows and units that are its own.
+"""Where in memory a program finds its own rows and units.
 
-A memory is rows of numbers for each time step, `(T, B, slots, units)`; or, where nobody reads it later, for the step before and
-this one, `(2, B, slots, units)`: with two in turn, a neighbour that is one step ahead writes nothing that is still read. States
-have `T + 1` *positions*: step t goes from position t to t + 1, or in reverse from t + 1 to t.
+A memory holds rows of numbers for each time step, `(T, B, slots, units)`; or, if they are not read later, for this step and the one
+before, `(2, B, slots, units)`: with two used in turn, another program that is one step ahead writes nothing that is still read.
+States have `T + 1` *positions*: step t goes from position t to t + 1, or in reverse from t + 1 to t.
 
-`reverse` and the lengths of rows are arguments. A row that has ended carries its states on.
+`reverse` and the lengths of rows are arguments of the kernel. A row that has ended keeps its states.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class Place:
     """The rows of a program in one memory and time step.
 
     Attributes:
-        base: the pointer to the first unit of each of its rows.
-        space: of the units; "1" for one number a row.
-        alive: whether rows that have ended hold nothing there.
+        base: the pointers to the first unit of each of its rows.
+        space: the space of the units; "1" for one number for each row.
+        alive: whether only rows that have this time step hold numbers there.
     """
 
     base: str
@@ -37,14 +37,14 @@ class Place:
 
 
 def saved_slots(plan: Plan) -> dict[str, int]:
-    """How many values of each space the forward pass saves."""
+    """For each space, how many values the forward pass saves."""
     stores = [store for stage in plan.training.stages for store in stage.stores]
     kept = [(store.node.space, int(store.to[1])) for store in stores if store.to[0] == "saved"]
     return {space: max((slot + 1 for at, slot in kept if at == space), default=0) for space in plan.program.spaces}
 
 
 def gradient_slots(plan: Plan) -> dict[str, tuple[int, int]]:
-    """The first slot of the gradients in each space, and how many there are: here they have a memory of their own."""
+    """For each space, the first slot of the gradients and how many there are; on a GPU they have a memory of their own."""
     stores = [store for stage in plan.backward.stages for store in stage.stores]
     kept = [(store.space, int(store.to[1])) for store in stores if store.to[0] == "gradient"]
     found: dict[str, tuple[int, int]] = {}
@@ -55,18 +55,18 @@ def gradient_slots(plan: Plan) -> dict[str, tuple[int, int]]:
 
 
 class Memory:
-    """The memories of one part, by the names under which the host hands them over.
+    """The memories of one part, by the names under which the host passes them.
 
     Args:
-        plan: what is computed.
-        schedule: the part's.
-        is_forward: which pass it is.
-        with_lengths: whether rows end before the last step.
-        low: the states that lie a second time in the type of the matrices, for the products that they enter.
+        plan: the plan of the step.
+        schedule: the schedule of the part.
+        is_forward: whether it is the forward pass.
+        with_lengths: whether rows may end before the last step.
+        low: the states that are stored a second time, in the dtype of the matrices, for the products that they enter.
 
     Attributes:
-        used: the pointers, and numbers, that the code names.
-        kept: the products, ("u" or "dv", number), that another phase loads than the one that made them.
+        used: the names of the pointers and numbers that the code uses.
+        kept: the products, ("u" or "dv", number), that are loaded in another phase than the one that computes them.
     """
 
     def __init__(
@@ -79,23 +79,23 @@ class Memory:
         self.saved, self.gradients = saved_slots(plan), gradient_slots(plan)
 
     def pointer(self, name: str) -> str:
-        """`name`, which the host is to hand over."""
+        """Note that the code uses `name`, which the host is to pass; gives the name."""
         self.used[name] = None
         return name
 
     # for a function that is being written
 
     def begin(self, writer: Writer) -> None:
-        """Write what every phase begins with."""
+        """Write the lines with which every phase begins."""
         writer.line("rows = (tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B))[:, None]")
         writer.line("cols = (tl.program_id(0) * BLOCK_U + tl.arange(0, BLOCK_U))[None, :]")
 
     def here(self, writer: Writer) -> str:
-        """Which rows there are."""
+        """The mask of the rows that exist."""
         return writer.shared("rows < B", "here")
 
     def alive(self, writer: Writer) -> str:
-        """Which rows have this time step."""
+        """The mask of the rows that have this time step."""
         here = self.here(writer)
         if not self.with_lengths:
             return here
@@ -103,19 +103,19 @@ class Memory:
         return writer.shared(f"{here} & (t < {ends})", "alive")
 
     def inside(self, writer: Writer, place: Place, columns: str = "cols") -> str:
-        """Which of a place's units there are."""
+        """The mask of the rows and units of a place that exist."""
         rows = self.alive(writer) if place.alive else self.here(writer)
         return rows if place.space == "1" else writer.shared(f"{rows} & ({columns} < n_{place.space})", "inside")
 
     def load(self, writer: Writer, place: Place, columns: str = "cols") -> str:
-        """The numbers of a place, zero where there are none."""
+        """Write a load of the numbers of a place; zero where there are none."""
         at = place.base if place.space == "1" else f"{place.base} + {columns}"
-        # Not through L1, which would show a sector as it was when only a part of it had been written.
+        # Not through the L1 cache, which may still hold a sector from when only a part of it had been written.
         mask = self.inside(writer, place) if columns == "cols" else self.inside(writer, Place("", "1", place.alive))
         return writer.new(f'tl.load({at}, mask={mask}, other=0.0, cache_modifier=".cg").to(ACC)')
 
     def store(self, writer: Writer, place: Place, value: str) -> None:
-        """Numbers to a place; every program stores what is one number a row, and all the same."""
+        """Write a store of numbers to a place. One number for each row is stored by every program; all store the same."""
         at = place.base if place.space == "1" else f"{place.base} + cols"
         writer.line(f"tl.store({at}, {value}, mask={self.inside(writer, Place('', place.space, False))})")
 
@@ -141,28 +141,28 @@ class Memory:
         return self._at(writer, f"{'low' if low else 'state'}_{name}", position, 1, 0, self.letter(name), False)
 
     def carry(self, writer: Writer, name: str, new: bool) -> Place:
-        """The gradient of a state: what this step finds, or what it leaves."""
+        """The gradient of a state that passes from step to step: what this step reads, or what it writes (`new`)."""
         step = "((step + 1) % 2)" if new else "(step % 2)"
         return self._at(writer, f"carry_{name}", step, 1, 0, self.letter(name), False)
 
     def outside(self, writer: Writer, name: str) -> Place:
-        """The gradient of what is shown of a state."""
+        """The gradient of a state's output, from outside."""
         return self._strided(writer, f"outside_{name}", self.letter(name))
 
     def _strided(self, writer: Writer, name: str, space: str) -> Place:
-        """A memory whose steps and rows may be one and the same."""
+        """A place in a memory with strides of its own: all steps, or all rows, may share the same numbers."""
         p = self.pointer
         offset = writer.shared(f"t * {p(f'{name}_t')}", "step")
         row = writer.shared(f"rows * {p(f'{name}_b')}", "row")
         return Place(f"{p(name)} + {offset} + {row}", space, True)
 
     def enters(self, writer: Writer, product: int) -> Place:
-        """What is computed to enter a product."""
+        """A computed value that enters a product."""
         space = self.plan.program.products[product].entered
         return self._at(writer, f"enters_{product}", "t", 1, 0, space, True)
 
     def slot(self, writer: Writer, kind: str, slot: int, space: str) -> Place:
-        """One of "saved", "gradient" and "scratch"."""
+        """A slot of the memory `kind`: "saved", "gradient" or "scratch"."""
         if kind == "scratch":
             count = self.schedule.scratch[space]
             return self._at(writer, f"scratch_{space}", "(step % 2)", count, slot, space, False)
@@ -172,20 +172,20 @@ class Memory:
         return self._at(writer, f"gradient_{space}", "t", count, slot - first, space, True)
 
     def input_gradient(self, writer: Writer, name: str) -> Place:
-        """What the time loop writes of the gradient of an input."""
+        """The part of the gradient of an input that the time loop writes."""
         return self._at(writer, f"dinput_{name}", "t", 1, 0, self.letter(name), True)
 
     def product(self, writer: Writer, kind: str, number: int, piece: int) -> Place:
-        """What a product gave ("u"), or the gradient of what entered it ("dv")."""
+        """The result of a product ("u"), or the gradient of what entered it ("dv")."""
         product = self.plan.program.products[number]
-        if kind == "u" and product.is_of_input:  # made of all time steps before
+        if kind == "u" and product.is_of_input:  # computed for all time steps before
             return self._at(writer, f"u_{number}", "t", product.pieces, piece, product.space, True)
         self.kept.add((kind, number))
         pieces, space = (product.pieces, product.space) if kind == "u" else (1, product.entered)
         return self._at(writer, f"{kind}_{number}", "(step % 2)", pieces, piece, space, False)
 
     def of_leaf(self, writer: Writer, node: Node, kind: str, what: str | int) -> Place:
-        """Where a value lies that the schedule has found."""
+        """The place of a value that the schedule finds in memory."""
         space = "1" if node.space == "row" else node.space
         match kind:
             case "x":
@@ -209,7 +209,7 @@ class Memory:
         raise AssertionError(kind)
 
     def target(self, writer: Writer, to: tuple[str, str | int], space: str) -> Place:
-        """Where a store of the plan goes."""
+        """The place to which a store of the plan writes."""
         kind, what = to
         match kind:
             case "state":
@@ -226,9 +226,9 @@ class Memory:
     # what enters a product
 
     def operand(self, writer: Writer, number: int) -> tuple[str, str, str]:
-        """The pointer to the rows of a step, numbers from one row to the next, and in a row the first that enters.
+        """What enters a product in a step: the pointer to its rows, the numbers from row to row, and the first number in a row.
 
-        Backward that is the gradient of what the product gave.
+        In the backward pass, the gradient of the product's result enters.
         """
         product = self.plan.program.products[number]
         if not self.is_forward:
@@ -252,7 +252,7 @@ class Memory:
 
 
 def matrix_rows(plan: Plan, number: int, widths: Mapping[str, int]) -> tuple[tuple[int, ...], int]:
-    """The blocks of rows of a product's matrix, a piece each, and how many rows a block has."""
+    """The blocks of rows of a product's matrix, one for each piece, and the number of rows of a block."""
     product = plan.program.products[number]
     return (product.gates, widths["H"]) if product.gates else ((0,), widths[product.space])
 

@@ -1,4 +1,4 @@
-"""Functions from generated source."""
+"""Makes functions of generated source."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 
 
 def is_interpreted() -> bool:
-    """Whether Triton's interpreter runs the kernels that are made now, as the variable TRITON_INTERPRET says."""
+    """Whether Triton's interpreter runs the kernels that are made now, by the environment variable TRITON_INTERPRET."""
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
 @functools.lru_cache(maxsize=256)
 def load(source: str) -> dict[str, Any]:
-    """Run a module's text. Returns its names.
+    """Run the text of a module. Returns the names that it defines.
 
-    Triton reads the source of a function anew. It need not be a file where `linecache` knows it.
+    Triton reads the source of a function again; `linecache` gives it to Triton, so that there need not be a file.
     """
     name = f"<ostinato gpu {hashlib.sha256(source.encode()).hexdigest()[:16]}>"
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     space: dict[str, Any] = {"__name__": name}
-    exec(compile(source, name, "exec"), space)  # it is ours: made of a plan
+    exec(compile(source, name, "exec"), space)  # safe: the source is ours, made from a plan
     return space

@@ -1,4 +1,4 @@
-"""The graph's pointwise operations as Triton's expressions."""
+"""The graph's pointwise operations as expressions of Triton."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ EXPRESSIONS: dict[str, str] = {
 
 
 def function_of(op: str) -> str | None:
-    """The function of the prelude that an operation calls, or None."""
+    """The name of the function of the prelude that an operation calls, or None."""
     name = EXPRESSIONS[op].partition("(")[0]
     return name if name in FUNCTIONS else None
 
 
 def functions(names: set[str]) -> list[str]:
-    """The text of these functions of the prelude, and of those that they call, in an order in which each is known."""
+    """The texts of these functions of the prelude and of those that they call, each after the functions that it calls."""
     wanted = names | {needed for name in names for needed in NEEDS.get(name, ())}
     return [FUNCTIONS[name] for name in sorted(wanted, key=lambda name: (name in NEEDS, name))]

@@ -1,4 +1,4 @@
-"""One phase: products, sums, and what the units of a program compute, each value loaded or computed once."""
+"""Writes one phase: products, sums, and what the units of a program compute; each value is loaded or computed once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ostinato.kernels.gpu.code.writer import Writer
 
 
 def summed_outside(plan: Plan) -> Mapping[tuple[str, int], int]:
-    """The parameters, by space and slot, whose gradient is that of x or of a product, summed: most biases. With its slot."""
+    """For each parameter (space, slot) whose gradient is a sum of gate gradients that are stored, as most biases', their slot."""
     stores = [store for stage in plan.backward.stages for store in stage.stores]
     gradients = {(s.space, s.node): int(s.to[1]) for s in stores if s.to[0] == "gradient"}
     parameters = [s for s in stores if s.to[0] == "parameter" and (s.space, s.node) in gradients]
@@ -28,33 +28,33 @@ class PhaseText:
     """Writes one phase.
 
     Args:
-        memory: of the part.
-        phase: which.
-        widths: units by letter.
+        memory: the memories of the part.
+        phase: the phase.
+        widths: the number of units by letter.
         blocks: the tiles.
-        writer: of the function.
+        writer: the writer of the function.
 
     Attributes:
-        called: the functions of the prelude that it calls.
+        called: the names of the functions of the prelude that it calls.
     """
 
     def __init__(self, memory: Memory, phase: Phase, widths: Mapping[str, int], blocks: Blocks, writer: Writer) -> None:
         self._memory, self._phase, self._widths, self._blocks, self._w = memory, phase, widths, blocks, writer
         self._schedule, self._at = memory.schedule, phase.stage
         self._known: dict[Node, str] = {}
-        self._products: dict[tuple[str, int, int], str] = {}  # made in this phase
+        self._products: dict[tuple[str, int, int], str] = {}  # results of the products of this phase
         self._outside = summed_outside(memory.plan)
         self.called: set[str] = set()
 
     def write(self) -> None:
-        """Write all of it."""
+        """Write the phase."""
         phase = self._phase
         for node in phase.totals:
             self._known[node] = self._total(node)
         if phase.is_last:
             stores = self._schedule.stages[self._at].stores
             for leaf in self._from_far([store.node for store in stores]):
-                self.value(leaf)  # asked for before the products, it arrives meanwhile
+                self.value(leaf)  # loaded before the products, so that it arrives while these are computed
             for product in of_stage(self._memory, self._at, self._widths, self._blocks):
                 self._product(product.number, product.write(self._w))
             values = [self.value(store.node) for store in stores]
@@ -66,7 +66,7 @@ class PhaseText:
             self._w.line("pass")
 
     def _from_far(self, roots: list[Node]) -> list[Node]:
-        """The leaves below that lie in memory and have nothing to do with other programs."""
+        """The leaves below these roots that are in memory and do not depend on other programs."""
         if not self._schedule.stages[self._at].products:
             return []
         below = walk(roots, lambda node: node in self._known or self._is_there(node))
@@ -82,14 +82,14 @@ class PhaseText:
         return self._known[node]
 
     def _is_there(self, node: Node) -> bool:
-        """Whether it lies in memory when this phase begins."""
+        """Whether a value is in memory when this phase begins."""
         schedule = self._schedule
         if node not in schedule.found or schedule.made[node] > self._at:
             return False
         return not (node.op in REDUCTIONS and schedule.made[node] == self._at and node in self._not_yet())
 
     def _not_yet(self) -> set[Node]:
-        """The sums of this stage that are made in this phase or later."""
+        """The sums of this stage that are completed in this phase or later."""
         passes = self._schedule.stages[self._at].sums
         done: set[Node] = set()
         for nodes in passes:
@@ -108,7 +108,7 @@ class PhaseText:
             return self._w.shared("cols.to(ACC)", "units")
         args = [self.value(arg) for arg in node.args]
         numbers = [self._alone(arg) if c.op == "const" else arg for arg, c in zip(args, node.args, strict=True)]
-        # Numbers alone would be float32; beside a tensor they take its type.
+        # An operation on plain numbers alone would be in float32; together with a tensor they take its type.
         if all(arg.space == "one" for arg in node.args) or node.op in ("where", "copysign", "hypot", "fmod", "pow"):
             args = numbers
         if (name := function_of(node.op)) is not None:
@@ -142,7 +142,7 @@ class PhaseText:
         return memory.load(w, memory.of_leaf(w, node, kind, what), self._columns(node, kind))
 
     def _columns(self, node: Node, kind: str) -> str:
-        """The units that are read: a program's own, or what moves to them."""
+        """The units that are read: a program's own, or those whose values move to them."""
         if kind not in MOVES:
             return "cols"
         width = self._widths[node.space]
@@ -151,7 +151,7 @@ class PhaseText:
         return self._w.shared(f"(cols + {-number_of(node) % width}) % {width}", "moved")
 
     def _sums(self, kind: str) -> tuple[str, int]:
-        """The memory of whole sums in this step, and how many a row has."""
+        """The memory of the complete sums of this step, and how many a row has."""
         memory = self._memory
         if memory.is_forward or kind == "saved_sum":
             count = memory.plan.rows if kind == "saved_sum" else len(self._schedule.rows)
@@ -178,7 +178,7 @@ class PhaseText:
             memory.store(w, memory.state(w, str(what), new=True, low=True), value)
 
     def _of_living(self, kind: str, name: str, value: str) -> str:
-        """The value where a row has this step; else what it carries on, or zero."""
+        """The value for rows that have this step; for others the old state or gradient, which they keep, or zero."""
         memory, w = self._memory, self._w
         if kind == "scratch":
             return value
@@ -201,7 +201,7 @@ class PhaseText:
         count = len(memory.plan.parameters[space])
         base = f"{memory.pointer(f'dparameters_{space}')} + (tl.program_id(1) * {count} + {slot})"
         zero = self._alone("0.0")
-        if space == "1":  # every program has it, and one adds it
+        if space == "1":  # every program has the number, but only one adds it
             some = w.new(f"tl.where({memory.alive(w)}, {value}, {zero})")
             at, inside = f"{base} + tl.arange(0, 1)[None, :]", "tl.arange(0, 1)[None, :] + tl.program_id(0) < 1"
         else:
@@ -214,7 +214,7 @@ class PhaseText:
     # sums over rows
 
     def _partial_at(self, node: Node) -> str:
-        """The memory of a sum's parts in this step, (programs, rows)."""
+        """The memory of the partial sums of this step, (programs, rows)."""
         w, count = self._w, len(self._schedule.rows)
         slot = self._schedule.found[node][1]
         base = self._memory.pointer("parts" if self._memory.is_forward else "late_parts")
@@ -222,7 +222,7 @@ class PhaseText:
         return f"{base} + ({turn} + {slot}) * (tl.num_programs(0) * B)"
 
     def _partial(self, node: Node) -> None:
-        """Store the sum, or the largest, of this program's own units."""
+        """Write a store of the sum (or the maximum) over this program's own units."""
         w, (source,) = self._w, node.args
         value = self.value(source)
         inside = w.shared(f"cols < n_{source.space}", "units_inside")
@@ -230,7 +230,7 @@ class PhaseText:
         w.line(f"tl.store({self._partial_at(node)} + tl.program_id(0) * B + rows, {part}, mask={self._memory.here(w)})")
 
     def _total(self, node: Node) -> str:
-        """Make the whole of all programs' parts; the first one stores it, for later phases."""
+        """Write the total of all programs' partial sums; the first program stores it for later phases."""
         w, memory = self._w, self._memory
         each = w.shared("tl.arange(0, PROGRAMS)[None, :]", "each")
         here = w.shared(f"{memory.here(w)} & ({each} < tl.num_programs(0))", "parts_here")

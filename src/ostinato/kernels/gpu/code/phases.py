@@ -1,8 +1,8 @@
-"""A schedule cut where programs of the grid have to meet.
+"""A schedule cut into phases, between which the programs of the grid have to wait for each other.
 
-The plan cuts a time step into stages, before each of which (but the first) come products or sums over the units of a row. A program
-owns some units. What it adds up over them it stores as a *partial sum*; when all have met, each makes the whole of the parts. So
-a stage with two passes of sums is two *phases*, and between any two phases programs meet.
+The plan cuts a time step into stages; before each but the first come products or sums over the units of a row. A program owns some
+units. It stores the sum over these as a *partial sum*; after a barrier, each program adds up all partial sums. So a stage with two
+passes of sums is two *phases*, and there is a barrier between any two phases.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from ostinato.kernels.compiler.schedule import Schedule
 
 @dataclass(frozen=True)
 class Phase:
-    """What a program does between two meetings.
+    """What a program does between two barriers.
 
     Attributes:
-        stage: of the plan, from whose beginning on values are found in memory.
-        totals: the sums that are made whole first.
-        is_last: whether products and stores of the stage come then; else only partial sums.
-        partial: the sums of which parts are made at the end.
+        stage: the number of its stage in the plan, which decides what is found in memory.
+        totals: the sums that are completed first, from partial sums.
+        is_last: whether the products and stores of the stage follow; if not, only partial sums do.
+        partial: the sums whose partial sums are computed at the end.
     """
 
     stage: int
@@ -31,7 +31,7 @@ class Phase:
 
 
 def phases(schedule: Schedule) -> tuple[Phase, ...]:
-    """In order; the first is that of stage 0, which needs nobody."""
+    """The phases of a schedule in order; the first is that of stage 0, which needs no other program."""
     found: list[Phase] = []
     passes = [[tuple(nodes) for nodes in stage.sums] for stage in schedule.stages]
     assert not passes[0], "a sum needs what an earlier stage has loaded"

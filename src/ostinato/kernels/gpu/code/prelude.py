@@ -1,7 +1,7 @@
-"""What every generated module begins with: what Triton's own language lacks.
+"""The beginning of every generated module: functions that Triton's own language lacks.
 
-The interpreter has no libdevice, so all functions are made of the few that both it and the compiler know. `ACC` is the type of all
-that is no product: float32, or float64.
+The interpreter has no libdevice, so all functions are made of the few that both it and the compiler have. `ACC` is the dtype of
+everything but what enters products: float32, or float64.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def atanh(v):
     return copysign(0.5 * log1p(2 * a / (1 - a)), v)
 """,
 }
-# Which others a function calls.
+# For each function, the other ones that it calls.
 NEEDS = {
     "atan": ("copysign", "angle"),
     "asin": ("copysign", "angle"),

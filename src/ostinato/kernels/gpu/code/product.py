@@ -1,8 +1,8 @@
-"""Products within the step: what enters, of all units, with the columns of a matrix that a program owns.
+"""Products within the step: what enters, with all its units, times the columns of a matrix that a program owns.
 
 One `tl.dot` of three dimensions multiplies `split` runs of columns side by side; Triton gives each to a warp. So no warp repeats
-another's work though few rows and units are multiplied at once. With heads a matrix is its blocks on the diagonal: a program sums
-over the columns of the heads alone that its units are of.
+the work of another, although few rows and units are multiplied at once. With heads, a matrix has blocks on the diagonal only: a
+program sums over the columns of those heads only to which its units belong.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from ostinato.kernels.gpu.code.writer import Writer
 
 
 class ProductText:
-    """One product of one part.
+    """Writes one product of one part.
 
     Args:
-        memory: of the part.
-        number: which.
-        widths: units by letter.
+        memory: the memories of the part.
+        number: the number of the product.
+        widths: the number of units by letter.
         blocks: the tiles.
 
     Attributes:
-        number: which.
-        pieces: how many tiles it gives.
-        space: of what it gives.
+        number: the number of the product.
+        pieces: the number of tiles that it gives.
+        space: the space of the result.
     """
 
     def __init__(self, memory: Memory, number: int, widths: Mapping[str, int], blocks: Blocks) -> None:
@@ -36,14 +36,14 @@ class ProductText:
         self.is_forward, self._heads = memory.is_forward, product.heads
         self._gates, self._rows = matrix_rows(plan, number, widths)
         self._given, self._entered = widths[product.space], widths[product.entered]
-        self._columns = self._entered // self._heads  # that the matrix stores
+        self._columns = self._entered // self._heads  # columns of the stored matrix
         self.pieces = product.pieces if self.is_forward else 1
         self.space = product.space if self.is_forward else product.entered
         self._order = (0,) if self.is_forward else tuple(plan.du[number].order)
 
     @property
     def _summed(self) -> int:
-        """Units of a piece that are added up: all, or those of the heads that a block of units may meet."""
+        """How many units of a piece are summed over: all, or those of the heads to which a program's units may belong."""
         given, entered = (self._given, self._entered) if self.is_forward else (self._entered, self._given)
         if self._heads == 1:
             return entered
@@ -53,37 +53,37 @@ class ProductText:
 
     @property
     def total(self) -> int:
-        """Columns that it sums over."""
+        """The number of columns that it sums over."""
         return len(self._order) * self._summed
 
     @property
     def starts(self) -> list[int]:
-        """Where the tiles of the weights begin."""
+        """The columns at which the tiles of the weights begin."""
         return list(range(0, self.total, self._blocks.depth))
 
     @property
     def depth(self) -> int:
-        """Columns of a tile that it sums over."""
+        """The number of columns of a tile that it sums over."""
         return self._blocks.depth
 
     @property
     def tile_columns(self) -> int:
-        """Columns of a tile of the weights, all pieces beside each other."""
+        """The width of a tile of the weights, with all pieces side by side."""
         return power(self.pieces) * self._blocks.units
 
     def names(self) -> list[str]:
-        """Of the tiles that stay."""
+        """The names of the tiles of weights that stay."""
         return [f"w{self.number}_{n}" for n in range(len(self.starts))]
 
     def _first(self) -> str:
-        """The first unit of a piece that is added up."""
+        """The expression for the first unit of a piece that is summed over."""
         if self._heads == 1:
             return "0"
         given, entered = (self._given, self._entered) if self.is_forward else (self._entered, self._given)
         return f"(tl.program_id(0) * BLOCK_U // {given // self._heads}) * {entered // self._heads}"
 
     def setup(self, writer: Writer) -> None:
-        """Write what all tiles share, before a loop over them begins."""
+        """Write the expressions that all tiles share, before a loop over them begins."""
         for at in ("None, None, :", "None, :, None"):
             self._columns_of_tile(writer, at)
         if self.is_forward:
@@ -97,13 +97,13 @@ class ProductText:
         return writer.shared(f"{run} + tl.arange(0, BLOCK_K)[{at}]", "k")
 
     def _own(self, writer: Writer) -> tuple[str, str]:
-        """Of the columns that a tile gives: which piece each is of, and which unit."""
+        """For the columns of the result of a tile: the piece of each, and its unit."""
         columns = f"tl.arange(0, {self.tile_columns})[None, None, :]"
         own = f"tl.program_id(0) * BLOCK_U + {columns} % BLOCK_U"
         return writer.shared(f"{columns} // BLOCK_U", "gate"), writer.shared(own, "own")
 
     def _k(self, writer: Writer, start: str, at: str) -> tuple[str, str, str]:
-        """Of the columns of a tile: their number, which piece each is of, and which unit of it; `at`: the axes."""
+        """For the columns that a tile sums over: the number of each, its piece, and its unit in that; `at` gives the axes."""
         k = self._columns_of_tile(writer, at)
         k = k if start == "0" else writer.new(f"{k} + {start}", "k")
         if len(self._order) == 1:
@@ -116,7 +116,7 @@ class ProductText:
         return k, piece, unit
 
     def weight(self, writer: Writer, start: str) -> str:
-        """Load the weights from the column `start` on: (SPLIT, BLOCK_K, columns of a tile)."""
+        """Write a load of the weights from the column `start` on: (SPLIT, BLOCK_K, columns of a tile)."""
         base = self._memory.pointer(f"matrix_{self._product.matrix}")
         k, piece, unit = self._k(writer, start, "None, :, None")
         inside = f"({k} < {self.total})"
@@ -165,7 +165,7 @@ class ProductText:
         else:
             with writer.block(f"for start in range(0, {self.total}, {blocks.depth}):"):
                 multiply("start", self.weight(writer, "start"))
-        # Not tl.sum over the warps: it takes a barrier for every few numbers, where this changes the layout once.
+        # Not by tl.sum over the warps, which has a barrier for every few numbers; this changes the layout once.
         runs = taken_apart(writer, f"tl.permute({total}, (1, 2, 0))", f"BLOCK_B, {self.tile_columns}", blocks.split)
         whole = writer.new(" + ".join(runs))
         count = power(self.pieces)
@@ -174,9 +174,9 @@ class ProductText:
 
 
 def taken_apart(writer: Writer, value: str, shape: str, count: int) -> list[str]:
-    """The slices along the last dimension, of a power of two."""
+    """Take a value apart into slices along its last dimension, whose size `count` is a power of two."""
     parts = [writer.new(f"tl.reshape({value}, ({shape}{', 2' * (count.bit_length() - 1)}))")]
-    while len(parts) < count:  # the last dimension is the lowest bit of a slice's number
+    while len(parts) < count:  # the last dimension stands for the lowest bit of a slice's number
         for part in parts:
             writer.line(f"{part}a, {part}b = tl.split({part})")
         parts = [f"{part}{half}" for half in "ab" for part in parts]

@@ -1,4 +1,4 @@
-"""Lines of a generated function."""
+"""Writes the lines of a generated function."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ class Writer:
         self._shared: dict[str, str] = {}
 
     def line(self, text: str) -> None:
-        """A line at the present indentation."""
+        """Write a line at the current indentation."""
         self.lines.append("    " * self._indent + text)
 
     def new(self, expression: str, name: str = "v") -> str:
-        """A fresh name for the value of an expression."""
+        """Write an assignment of an expression to a new name; gives the name."""
         self._count += 1
         self.line(f"{name}{self._count} = {expression}")
         return f"{name}{self._count}"
 
     def shared(self, expression: str, name: str) -> str:
-        """The name of what has this value throughout the function, written once; within a block the expression itself."""
+        """The name of an expression whose value is the same in the whole function, and which is written once.
+
+        Within a block, a new expression is not named but given as it is.
+        """
         if expression not in self._shared:
             if self._indent > 1:
                 return f"({expression})"
@@ -34,7 +37,7 @@ class Writer:
 
     @contextlib.contextmanager
     def block(self, head: str) -> Iterator[None]:
-        """Lines that are one level deeper, under a head."""
+        """Write a head; the lines written inside `with` are indented under it."""
         self.line(head)
         self._indent += 1
         yield

@@ -1,1 +1,1 @@
-"""Calls of the kernels: their memory, their launches, what torch does around them, and whether they are trusted."""
+"""Calls of the kernels: their memory, their launches, what torch computes around them, and whether they can be trusted."""

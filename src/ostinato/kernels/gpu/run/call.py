@@ -18,26 +18,26 @@ from ostinato.kernels.gpu.run.workspace import Lease, Recorder
 from ostinato.kernels.reading.current import check_unchanged
 from ostinato.types import Tensor
 
-_FIRST = "first "  # as `ostinato.kernels.call` names first states
+_FIRST = "first "  # the beginning of the names of first states in `ostinato.kernels.call`
 
-poison = False  # whether fresh memory is filled with NaN; tests set it
+poison = False  # whether new memory is filled with NaN; tests set it
 
 
 def recorder_of(device: torch.device) -> Recorder | None:
-    """What records launches on a device; None where nothing can be recorded, or somebody records already."""
+    """An object that records launches on a device; None if they cannot be recorded, or are being recorded already."""
     return Recorder() if device.type == "cuda" and not torch.cuda.is_current_stream_capturing() else None
 
 
 @dataclass(frozen=True)
 class GPUCall:
-    """What of a call of the kernels is not a tensor.
+    """Everything of a call of the kernels except its tensors.
 
     Attributes:
-        spec: its constants.
-        kernels: of the layer's sizes.
-        way: how its loops run.
-        dtype: of what enters products.
-        digest: of what the step computed when it was called.
+        spec: the constants of the call.
+        kernels: the kernels at the sizes of the layer.
+        way: the way in which its loops run.
+        dtype: the dtype of what enters products.
+        digest: the digest of what the step computed when it was called.
     """
 
     spec: CallSpec
@@ -48,16 +48,16 @@ class GPUCall:
 
     @property
     def acc(self) -> torch.dtype:
-        """The dtype of all that is no product."""
+        """The dtype of everything but what enters products."""
         return torch.float64 if self.dtype is torch.float64 else torch.float32
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all tensors that may have a gradient."""
+        """The names of all tensors that may have a gradient."""
         return operand_names(self.spec.cell, self.spec.bias)
 
     def _lease(self, call: DirectionCall, part: str) -> Lease | None:
-        """Memory that stays, where many launches are worth a recording; None for fresh memory."""
+        """Lease memory that stays, if the call has many launches, which are worth recording; None for new memory."""
         device = call.input.device
         if self.way.kind != "steps" or recorder_of(device) is None:
             return None
@@ -75,7 +75,7 @@ class GPUCall:
         return Launcher(self.way.blocks(part), self.kernels.sizes.widest, in_one, workspace, recorder)
 
     def direction(self, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None) -> DirectionCall:
-        """What of the tensors is no parameter."""
+        """The tensors of the call except the parameters."""
         by_name = dict(zip(self.names, given, strict=True))
         cell = self.spec.cell
         first = {name: by_name[_FIRST + name] for name in cell.states}
@@ -83,7 +83,7 @@ class GPUCall:
         return DirectionCall(by_name["input"], first, noise, lengths, self.spec.directions[0])
 
     def weights(self, given: Sequence[Tensor]) -> dict[str, Tensor]:
-        """The parameters by name, matrices in the dtype of the products."""
+        """The parameters by name; matrices are in the dtype of the products."""
         found = dict(zip(self.names, given, strict=True))
         found = {name: found[name] for name in self.spec.parameters}
         return {name: (v.to(self.dtype) if v.dim() == 2 else v).contiguous() for name, v in found.items()}
@@ -94,8 +94,8 @@ class GPUCall:
         """Run the forward pass.
 
         Returns:
-            The states that are shown, `(T, B, W)`, then the last ones; what the backward pass needs; what was read; what holds
-            the memory of what the backward pass needs.
+            The states that are shown, `(T, B, W)`, then the last states; what the backward pass needs; the tensors that were read;
+            the lease of the memory of what the backward pass needs.
         """
         call = self.direction(given, masks, lengths)
         past = None
@@ -115,7 +115,7 @@ class GPUCall:
         return outputs, kept, call, lease
 
     def _shown(self, kept: Mapping[str, Tensor], name: str, call: DirectionCall, past: Tensor | None) -> Tensor:
-        # A memory of its own: who changes the output in place does not mean what the backward pass reads.
+        # A copy, so that a caller who changes the output in place does not change what the backward pass reads.
         every = kept[f"state_{name}"]
         every = every[:-1] if call.reverse else every[1:]
         return every.clone() if past is None else every.masked_fill(past, 0)
@@ -163,7 +163,7 @@ def run_call(
     lengths: Tensor | None,
     idle: frozenset[str] = frozenset(),
 ) -> Sequence[Tensor]:
-    """What a call gives, as one node for autograd: the states that are shown, then the last ones, in float32 or float64."""
+    """Run a call, as one node for autograd; gives the states that are shown, then the last ones, in float32 or float64."""
     if torch.is_grad_enabled() and any(v.requires_grad for v in given):
         return _OnGPU.apply(call, masks, lengths, idle, *given)  # pyright: ignore[reportReturnType]
     return call.forward(given, masks, lengths, save=False)[0]
@@ -173,7 +173,7 @@ _BEFORE = 4  # arguments of `_OnGPU.forward` before the tensors
 
 
 class _OnGPU(torch.autograd.Function):
-    """The kernels under autograd. What is itself to be differentiated, or mapped, is left to the reference."""
+    """The kernels under autograd. Gradients that are themselves differentiated, or mapped, are left to the reference."""
 
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -184,13 +184,13 @@ class _OnGPU(torch.autograd.Function):
         idle: frozenset[str],
         *given: Tensor,
     ) -> tuple[Tensor, ...]:
-        # It may be the user's, who may change it.
+        # The user may change the original.
         lengths = None if lengths is None else lengths.clone()
         outputs, kept, read, ctx.lease = call.forward(given, masks, lengths, save=True)
         ctx.set_materialize_grads(False)
         ctx.call, ctx.lengths, ctx.masks, ctx.names = call, lengths, len(masks), tuple(kept)
         ctx.given, ctx.idle = len(given), idle
-        # All of it, so that it goes when autograd lets it go, and to where hooks on saved tensors take it.
+        # Everything is saved this way, so that autograd can free it, and hooks on saved tensors can move it.
         ctx.save_for_backward(*given, *masks, read.input, *kept.values())
         return tuple(outputs)
 

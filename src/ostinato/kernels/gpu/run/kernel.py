@@ -1,4 +1,4 @@
-"""A cell on a GPU: its plan, and for the sizes of each layer its kernels."""
+"""A cell on a GPU: its plan, and its kernels for the sizes of each layer."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from ostinato.locks import compiling
 if TYPE_CHECKING:
     from ostinato.kernels.compiler.observed import Observed
 
-MOST_SIZES = 64  # of layers, whose source is kept
+MOST_SIZES = 64  # sizes of layers for which source is kept
 _KINDS = ("persistent", "steps")
 
 
 @dataclass(frozen=True)
 class SourceKey:
-    """What a source is made for."""
+    """What a source depends on, besides the cell and the sizes."""
 
     part: str
     way: Way
@@ -49,8 +49,8 @@ class SizedKernels:
     """The kernels of a cell at the sizes of a layer.
 
     Attributes:
-        sizes: these.
-        passes: who runs them.
+        sizes: the sizes.
+        passes: the object that runs the kernels.
         workspaces: memory that stays from call to call.
     """
 
@@ -62,7 +62,7 @@ class SizedKernels:
         self._ways: dict[object, Way | str] = {}
 
     def fail(self, kind: str, reason: str, cell: str, device: torch.device) -> None:
-        """Note that a way to run does not work, with the reason, once; where none is left, warn."""
+        """Note that a way to run does not work, and why; warn if no way is left."""
         if kind in self._failed:
             return
         self._failed[kind] = reason
@@ -74,9 +74,9 @@ class SizedKernels:
             )
 
     def way(self, rows: int, dtype: torch.dtype, device: torch.device) -> Way | str:
-        """How calls run, or why they cannot."""
+        """The way in which calls run, or why they cannot."""
         wanted = forced()
-        # By powers of two: a last batch with fewer rows is no kernel of its own.
+        # Rounded to powers of two, so that a last batch with fewer rows needs no kernel of its own.
         rows = max(16, power(rows))
         avoided = (*self._failed, *self._avoided)
         key = rows, dtype, device, wanted, avoided
@@ -105,7 +105,7 @@ class SizedKernels:
 
 
 class GPUKernel:
-    """What a cell computes, for GPUs.
+    """The plan of a cell for GPUs, and its kernels at each size.
 
     Args:
         cell: the recurrence.
@@ -113,13 +113,13 @@ class GPUKernel:
         projected: whether the output has `P` units.
 
     Attributes:
-        reading: what of the cell was read.
-        observed: what its step looks at besides values; None for a cell of this package, whose steps look at nothing.
-        tried: on which devices, and why not to run there; None where it was right.
-        avoided: ways to run that were wrong, and why.
+        reading: the reading of the cell.
+        observed: what its step looks at besides values; None for a cell of this package, whose steps look at nothing else.
+        tried: for each device (and dtypes) on which it was tried, why it must not run there; None if it was right.
+        avoided: ways to run that gave wrong results, and why.
 
     Raises:
-        Unsupported: with the reason, where it has no kernels.
+        Unsupported: with the reason, if it has no kernels.
     """
 
     def __init__(self, cell: Cell, bias: bool, projected: bool) -> None:
@@ -140,7 +140,7 @@ class GPUKernel:
         self._sized: OrderedDict[tuple[int, int, int], SizedKernels] = OrderedDict()
 
     def _check(self) -> None:
-        """Raise `Unsupported` for an operation that Triton has not."""
+        """Raise `Unsupported` for an operation that Triton lacks."""
         for part in PARTS:
             schedule = getattr(self.plan, part)
             roots = [store.node for stage in schedule.stages for store in stage.stores]
@@ -151,11 +151,11 @@ class GPUKernel:
                     raise Unsupported(f"the step uses {node.op}, which the compiler for GPUs does not know")
 
     def too_few(self, widths: Mapping[str, int]) -> str | None:
-        """Why it does not hold at these numbers of units, or None."""
+        """Why the plan does not hold at these numbers of units; None if it does."""
         return too_few(self.plan.program.least, widths)
 
     def sized(self, cell: Cell, inputs: int, hidden: int, projected: int) -> SizedKernels:
-        """At the sizes of a layer."""
+        """The kernels at the sizes of a layer."""
         key = inputs, hidden, projected
         if (found := self._sized.get(key)) is None:
             found = self._sized[key] = SizedKernels(
@@ -167,7 +167,7 @@ class GPUKernel:
 
 
 def gpu_kernel(cell: Cell, bias: bool, projected: bool) -> GPUKernel | Unsupported:
-    """That of what a cell computes now, or why there is none."""
+    """The kernel of what a cell computes now, or why there is none."""
     reading = current(cell)
     key = "gpu", bias, projected
     found = reading.kernels.get(key)
@@ -183,5 +183,5 @@ def _found(cell: Cell, reading: Reading, bias: bool, projected: bool) -> GPUKern
     try:
         return GPUKernel(cell, bias, projected)
     except Unsupported as reason:
-        # Another one: what was raised holds the frames that it went through, and they the cell.
+        # A new one: the exception that was raised keeps the frames that it went through, and they keep the cell.
         return Unsupported(str(reason))

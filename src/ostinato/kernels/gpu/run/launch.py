@@ -1,4 +1,4 @@
-"""Launches of a kernel: one for a whole sequence, or one for what lies between two meetings."""
+"""Launches of a kernel: one for a whole sequence, or one for each tick."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ostinato.kernels.gpu.code.kernel import Emitted
 from ostinato.kernels.gpu.code.module import is_interpreted, load
 from ostinato.kernels.gpu.run.workspace import Recorder, Workspace
 
-FEW = 4  # launches, which are not worth a graph
+FEW = 4  # launches; so many or fewer are not worth a graph
 
 
 class LaunchFailed(RuntimeError):  # noqa: N818 - not a user's error: it sends the call to the reference, with this reason
-    """A kernel that does not compile, or that the device does not take; the message is the reason, as `explain` prints it."""
+    """A kernel does not compile, or the device does not take it; the message is the reason, as `explain` prints it."""
 
 
 def grid_of(blocks: Blocks, widest: int, rows: int) -> tuple[int, int]:
-    """Programs along the units, and along the rows."""
+    """The number of programs along the units, and along the rows."""
     return -(-widest // blocks.units), -(-rows // blocks.rows)
 
 
@@ -29,10 +29,10 @@ class Launcher:
 
     Args:
         blocks: the tiles.
-        widest: the most units of any space.
-        in_one: whether a sequence is one launch where programs meet.
-        workspace: in which all memory lies that the kernels are given; then many launches are recorded and repeated.
-        recorder: what records them.
+        widest: the largest number of units of any space.
+        in_one: whether a sequence is one launch even if programs wait for each other.
+        workspace: the workspace with all memory of the kernels; with one, many launches are recorded and repeated.
+        recorder: the object that records launches.
     """
 
     def __init__(
@@ -44,21 +44,21 @@ class Launcher:
         recorder: Recorder | None = None,
     ) -> None:
         self._blocks, self._widest = blocks, widest
-        self._in_one = in_one and not is_interpreted()  # which runs programs one after the other
+        self._in_one = in_one and not is_interpreted()  # the interpreter runs programs one after the other
         self._workspace, self._recorder = workspace, recorder
 
     def __call__(self, emitted: Emitted, steps: int, rows: int, reverse: bool, used: Mapping[str, Any]) -> None:
-        """Launch.
+        """Launch the kernel for a whole sequence.
 
         Args:
-            emitted: the part.
+            emitted: the source of the part.
             steps: `T`.
             rows: `B`.
             reverse: whether the layer runs from the last step to the first.
             used: memories, and their strides, by name.
 
         Raises:
-            LaunchFailed: where the kernel does not compile or run.
+            LaunchFailed: if the kernel does not compile or run.
         """
         programs, groups = grid = grid_of(self._blocks, self._widest, rows)
         given = [used[name] for name in emitted.arguments]
@@ -83,22 +83,22 @@ class Launcher:
             self._repeated(key, launches, ticks)
         except torch.OutOfMemoryError:
             raise
-        except Exception as error:  # whatever a compiler, a driver or the interpreter raises
+        except Exception as error:  # a compiler, a driver or the interpreter may raise anything
             raise LaunchFailed(_said(error)) from error
 
     def _unused_flags(self, device: torch.device) -> torch.Tensor:
-        """Where nobody meets, nobody has a flag."""
+        """A single flag to pass, for launches without barriers, which use none."""
         if self._workspace is None:
             return torch.zeros(1, dtype=torch.int32, device=device)
         return self._workspace.take((1,), torch.int32, device)
 
     def _repeated(self, key: object, launches: Callable[[], None], count: int) -> None:
-        """Launch; from the second time on by what was recorded."""
+        """Launch; the second call records the launches, and from then on the recording is repeated."""
         if self._workspace is None or self._recorder is None or count <= FEW:
             launches()
             return
         recorded = self._workspace.recorded
-        if key not in recorded:  # compiles, and may wait for the device, which no recording can
+        if key not in recorded:  # the first call compiles, and may wait for the device, which a recording must not do
             recorded[key] = None
             launches()
             return
@@ -108,7 +108,7 @@ class Launcher:
 
 
 def _said(error: BaseException) -> str:
-    """The innermost reason, in one line."""
+    """The innermost cause of an error, in one line."""
     while error.__cause__ is not None:
         error = error.__cause__
     text = " ".join(str(error).split())

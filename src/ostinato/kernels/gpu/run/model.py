@@ -1,8 +1,8 @@
-"""Which way a layer's loops run: by a model of bytes, operations and meetings.
+"""Chooses the way in which a layer's loops run, by a model of bytes, operations and barriers.
 
-The constants are of data sheets and of the literature, not measured here. A step of a part takes the longest of what is moved
-through the second cache, what the tensor cores multiply and what memory gives, and then, for each of its ticks, a latency and a
-meeting of programs, or a launch.
+The constants are from data sheets and the literature, and have not been measured here. The time of a step of a part is the longest
+of three (moving bytes through the second cache, multiplying in the tensor cores, moving bytes from and to memory), and for each of
+its ticks a latency and a barrier, or a launch.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from ostinato.kernels.gpu.code.product import ProductText, of_stage
 from ostinato.kernels.gpu.run.sizes import LayerSizes
 from ostinato.kernels.gpu.run.ways import Way
 
-MOST_TILES = 16  # of weights that stay: each is unrolled
-MOST_MULTIPLIED = 512  # products of numbers of a thread, in a tile
+MOST_TILES = 16  # of weights that stay, as each is unrolled
+MOST_MULTIPLIED = 512  # products of numbers by a thread in a tile
 MOST_SUMS = 2048  # numbers that a warp adds up: two registers of a thread for each 64
 
 
@@ -33,12 +33,12 @@ class Device:
     """What the model knows of a GPU.
 
     Attributes:
-        name: for who reads it.
-        processors: its multiprocessors.
-        shared: bytes of shared memory that a program may have.
-        cache: bytes a second of the second cache, all together.
-        memory: bytes a second of its memory.
-        clock: cycles a second.
+        name: the name, for messages.
+        processors: the number of its multiprocessors.
+        shared: the bytes of shared memory that a program may have.
+        cache: the bytes a second of the second cache, for all processors together.
+        memory: the bytes a second of its memory.
+        clock: the cycles a second.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Device:
     clock: float
 
 
-# By compute capability; of each the largest that is sold most.
+# By compute capability; for each the largest GPU that is in wide use.
 DEVICES = {
     "sm_80": Device("A100", 108, 163 << 10, 4.0e12, 1.5e12, 1.4e9),
     "sm_86": Device("A10", 72, 99 << 10, 2.0e12, 0.6e12, 1.7e9),
@@ -59,17 +59,18 @@ DEVICES = {
 _CHAIN, _ISSUE = (
     18,
     8,
-)  # cycles of a product of tiles: until its sum can be used; until a quarter of a processor takes the next
+)  # cycles of a product of tiles: until its sum can be used; until a quarter of a processor can start the next
 _ROUND = 120  # cycles of a tile: what enters goes through shared memory, with two barriers within a program
-_SHARED = 128  # bytes a cycle of one processor
-_LANES = 128  # numbers a cycle of one processor, an operation each
-_LATENCY = 1.1e-6  # of a tick: what enters, from the second cache through shared memory; its barriers within a program
-_MEETING, _LAUNCH = 1.0e-6, 2.5e-6  # with a flag for each program; of a kernel in a graph
+_SHARED = 128  # bytes a cycle of one processor, through shared memory
+_LANES = 128  # operations on a number a cycle of one processor
+# Seconds of a tick: what enters comes from the second cache through shared memory; barriers within a program.
+_LATENCY = 1.1e-6
+_MEETING, _LAUNCH = 1.0e-6, 2.5e-6  # seconds of a barrier with a flag for each program; of a kernel's launch in a graph
 
 
 @functools.cache
 def device_of(device: torch.device) -> Device:
-    """What there is of a CUDA device."""
+    """The description of a CUDA device."""
     known = torch.cuda.get_device_properties(device)
     like = DEVICES.get(f"sm_{known.major}{known.minor}", DEVICES["sm_90" if known.major >= 9 else "sm_80"])
     shared = getattr(known, "shared_memory_per_block_optin", like.shared)
@@ -78,12 +79,12 @@ def device_of(device: torch.device) -> Device:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the model says of a part.
+    """The cost of a part, by the model.
 
     Attributes:
-        seconds: of a step.
-        programs: of the grid.
-        shared: bytes of shared memory of a program.
+        seconds: the seconds of a step.
+        programs: the programs of the grid.
+        shared: the bytes of shared memory of a program.
     """
 
     seconds: float
@@ -95,10 +96,10 @@ class Model:
     """The costs of a layer on a device.
 
     Args:
-        sizes: of the layer.
+        sizes: the sizes of the layer.
         rows: `B`.
-        dtype: of what enters products.
-        device: where.
+        dtype: the dtype of what enters products.
+        device: the device to run on.
     """
 
     def __init__(self, sizes: LayerSizes, rows: int, dtype: torch.dtype, device: Device) -> None:
@@ -106,7 +107,7 @@ class Model:
         self._dtype = dtype
 
     def cost(self, part: str, blocks: Blocks, in_one: bool) -> Cost:
-        """Of a part, "training" or "backward", with these tiles; `in_one`: as one launch."""
+        """The cost of a part, "training" or "backward", with these tiles; `in_one`: whether a sequence is one launch."""
         device, plan = self._device, self._sizes.plan
         schedule = getattr(plan, part)
         memory = Memory(plan, schedule, is_forward=part != "backward", with_lengths=False, low=())
@@ -132,7 +133,7 @@ class Model:
         )
 
     def _moved(self, part: str) -> Iterator[object]:
-        """What is read from memory or written to it, a number a unit."""
+        """The values that are read from memory or written to it, with one number for each unit."""
         schedule = getattr(self._sizes.plan, part)
         for stage in schedule.stages:
             yield from stage.stores
@@ -141,11 +142,11 @@ class Model:
         )
 
     def _tiles(self, product: ProductText) -> int:
-        """Bytes of a program's part of a matrix, padded to tiles."""
+        """The bytes of a program's part of a matrix, padded to tiles."""
         return len(product.starts) * product.depth * product.tile_columns * self._bytes
 
     def _cycles(self, product: ProductText, blocks: Blocks) -> float:
-        """Of the tensor cores, for one program; without them, in float32 as it is, of all lanes."""
+        """The cycles of a product for one program: in the tensor cores or, for full float32, in the ordinary lanes."""
         if self._bytes > 2:
             return product.total * blocks.rows * product.tile_columns / _LANES
         tiles = -(-blocks.rows // 16) * -(-product.tile_columns // 8)
@@ -153,7 +154,7 @@ class Model:
         return each + len(product.starts) * _ROUND
 
     def _shared(self, products: list[ProductText], blocks: Blocks, weights: int) -> int:
-        """Bytes: the weights that stay, or a tile of them, and what enters beside it; as measured ahead of time."""
+        """The bytes of shared memory: the weights that stay, or a tile of them, and what enters; as measured with `ahead`."""
         if not products:
             return 0
         enters = blocks.rows * blocks.depth * self._bytes
@@ -163,7 +164,7 @@ class Model:
         return (tile + enters) * max(1, blocks.stages - 1)
 
     def fits(self, part: str, blocks: Blocks, in_one: bool) -> bool:
-        """Whether the device has room for it."""
+        """Whether the device has room for a part with these tiles."""
         cost = self.cost(part, blocks, in_one)
         plan = self._sizes.plan
         memory = Memory(plan, getattr(plan, part), is_forward=part != "backward", with_lengths=False, low=())
@@ -175,7 +176,7 @@ class Model:
             return False
         if (
             self._bytes > 2
-        ):  # no tensor cores: each thread multiplies, number by number, and every product is an instruction
+        ):  # without tensor cores each thread multiplies number by number, and every product is an instruction
             each = [blocks.rows * p.tile_columns * blocks.depth // (32 * blocks.warps) for p in products]
             unrolled = sum(n * len(p.starts) for n, p in zip(each, products, strict=True)) if blocks.resident else 0
             if max(each, default=0) > MOST_MULTIPLIED or unrolled > 4 * MOST_MULTIPLIED:
@@ -183,7 +184,7 @@ class Model:
         return cost.shared <= self._device.shared and (not in_one or cost.programs <= self._device.processors)
 
     def candidates(self, resident: bool) -> Iterator[Blocks]:
-        """Tiles to choose from."""
+        """The tiles to choose from."""
         widest = power(self._sizes.widest)
         rows = [n for n in (16, 32, 64) if n == 16 or n < 2 * self._rows]
         units = [n for n in (4, 8, 16, 32, 64) if n <= 8 or n < 2 * widest]
@@ -202,7 +203,7 @@ class Model:
         return max((p.pieces * widths[p.space] for p in products), default=16)
 
     def best(self, part: str, kind: str) -> tuple[float, Blocks] | None:
-        """The quickest tiles of a part in one way to run, with the seconds of a step; None where none fit."""
+        """The quickest tiles of a part for one kind of way, with the seconds of a step; None if no tiles fit."""
         in_one = kind == "persistent"
         found = [
             (self.cost(part, blocks, in_one).seconds, n, blocks)
@@ -216,7 +217,7 @@ class Model:
         return seconds, blocks
 
     def ways(self) -> dict[str, tuple[float, Way]]:
-        """The best of each kind that fits, with the seconds of a step, both passes together."""
+        """The best way of each kind that fits, with the seconds of a step of both passes together."""
         found: dict[str, tuple[float, Way]] = {}
         for kind in ("persistent", "steps"):
             forward, backward = (self.best(part, kind) for part in ("training", "backward"))
@@ -236,10 +237,10 @@ def way_on(
     """The way for a layer and a batch on a device, or why there is none.
 
     Args:
-        sizes: of the layer.
+        sizes: the sizes of the layer.
         rows: `B`.
-        dtype: of what enters products.
-        device: where.
+        dtype: the dtype of what enters products.
+        device: the device to run on.
         kind: "persistent", "steps", or "auto" for the quicker one.
         failed: kinds that have been tried and do not work.
     """
@@ -261,7 +262,7 @@ def choose(
     """The way for a call, or why there is none; arguments as for `way_on`."""
     if isinstance(wanted, Way):
         return wanted
-    if is_interpreted():  # one program, where a sequence is one launch
+    if is_interpreted():  # one program for all units, so that a sequence can be one launch
         whole = Blocks(min(32, power(rows)), power(sizes.widest), 64, 2)
         return Way("persistent", whole, whole)
     return way_on(sizes, rows, dtype, device_of(device), wanted, failed)

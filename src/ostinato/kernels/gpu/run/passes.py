@@ -1,4 +1,4 @@
-"""Both passes of one direction of a layer: the memory of its kernels, their launches, and what torch does for all steps at once."""
+"""Both passes of one direction of a layer: the memory of its kernels, their launches, and what torch computes for all steps."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ostinato.types import Tensor
 
 @dataclass
 class DirectionCall:
-    """What of a call of one direction is not its parameters.
+    """The tensors of a call of one direction, except the parameters.
 
     Attributes:
         input: `(T, B, I)`, extras in further columns; zero past a row's end.
         first: the first states by name.
         masks: the cell's noise by name.
-        lengths: of the rows, `(B,)` int64 on the device, or None.
+        lengths: the lengths of the rows, `(B,)` int64 on the device, or None.
         reverse: whether it runs from the last step to the first.
     """
 
@@ -47,9 +47,9 @@ class Memories:
 
     Args:
         like: a tensor on the device.
-        acc: the dtype of all that is no product.
+        acc: the dtype of everything but what enters products.
         low: the dtype of what enters products.
-        workspace: where they stay from call to call; None for fresh ones.
+        workspace: the workspace in which memory stays from call to call; None for new memory.
         poison: whether memory is filled with NaN, for tests.
     """
 
@@ -59,7 +59,7 @@ class Memories:
         self._device, self.acc, self.low, self._workspace, self._poison = like.device, acc, low, workspace, poison
 
     def fresh(self, *shape: int, low: bool = False) -> Tensor:
-        """Memory whose numbers are anything."""
+        """Memory that may hold any numbers."""
         dtype = self.low if low else self.acc
         if self._workspace is None:
             found = torch.empty(shape, dtype=dtype, device=self._device)
@@ -72,7 +72,7 @@ class Memories:
         return self.fresh(*shape).zero_()
 
     def kept(self, v: Tensor) -> Tensor:
-        """A tensor of the caller's, where it stays from call to call if anything does."""
+        """A tensor of the caller; with a workspace, copied to memory that stays from call to call."""
         if self._workspace is None:
             return v
         small = v[tuple(slice(0, 1) if n > 1 and v.stride(at) == 0 else slice(None) for at, n in enumerate(v.shape))]
@@ -80,7 +80,7 @@ class Memories:
 
 
 def beside(v: Tensor) -> Tensor:
-    """The same numbers with those of a row beside each other, as kernels read them; steps and rows may be one and the same."""
+    """The same numbers, with those of a row next to each other, as kernels read them; steps or rows may stay expanded."""
     if v.stride(-1) == 1 or v.shape[-1] == 1:
         return v
     one = tuple(slice(0, 1) if n > 1 and v.stride(at) == 0 else slice(None) for at, n in enumerate(v.shape[:-1]))
@@ -88,7 +88,7 @@ def beside(v: Tensor) -> Tensor:
 
 
 def strided(name: str, v: Tensor) -> dict[str, Any]:
-    """A tensor, `(T, B, W)` or `(B, W)` for all steps, by the names of its memory and of its two strides."""
+    """A tensor, `(T, B, W)` or `(B, W)` for all steps, and its two strides, by their names in the kernel."""
     t = v.stride(0) if v.dim() == 3 else 0
     return {name: v, f"{name}_t": t, f"{name}_b": v.stride(-2)}
 
@@ -97,8 +97,8 @@ class Passes:
     """The passes of a cell at the sizes of a layer.
 
     Args:
-        plan: of the cell's step.
-        sizes: of the layer.
+        plan: the plan of the cell's step.
+        sizes: the sizes of the layer.
     """
 
     def __init__(self, plan: Plan, sizes: LayerSizes) -> None:
@@ -118,16 +118,16 @@ class Passes:
         """Run a forward part.
 
         Args:
-            call: the rest of what it reads.
+            call: the tensors of the call besides the parameters.
             weights: all parameters by name, matrices in the dtype of the products.
-            emitted: the part, "inference" or "training".
-            programs: of the grid along the units.
-            memories: where memory comes from.
+            emitted: the source of the part, "inference" or "training".
+            programs: the programs of the grid along the units.
+            memories: the object that makes memories.
             launch: runs the kernel with memories by name.
 
         Returns:
-            What the backward pass reads, by the names of the memories: "state_h" with `T + 1` positions, "low_h", "saved_H",
-            "enters_0", "sums"; in inference the states.
+            What the backward pass reads, by the names of the memories, such as "state_h" with `T + 1` positions, "low_h",
+            "saved_H", "enters_0" and "sums"; in inference only what that part uses.
         """
         plan, widths, (steps, rows) = self._plan, self._widths, call.shape
         schedule = plan.inference if emitted.part == "inference" else plan.training
@@ -162,7 +162,7 @@ class Passes:
         return {name: v for name, v in kept.items() if name in emitted.arguments or name.startswith("state_")}
 
     def _given(self, call: DirectionCall, weights: Mapping[str, Tensor], memories: Memories) -> dict[str, Any]:
-        """What both passes read of the call."""
+        """The memories and strides that both passes read, by name."""
         used: dict[str, Any] = {
             f"matrix_{name}" if v.dim() == 2 else f"parameter_{name}": memories.kept(v) for name, v in weights.items()
         }
@@ -187,12 +187,12 @@ class Passes:
         }
 
     def _rows_of(self, number: int) -> tuple[tuple[int, ...], int]:
-        """The blocks of rows of a product's matrix, a piece each, and how many rows a block has."""
+        """The blocks of rows of a product's matrix, one for each piece, and the number of rows of a block."""
         product = self._plan.program.products[number]
         return (product.gates, self._widths["H"]) if product.gates else ((0,), self._widths[product.space])
 
     def _of_input(self, k: int, input: Tensor, weights: Mapping[str, Tensor], memories: Memories) -> Tensor:
-        """A product of an input as it came, of all time steps: (T, B, pieces, units)."""
+        """Compute a product of an unchanged input for all time steps: (T, B, pieces, units)."""
         product = self._plan.program.products[k]
         gates, units = self._rows_of(k)
         entered = self._input(input, name_of(product.enters)).to(memories.low)
@@ -223,18 +223,18 @@ class Passes:
         Args:
             call: as in the forward pass.
             weights: as in the forward pass.
-            kept: what the forward pass left.
-            outside: the gradient of what is shown of each state, `(T, B, W)`.
+            kept: what the forward pass returned.
+            outside: the gradient of the outputs of each state, `(T, B, W)`.
             last: the gradient of each last state, `(B, W)`.
-            emitted: the part.
-            grid: programs along the units, and along the rows.
-            memories: where memory comes from.
+            emitted: the source of the part.
+            grid: the number of programs along the units, and along the rows.
+            memories: the object that makes memories.
             launch: runs the kernel.
-            wanted: the names whose gradients are asked for: "input", parameters, and "first h".
-            idle: parts of the input whose gradient is zero, as nobody wants it; see `Request`.
+            wanted: the names of the tensors whose gradients are wanted: "input", parameters, and such as "first h".
+            idle: parts of the input whose gradient may be zero, as it is not wanted; see `Request`.
 
         Returns:
-            The gradients by these names.
+            The gradients by the names in `wanted`.
         """
         plan, widths, (steps, rows) = self._plan, self._widths, call.shape
         schedule, letters = plan.backward, plan.program.letters
@@ -269,7 +269,7 @@ class Passes:
         return {name: v for name, v in found.items() if name in wanted}
 
     def _slots(self, used: Mapping[str, Any], number: int | None) -> tuple[Tensor, tuple[int, ...]]:
-        """The gradients of a product (None: `W_ih x`), `(T B, slots units)`, and the piece that lies in each slot."""
+        """The gradients of the result of a product (None: `W_ih x`), `(T B, slots units)`, and the piece in each slot."""
         slots = self._plan.dx if number is None else self._plan.du[number]
         first, units = slots.first - self._gradients[slots.space][0], self._widths[slots.space]
         gradient: Tensor = used[f"gradient_{slots.space}"]
@@ -300,7 +300,7 @@ class Passes:
     def _matrices(
         self, call: DirectionCall, weights: Mapping[str, Tensor], used: Mapping[str, Any], wanted: Sequence[str]
     ) -> dict[str, Tensor]:
-        """The gradients of matrices, each product's in one product over all time steps."""
+        """The gradients of matrices; that of each product is one product over all time steps."""
         found: dict[str, Tensor] = {}
         if "weight_ih" in wanted and self._plan.dx.order:
             gradient, order = self._slots(used, None)
@@ -324,7 +324,7 @@ class Passes:
         name = name_of(product.enters)
         every: Tensor = used[f"low_{name}"] if f"low_{name}" in used else used[f"state_{name}"]
         before = every[1:] if call.reverse else every[:-1]
-        if call.lengths is not None:  # what a row carries on that has ended may be NaN, and zero times it too
+        if call.lengths is not None:  # the state that an ended row keeps may be NaN, and zero times NaN is NaN
             past = torch.arange(len(before), device=before.device)[:, None] >= call.lengths
             before = before.masked_fill(past[:, :, None], 0)
         return before
@@ -339,7 +339,7 @@ class Passes:
         units: int,
         heads: int,
     ) -> None:
-        """Add a product's gradient to blocks of rows of its matrix'."""
+        """Add a product's gradient to blocks of rows of the gradient of its matrix."""
         if name not in found:
             found[name] = gradient.new_zeros(self._sizes.shapes[name])
         if heads == 1:
@@ -354,7 +354,7 @@ class Passes:
     def _input_gradient(
         self, call: DirectionCall, weights: Mapping[str, Tensor], used: Mapping[str, Any], idle: frozenset[str]
     ) -> Tensor:
-        """Of the input, its extras beside it; zeros for what is idle."""
+        """The gradient of the input, with its extras in further columns; zeros for idle parts."""
         plan, widths = self._plan, self._widths
         parts: dict[str, Tensor] = {name: used[f"dinput_{name}"] for name in plan.dinputs if name not in idle}
         if plan.dx.order and "x" not in idle:
@@ -372,7 +372,7 @@ class Passes:
         every = [parts.get(name) for name in self._sizes.inputs_at]
         sizes = [width for _, width in self._sizes.inputs_at.values()]
         whole = [wide.new_zeros(*call.shape, n) if v is None else v for v, n in zip(every, sizes, strict=True)]
-        # What the time loop wrote may be memory that stays.
+        # Cloned if the time loop wrote it, as that may be memory which is used again.
         return (
             whole[0].clone()
             if len(whole) == 1 and plan.dinputs
@@ -391,14 +391,14 @@ def _wide(v: Tensor) -> torch.dtype:
 
 
 def _blocks_of(matrix: Tensor, gates: Sequence[int], units: int) -> Tensor:
-    """Blocks of rows of a matrix, in this order."""
+    """Blocks of `units` rows of a matrix, in the order of `gates`."""
     runs = [(row.start, row.stop) for _, row in _runs(gates)]
     parts = [matrix[a * units : b * units] for a, b in runs]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _runs(rows: Sequence[int]) -> list[tuple[int, range]]:
-    """Runs of numbers that follow one another: the place of the first, and the numbers."""
+    """The runs of consecutive numbers in a sequence: for each the index of its first number, and the numbers."""
     found: list[tuple[int, range]] = []
     for n, row in enumerate(rows):
         if found and found[-1][1].stop == row:

@@ -1,4 +1,4 @@
-"""Triton's source of a cell, to be read; it needs neither Triton nor a GPU."""
+"""The Triton source of a cell, for people to read; making it needs neither Triton nor a GPU."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from ostinato.kernels.gpu.run.kernel import gpu_kernel
 from ostinato.kernels.gpu.run.model import DEVICES, way_on
 from ostinato.kernels.gpu.run.sizes import LayerSizes
 
-ROWS = 16  # of the batch for which tiles are chosen
+ROWS = 16  # rows of the batch for which tiles are chosen
 
 
 def source(cell: Cell, bias: bool, dtype: torch.dtype, part: str, sizes: tuple[int, int, int]) -> str:
-    """The module for an H100 and a batch of 16 rows.
+    """The source of a cell's module for an H100 and a batch of 16 rows.
 
     Args:
-        cell: with its options.
+        cell: the cell with its options.
         bias: whether there are biases.
-        dtype: of the parameters.
+        dtype: the dtype of the parameters.
         part: "inference", "training" or "backward".
         sizes: `I`, `H`, and `P` or 0.
 
     Raises:
-        ConfigError: where there are no kernels, with the reason.
+        ConfigError: with the reason, if there are no kernels.
     """
     kernel = gpu_kernel(cell, bias, "P" in cell.states.values())
     if isinstance(kernel, Unsupported):

@@ -17,7 +17,7 @@ class LayerSizes:
 
     Attributes:
         cell: the recurrence.
-        plan: of its step.
+        plan: the plan of its step.
         bias: whether there are biases.
         inputs: `I`.
         hidden: `H`.
@@ -33,17 +33,17 @@ class LayerSizes:
 
     @cached_property
     def widths(self) -> dict[str, int]:
-        """Units by letter."""
+        """The number of units by letter."""
         return self.cell.widths_at(self.inputs, self.hidden, self.projected).every()
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of every parameter."""
+        """The shape of every parameter."""
         return self.cell.parameter_sizes(self.inputs, self.hidden, self.projected, self.bias)
 
     @cached_property
     def inputs_at(self) -> dict[str, tuple[int, int]]:
-        """Where in a row of the input each lies, and how wide it is: the input itself as "x", then extras."""
+        """For the input itself, "x", and each extra: where in a row of the input it begins, and its width."""
         found, at = {"x": (0, self.inputs)}, self.inputs
         for name, size in self.cell.extra_sizes(self.inputs, self.hidden, self.projected).items():
             found[name] = at, size
@@ -52,7 +52,7 @@ class LayerSizes:
 
     @cached_property
     def widest(self) -> int:
-        """The most units that a space of the step has."""
+        """The largest number of units of a space of the step."""
         return max(self.widths[letter] for letter in self.plan.program.spaces)
 
     @cached_property

@@ -1,7 +1,7 @@
-"""Whether a cell's kernels are right on a device: when they first meet, two small cases are compared with the reference there.
+"""Whether a cell's kernels are right on a device: before their first use there, two small cases are compared with the reference.
 
-What passed is remembered, by this process and in the folder for compiled code, under a key of the cell, the device and the versions
-of all that takes part. What did not pass is tried again by the next process.
+A cell that passed is remembered, in this process and in the folder for compiled code, under a key of the cell, the device and the
+versions of everything involved. A cell that did not pass is tried again by the next process.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ALLOWED = {torch.float64: 1e-9, torch.float32: 2e-3, torch.bfloat16: 6e-2, torc
 
 @functools.cache
 def _made_by(package: Path = Path(__file__).parents[3]) -> str:
-    """Everything besides the cell and the device that the kernels depend on."""
+    """A text of everything on which the kernels depend, besides the cell and the device."""
     import triton
 
     digest = hashlib.sha256()
@@ -49,14 +49,14 @@ def _device(device: torch.device) -> str:
 
 
 def distrust(kernel: GPUKernel, cell: Cell, dtype: torch.dtype, low: torch.dtype, device: torch.device) -> str | None:
-    """Why a cell is not to run on a device, or None; tries it the first time.
+    """Why a cell must not run on a device; None if it may. The first call tries it.
 
     Args:
-        kernel: the cell's.
+        kernel: the kernel of the cell.
         cell: the recurrence.
-        dtype: of the parameters.
-        low: of what enters products.
-        device: where.
+        dtype: the dtype of the parameters.
+        low: the dtype of what enters products.
+        device: the device to run on.
     """
     key = dtype, low, str(device), torch.get_float32_matmul_precision()
     if key not in kernel.tried:
@@ -80,7 +80,7 @@ def _tried(kernel: GPUKernel, cell: Cell, dtype: torch.dtype, low: torch.dtype, 
     if (why := _compared(kernel, cell, dtype, low, device, "steps", 0)) is not None:
         return why
     if (why := _compared(kernel, cell, dtype, low, device, "persistent", 1)) is not None:
-        kernel.avoided["persistent"] = why  # one tick a launch is still right
+        kernel.avoided["persistent"] = why  # with one tick in each launch it is right
     elif kernel.reading.digest is not None:
         cache.store(key, _PASSED)
     return None
@@ -90,7 +90,7 @@ def _tried(kernel: GPUKernel, cell: Cell, dtype: torch.dtype, low: torch.dtype, 
 def _compared(
     kernel: GPUKernel, cell: Cell, dtype: torch.dtype, low: torch.dtype, device: torch.device, kind: str, n: int
 ) -> str | None:
-    """What is wrong with a case, or None."""
+    """Run small case `n` and compare it with the reference: what is wrong, or None."""
     least = max((count for count in kernel.plan.program.least.values()), default=1)
     units = max(-(-least // cell.heads), (5, 40)[n])
     hidden = -(-units // cell.heads) * cell.heads
@@ -123,7 +123,7 @@ def _compared(
     with torch.autocast(device.type, enabled=False), in_way(kind):
         chosen = sized.way(rows, low, device)
         if isinstance(chosen, str):
-            return None  # at other sizes it may fit
+            return None  # it does not fit at these sizes, but may at others
         try:
             got = _outcome(spec, given, masks, lengths, GPUCall(spec, sized, chosen, low, None))
         except LaunchFailed as reason:
@@ -137,7 +137,7 @@ def _compared(
 def _outcome(
     spec: CallSpec, given: Sequence[Tensor], masks: Sequence[Tensor], lengths: Tensor | None, call: GPUCall | None
 ) -> list[Tensor]:
-    """Results, and gradients of all that was given; without a call those of the reference."""
+    """The results of a call, and the gradients of all of `given`; without a call, those of the reference."""
     leaves = [v.detach().requires_grad_() for v in given]
     results = spec.reference(leaves, masks, lengths) if call is None else list(run_call(call, leaves, masks, lengths))
     generator = torch.Generator().manual_seed(2)

@@ -18,10 +18,10 @@ class Way:
     """How the loops of a layer run.
 
     Attributes:
-        kind: "persistent", one launch for all steps, within which programs meet; or "steps", one launch for what lies between
-            two meetings.
+        kind: "persistent": one launch for all steps, with barriers between programs inside it; or "steps": one launch for each
+            tick, without barriers.
         forward: the tiles of the forward pass.
-        backward: those of the backward pass.
+        backward: the tiles of the backward pass.
     """
 
     kind: str
@@ -38,7 +38,7 @@ _forced: ContextVar[str | Way] = ContextVar("ostinato_gpu_way", default="auto")
 
 @contextlib.contextmanager
 def way(kind: str | Way) -> Iterator[None]:
-    """Run loops on the GPU in this way, to measure it: "persistent", "steps", "auto", or one with its tiles.
+    """Make loops on the GPU run in this way, to measure it: "persistent", "steps", "auto", or a `Way` with its tiles.
 
     Raises:
         ConfigError: for another name.
@@ -53,5 +53,5 @@ def way(kind: str | Way) -> Iterator[None]:
 
 
 def forced() -> str | Way:
-    """What `way` says."""
+    """The way that `way` has set, "auto" by default."""
     return _forced.get()

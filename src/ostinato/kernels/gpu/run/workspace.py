@@ -1,7 +1,7 @@
-"""Memory that stays where it is from call to call, so that launches on it can be recorded once and repeated.
+"""Memory that stays at its addresses from call to call, so that launches on it can be recorded once and repeated.
 
-A call takes a workspace and gives it back: in inference when it has run, in training when autograd lets go of what the backward
-pass reads. So two calls that live at the same time never share one. All of a workspace is used on one stream.
+A call takes a workspace and gives it back: in inference when it has run, in training when autograd frees what the backward pass
+reads. So two calls that are in use at the same time never share one. Each workspace is used on a single stream.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import torch
 
 from ostinato.types import Tensor
 
-MOST_WORKSPACES = 4  # of a kind of call, that wait for the next one
-MOST_KINDS = 8  # of calls of a layer
+MOST_WORKSPACES = 4  # for each kind of call, how many unused ones are kept for the next call
+MOST_KINDS = 8  # kinds of calls of a layer for which workspaces are kept
 
 
 class Workspace:
-    """Tensors in the order in which a call asks for them, and what was recorded on them.
+    """Tensors in the order in which a call takes them, and the launches that were recorded on them.
 
     Attributes:
-        recorded: what repeats launches, by their arguments; None after the first time, which is not recorded.
+        recorded: for the arguments of launches, the function that repeats them; None after the first time, which is not recorded.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Workspace:
         self.recorded: dict[object, Callable[[], None] | None] = {}
 
     def restart(self) -> None:
-        """Begin again with the first tensor."""
+        """Start again with the first tensor."""
         self._at = 0
 
     def take(self, shape: Sequence[int], dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -49,7 +49,7 @@ class Workspace:
 
 
 class Lease:
-    """A workspace for one call; whoever holds it keeps it from others."""
+    """A workspace for one call; no other call gets it while this object lives."""
 
     def __init__(self, workspace: Workspace, free: list[Workspace]) -> None:
         self.workspace, self._free = workspace, free
@@ -60,13 +60,13 @@ class Lease:
 
 
 class Workspaces:
-    """Those of a layer, by kinds of calls."""
+    """The workspaces of a layer, by kinds of calls."""
 
     def __init__(self) -> None:
         self._free: OrderedDict[object, list[Workspace]] = OrderedDict()
 
     def lease(self, kind: object) -> Lease:
-        """One that nobody uses."""
+        """Lease a workspace that is not in use."""
         free = self._free.setdefault(kind, [])
         self._free.move_to_end(kind)
         while len(self._free) > MOST_KINDS:
@@ -80,11 +80,11 @@ class Recorder:
     """Records launches as a CUDA graph."""
 
     def record(self, launches: Callable[[], None]) -> Callable[[], None]:
-        """Record what is launched, without running it. Returns what runs it."""
+        """Record the launches without running them. Returns the function that runs them."""
         graph: Any = torch.cuda.CUDAGraph()
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
-        # Nothing is allocated meanwhile, so that the allocator need not be told; other threads go on with what they do.
+        # Nothing is allocated meanwhile, so the allocator need not know; other threads may go on using the device.
         with torch.cuda.stream(side):
             graph.capture_begin(capture_error_mode="thread_local")
             try:
