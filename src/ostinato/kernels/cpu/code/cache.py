@@ -21,8 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 MARK = b"ostinato-object-code-1\n"
-LIMIT_BYTES = 256 << 20
-"""Above it the entries that were not used for longest go."""
+LIMIT_BYTES = 256 << 20  # above it the least recently used entries are removed
 
 _SUFFIX, _UNFINISHED = ".code", ".unfinished"
 _UNFINISHED_S = 3600.0  # after so many seconds the process that wrote it must have ended

@@ -32,7 +32,6 @@ from ostinato.kernels.cpu.threads.openmp import function, meeting_place, run_pie
 CHUNK_BYTES = 1 << 19  # of input that is projected ahead of the loop
 ALIGNED = 16  # numbers: whole cache lines
 MOST_KINDS = 8  # kinds of batches for which a pass keeps a `Kept`
-KEPT_BYTES = 1 << 18  # bytes; no code reads it, as frames have no memory of their own
 
 
 class Team(NamedTuple):
