@@ -48,8 +48,8 @@ class ProductNode:
 
     @property
     def is_of_input(self) -> bool:
-        """Whether an input enters it as it came, so that it can be made of many time steps at once."""
-        return self.enters.op == "input"
+        """Whether an input enters it as it came, so that it can be made of many time steps at once; heads are made in the loop."""
+        return self.enters.op == "input" and self.heads == 1
 
 
 @dataclass(frozen=True)
