@@ -84,10 +84,8 @@ class Program:
     def spaces(self) -> tuple[str, ...]:
         """The letters of all widths that vary within the step: "H" first, "1" where single numbers are kept."""
         found = ["H", *self.letters.values(), *(letter for p in self.products for letter in (p.space, p.entered))]
-        scalars = (
-            leaf for leaf in walk([*self.states.values(), *(p.enters for p in self.products)]) if leaf.space == "one"
-        )
-        found += ["1" for leaf in scalars if leaf.op == "parameter"]
+        leaves = walk([*self.states.values(), *(p.enters for p in self.products)])
+        found += ["1" if leaf.space == "one" else leaf.space for leaf in leaves if leaf.op == "parameter"]
         return tuple(dict.fromkeys(found))
 
     def __str__(self) -> str:
