@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor, tanh
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence
 
-from ostinato import Recurrent, Stream, explain
+from ostinato import Recurrent, Stream, backend, explain
 from ostinato.cells import Cell, Gates, State, cell
 
 UNITS, INPUTS, STEPS, ROWS = 5, 4, 6, 3
@@ -82,6 +83,33 @@ def is_compiled(each: Cell, heads: int) -> None:
     with torch.no_grad():
         whole, _ = compiled(x[:, :1])
     torch.testing.assert_close(torch.stack([stream(v) for v in x[:, 0]]), whole[:, 0])
+
+
+@pytest.mark.parametrize("way", ["whole", "lengths", "packed"])
+@pytest.mark.parametrize("heads", [1, 2, 3, 4, 13])
+def test_an_extra_that_enters_the_heads_of_the_recurrent_matrix(heads: int, way: str) -> None:
+    """As it came, beside a state that enters them too: what is made of many time steps at once knows no heads."""
+
+    @cell(gates="a b", states="h", extras="drive:H")
+    def driven(x: Gates, s: State, U: Any, drive: Tensor) -> State:
+        u, v = U(s.h), U.only("b")(drive)
+        return State(h=tanh(x.a + u.a + x.b * v.b) + 0.1 * u.b)
+
+    torch.manual_seed(0)
+    layer = Recurrent(driven, INPUTS, heads * UNITS, num_heads=heads, bidirectional=True, dtype=torch.float64)
+    lengths = torch.tensor([STEPS, 2, 1][:ROWS])
+    found: list[list[Tensor]] = []
+    x, drive = (torch.randn(STEPS, ROWS, n, dtype=torch.float64, requires_grad=True) for n in (INPUTS, heads * UNITS))
+    for by in ("compiled", "reference"):
+        given: list[Any] = [x, drive]
+        if way == "packed":
+            given = [pack_padded_sequence(v, lengths) for v in given]
+        with backend(by):
+            y, h = layer(given[0], drive=given[1], lengths=lengths if way == "lengths" else None)
+        y = y.data if way == "packed" else y
+        grown = torch.autograd.grad((y * y.detach().sin()).sum() + h.sum(), [x, drive, *layer.parameters()])
+        found.append([y, h, *grown])
+    torch.testing.assert_close(*found, rtol=1e-12, atol=1e-12)
 
 
 def test_what_adds_up_heads_unit_by_unit_is_told() -> None:

@@ -198,3 +198,29 @@ def test_threads_with_units_of_their_own_wait_for_each_other(threads: int) -> No
             assert all(torch.equal(layer(x)[0], alone) for _ in range(20))
     finally:
         torch.set_num_threads(before)
+
+
+OF_A_ROW: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": lambda v: v.square().mean(-1, keepdim=True),
+    "amax": lambda v: v.amax(),
+    "signs": lambda v: 0.1 * torch.sign(v).sum(),  # without a gradient
+    "logsumexp": lambda v: torch.logsumexp(v, -1),
+}
+
+
+@pytest.mark.parametrize("name", OF_A_ROW)
+def test_a_parameter_of_a_width_that_nothing_else_has_is_added_up(name: str) -> None:
+    @cell(gates="a", states="h", parameters={"level": "M"}, widths={"M": 19}, starts={"level": "uniform(-1, 1)"})
+    def step(x: Any, s: State, U: Any, level: Tensor) -> State:
+        return State(h=tanh(x.a + U(s.h).a) * OF_A_ROW[name](level))
+
+    layer = Recurrent(step, 3, 5, dtype=D)
+    x = torch.randn(4, 2, 3, dtype=D, requires_grad=True)
+    assert explain(layer, x).backends == {"compiled"}
+    found: list[tuple[Tensor, ...]] = []
+    for by in ("compiled", "reference"):
+        with backend(by):
+            y, _ = layer(x)
+        leaves = [x, *layer.parameters()]
+        found.append((y, *torch.autograd.grad(y.square().sum(), leaves, allow_unused=True, materialize_grads=True)))
+    torch.testing.assert_close(*found, rtol=1e-12, atol=1e-12)

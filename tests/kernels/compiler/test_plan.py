@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from ostinato import catalogue, cells
 from ostinato.cells import Cell, State, cell, options
 from ostinato.cells.catalogue.grud import gru_d
+from ostinato.kernels.compiler import schedule as scheduling
 from ostinato.kernels.compiler.graph import REDUCTIONS, Node, walk
 from ostinato.kernels.compiler.plan import Plan, plan
 from ostinato.kernels.compiler.schedule import Schedule
@@ -267,3 +269,59 @@ def test_a_product_after_another_needs_no_room_beside_what_is_saved(made: Cell, 
     found = planned(made)
     assert found.slots["H"] == slots
     assert len(stored(found.training, "saved")) <= slots
+
+
+def deep(depth: int) -> Cell:
+    """A step of many stages, each of many operations."""
+
+    @cell(gates="a b", states="h")
+    def step(x: Any, s: State, U: Any) -> State:
+        h = s.h
+        for _ in range(depth):
+            u = U(h)
+            v = torch.tanh(x.a + u.a)
+            for n in range(depth):
+                v = torch.tanh(v * torch.sigmoid(u.b + n) + 0.1 * v)
+            h = v - v.mean(-1, keepdim=True)
+        return State(h=h)
+
+    return step
+
+
+def test_what_is_handed_on_is_found_without_counting_all_loads_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What counting anew for each value would choose, in a time that grows with the step, not with its square."""
+    found = scheduling._shortcuts  # pyright: ignore[reportPrivateUsage]
+    asked, sizes = [0], [0]
+
+    def counted(
+        roots: list[Node], early: list[Node], handed: Collection[Node], loaded: Callable[[Node], bool]
+    ) -> set[Node]:
+        def asking(node: Node) -> bool:
+            asked[0] += 1
+            return loaded(node)
+
+        chosen: set[Node] = set()
+
+        def is_there(node: Node) -> bool:
+            return loaded(node) or node in handed or node in chosen
+
+        def loads() -> int:
+            there = [n for n in walk(roots, is_there) if is_there(n) and n.space not in scheduling.SINGLE]
+            return sum(2 if n.op == "dstate" else 1 for n in there if n.op not in ("parameter", "const", "unit"))
+
+        sizes[0] += len(list(walk(roots, is_there))) + len(early)
+        before = loads()
+        for node in reversed(early):
+            if not is_there(node):
+                chosen.add(node)
+                if (after := loads()) < before:
+                    before = after
+                else:
+                    chosen.discard(node)
+        assert found(roots, early, handed, asking) == chosen
+        return chosen
+
+    monkeypatch.setattr(scheduling, "_shortcuts", counted)
+    plan(trace(deep(3), True, False))
+    plan(trace(catalogue.cell("grud"), True, False))
+    assert asked[0] < 5 * sizes[0]

@@ -48,8 +48,8 @@ class ProductNode:
 
     @property
     def is_of_input(self) -> bool:
-        """Whether an input enters it unchanged, so that it can be computed for many time steps at once."""
-        return self.enters.op == "input"
+        """Whether an input enters it unchanged, so that it can be computed for many time steps at once; heads are not."""
+        return self.enters.op == "input" and self.heads == 1
 
 
 @dataclass(frozen=True)
@@ -84,10 +84,8 @@ class Program:
     def spaces(self) -> tuple[str, ...]:
         """The letters of all widths in the step, "H" first, and "1" if there are parameters of a single number."""
         found = ["H", *self.letters.values(), *(letter for p in self.products for letter in (p.space, p.entered))]
-        scalars = (
-            leaf for leaf in walk([*self.states.values(), *(p.enters for p in self.products)]) if leaf.space == "one"
-        )
-        found += ["1" for leaf in scalars if leaf.op == "parameter"]
+        leaves = walk([*self.states.values(), *(p.enters for p in self.products)])
+        found += ["1" if leaf.space == "one" else leaf.space for leaf in leaves if leaf.op == "parameter"]
         return tuple(dict.fromkeys(found))
 
     def __str__(self) -> str:

@@ -263,21 +263,36 @@ def _shortcuts(
         loaded: whether a node is in memory.
     """
     found: set[Node] = set()
+    uses: dict[Node, int] = {}  # how often the later stage uses each node that it computes or loads
 
     def is_there(node: Node) -> bool:
         return loaded(node) or node in handed or node in found
 
-    def loads() -> int:
+    def loads(node: Node) -> int:
         # The gradient of a state is loaded as two parts; parameters stay in the first cache and are not counted.
-        there = [n for n in walk(roots, is_there) if is_there(n) and n.space not in SINGLE]
-        return sum(2 if n.op == "dstate" else 1 for n in there if n.op not in ("parameter", "const", "unit"))
+        if node.space in SINGLE or node.op in ("parameter", "const", "unit"):
+            return 0
+        return 2 if node.op == "dstate" else 1
 
-    before = loads()
+    for node in (*roots, *(arg for n in walk(roots, is_there) if not is_there(n) for arg in n.args)):
+        uses[node] = uses.get(node, 0) + 1
     for node in reversed(early):  # the nodes with the most below them first
-        if not is_there(node):
+        if is_there(node) or not uses.get(node):
+            continue
+        # If `node` is passed on, the nodes below it that nothing else uses are no longer loaded.
+        gone, fewer = [node], 0
+        for each in gone:
+            for arg in each.args:
+                uses[arg] -= 1
+                if not uses[arg]:
+                    if is_there(arg):
+                        fewer += loads(arg)
+                    else:
+                        gone.append(arg)
+        if fewer > loads(node):
             found.add(node)
-            if (after := loads()) < before:
-                before = after
-            else:
-                found.discard(node)
+        else:
+            for each in gone:
+                for arg in each.args:
+                    uses[arg] += 1
     return found

@@ -178,6 +178,22 @@ def test_gradients_of_some_of_the_extras_only(wanted: set[str]) -> None:
     torch.testing.assert_close(*found, rtol=1e-11, atol=1e-12)
 
 
+def test_an_extra_that_enters_the_heads_of_the_recurrent_matrix() -> None:
+    @cells.cell(gates="a b", states="h", extras="drive:H")
+    def driven(x: Any, s: State, U: Any, drive: Tensor) -> State:
+        u, v = U(s.h), U.only("b")(drive)
+        return State(h=torch.tanh(x.a + u.a + x.b * v.b) + 0.1 * u.b)
+
+    layer = Recurrent(driven, 3, 12, num_heads=3, dtype=D)
+    x, drive = torch.randn(5, 2, 3, dtype=D), torch.randn(5, 2, 12, dtype=D, requires_grad=True)
+    found = []
+    for by in BOTH:
+        with backend(by):
+            y, h = layer(x, drive=drive, lengths=[5, 2])
+        found.append([y, *torch.autograd.grad(y.square().sum() + h.sum(), [drive, *layer.parameters()])])
+    torch.testing.assert_close(*found, rtol=1e-11, atol=1e-12)
+
+
 def test_gradients_of_gradients_are_the_references() -> None:
     layer = LSTM(3, 5, zoneout=0.1, dtype=D).eval()
     x = torch.randn(4, 2, 3, dtype=D, requires_grad=True)

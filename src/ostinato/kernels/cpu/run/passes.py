@@ -435,7 +435,8 @@ class Pass:
     def _go_forward(self, frame: Frame, part: str, rows: Rows, team: Team) -> None:
         described, lanes = self.described, self.shape.lanes
         row = described.gates * self.blocks["H"] * lanes
-        of_input = {k: self.blocks[p.space] * p.pieces * lanes for k, p in enumerate(described.products) if p.input}
+        products = enumerate(described.products)
+        of_input = {k: self.blocks[p.space] * p.pieces * lanes for k, p in products if p.input and p.heads == 1}
         whole = row + sum(of_input.values())
         steps = max(1, min(rows.steps, CHUNK_BYTES // max(1, whole * self.shape.bytes * rows.batch)))
         steps = max(steps, -(-64 // max(1, rows.batch)))
@@ -473,8 +474,8 @@ class Pass:
             if not product.accumulated:  # a product that runs behind the loop needs none either, and has no such field
                 frame.reserve(f"dv_{k}", rows.batch, width)
             if product.input is not None:
-                offset = self.input_offsets[product.input] * shape.bytes
-                frame.sources[str(k)] = Sources(numbers * (self.input_row * shape.bytes) + offset)
+                offsets = numbers * (self.input_row * shape.bytes) + self.input_offsets[product.input] * shape.bytes
+                frame.sources[str(k)] = Sources(offsets, heads=product.heads, row=width * shape.bytes)
             elif product.state is None:
                 frame.sources[str(k)] = Sources(
                     numbers * (width * shape.bytes), heads=product.heads, row=width * shape.bytes

@@ -149,7 +149,7 @@ class Passes:
                 used[f"u_{k}"] = self._of_input(k, call.input, weights, memories)
             else:
                 used[f"u_{k}"] = memories.fresh(2, rows, product.pieces * widths[product.space])
-                if product.enters.op != "state":
+                if product.enters.op not in ("state", "input"):
                     kept[f"enters_{k}"] = memories.fresh(steps, rows, widths[product.entered], low=True)
         for space, slots in self._saved.items():
             if slots:
