@@ -13,9 +13,11 @@ from itertools import accumulate
 from typing import Literal
 
 from torch import fx
+from torch.utils._pytree import tree_leaves
 
 from ostinato.cells.recurrence import Cell
 from ostinato.kernels.compiler.graph import Node, Unsupported, plain
+from ostinato.kernels.compiler.lines import in_brackets
 
 # The numbers in a recording, by the index of their node and of the argument; None for a number that is not explained.
 Constants = dict[tuple[int, object], "Number | None"]
@@ -172,15 +174,29 @@ def numbers(recordings: Sequence[tuple[fx.GraphModule, TracedSizes]]) -> Constan
     (first, sizes), (second, other_sizes) = recordings
     found: Constants = {}
     pairs = list(zip(first.graph.nodes, second.graph.nodes, strict=False))
-    same = len(first.graph.nodes) == len(second.graph.nodes)
+    different = [(a, b) for a, b in pairs if (a.op, str(a.target), len(a.args)) != (b.op, str(b.target), len(b.args))]
+    if different or len(first.graph.nodes) != len(second.graph.nodes):
+        where = next((line for nodes in different for node in nodes if (line := node.stack_trace)), None)
+        raise Unsupported(
+            f"what the step does, and not only its sizes, depends on the sizes of its tensors{in_brackets(where)}"
+        )
     for at, (a, b) in enumerate(pairs):
-        same = same and a.op == b.op and str(a.target) == str(b.target) and len(a.args) == len(b.args)
-        if not same:
-            raise Unsupported("what the step does, and not only its sizes, depends on the sizes of its tensors")
         arguments, others = dict(_arguments(a, first)), dict(_arguments(b, second))
         for key in arguments.keys() & others.keys():
             found[at, key] = _explained(arguments[key], others[key], sizes, other_sizes)
     return found
+
+
+def unexplained(recordings: Sequence[tuple[fx.GraphModule, TracedSizes]]) -> str:
+    """The line of the first number that follows no size in the two recordings, as the end of a message."""
+    (first, sizes), (second, others) = recordings
+    rows = sizes.rows, others.rows
+    for a, b in zip(first.graph.nodes, second.graph.nodes, strict=True):
+        pairs = zip(tree_leaves(a.args), tree_leaves(b.args), strict=False)
+        found = [(u, v) for u, v in pairs if isinstance(u, int | float) and isinstance(v, int | float)]
+        if any(pair != rows and _explained(*pair, sizes, others) is None for pair in found):
+            return in_brackets(a.stack_trace)
+    return ""
 
 
 def _arguments(node: fx.Node, module: fx.GraphModule) -> Iterator[tuple[object, float]]:

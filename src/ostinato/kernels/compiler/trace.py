@@ -28,10 +28,18 @@ from ostinato.cells.named import Gates, State
 from ostinato.cells.product import Product as RecurrentProduct
 from ostinato.cells.spec import Cell
 from ostinato.kernels.compiler.graph import Graph, Node, Unsupported, number_of, walk
-from ostinato.kernels.compiler.lines import Lines, users_line
+from ostinato.kernels.compiler.lines import Lines, in_brackets, raised_at, users_line
 from ostinato.kernels.compiler.lowering import Lowering
 from ostinato.kernels.compiler.program import ProductNode, Program
-from ostinato.kernels.compiler.sized import MOST_GATES, Constants, TracedSizes, Value, numbers, traced_sizes
+from ostinato.kernels.compiler.sized import (
+    MOST_GATES,
+    Constants,
+    TracedSizes,
+    Value,
+    numbers,
+    traced_sizes,
+    unexplained,
+)
 from ostinato.locks import RECORDER, compiling
 from ostinato.types import Tensor
 
@@ -98,7 +106,8 @@ def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
         raise
     except Exception as error:  # a user's step may raise anything when its tensors have no values
         said = str(error).strip().partition("\n")[0]
-        raise Unsupported(f"the step cannot be recorded: {type(error).__name__}: {said}") from error
+        where = in_brackets(raised_at(error, Run.step.__code__))
+        raise Unsupported(f"the step cannot be recorded{where}: {type(error).__name__}: {said}") from error
 
 
 def _others_record() -> bool:
@@ -157,10 +166,13 @@ def _trace(cell: Cell, bias: bool, projected: bool) -> Program:
     aliases: dict[int, int] = {}
     while True:
         recordings = [_Recording(cell, bias, at, aliases) for at in sizes]
-        constants = numbers([(r.module, r.sizes) for r in recordings])
+        modules = [(r.module, r.sizes) for r in recordings]
+        constants = numbers(modules)
         program, other = (r.lowered(constants) for r in recordings)
         if str(program) != str(other):
-            raise Unsupported("what the step does, and not only its sizes, depends on the sizes of its tensors")
+            raise Unsupported(
+                f"what the step does, and not only its sizes, depends on the sizes of its tensors{unexplained(modules)}"
+            )
         if not (repeated := _repeated(program)):
             return program
         # The numbers of products do not count the calls that are aliases.
@@ -204,6 +216,7 @@ class Cuts:
         if v.dim() != 2 or v.shape[1] != columns:
             raise Unsupported(
                 f"what enters the product with {matrix} has the shape {tuple(v.shape)}, not (B, {columns})"
+                f"{in_brackets(users_line(Run.step.__code__))}"
             )
         earlier = self._aliases.get(len(self._by_call))
         if earlier is None:
@@ -286,6 +299,7 @@ class Run:
         aliases: Mapping[int, int] | None = None,
         dtype: torch.dtype = torch.float64,
     ) -> None:
+        _check(cell)
         self.cell, self.sizes, self.aliases = cell, sizes, aliases or {}
         at = sizes.hidden, sizes.projected, sizes.inputs
         shapes = sizes.cell(cell).parameter_sizes(sizes.inputs, sizes.hidden, sizes.projected, bias)
@@ -353,7 +367,6 @@ class _Recording(Run):
     """A recording of the step and its derivative, in `module`."""
 
     def __init__(self, cell: Cell, bias: bool, sizes: TracedSizes, aliases: Mapping[int, int]) -> None:
-        _check(cell)
         super().__init__(cell, bias, sizes, aliases)
         cuts = Cuts(aliases, None)
         with NoRandomNumbers():
@@ -399,7 +412,7 @@ class _Recording(Run):
         graph = Graph()
         arguments = {**self.primals, **self.masks, **self._cotangents}
         leaves = [self._leaves(graph, key, v) for key, v in arguments.items()]
-        lowering = Lowering(graph, self.module, self.sizes, constants)
+        lowering = Lowering(graph, self.module, self.sizes, constants, self.matrices)
         found = lowering.run(leaves)
         results = dict(zip(self._cotangents, found, strict=False))
         gradients = dict(zip(self.primals, found[len(results) :], strict=True))
@@ -502,8 +515,12 @@ def _decompositions() -> dict[Any, Any]:
 
 def _check(cell: Cell) -> None:
     """Raise `Unsupported` for states and parameters of shapes that the compiler has no memory for."""
-    if any(" " in described or described in _OF_HEADS for described in cell.states.values()):
-        raise Unsupported("it has states of several dimensions or of heads, which the compiler does not know")
+    for name, described in cell.states.items():
+        if " " in described or described in _OF_HEADS:
+            raise Unsupported(
+                f"its state {name} has the shape (B, {described.replace(' ', ', ')}), and the compiler knows no states of several "
+                "dimensions or of heads"
+            )
     for p in cell.parameters:
         if _OF_HEADS & set(p.shape) or (len(p.shape) == 2 and "1" in p.shape):
             raise Unsupported(f"its parameter {p.name} has the shape {p.shape}, which the compiler does not know")
