@@ -520,7 +520,7 @@ def test_a_matrix_outside_a_product_is_refused() -> None:
         trace(scores, True, False)
 
 
-@pytest.mark.parametrize(("described", "shape"), [("S:H,M", r"\(B, H, M\)"), ("S:N", r"\(B, N\)")])
+@pytest.mark.parametrize(("described", "shape"), [("S:H,M", r"\(B, H, M\)"), ("S:d", r"\(B, d\)")])
 def test_a_state_that_the_compiler_has_no_memory_for_is_named_before_the_step_is_run(
     described: str, shape: str
 ) -> None:

@@ -116,6 +116,10 @@ class Lowering:
         """For some letters, the least number of units at which the lowered graph holds."""
         return self._units.least
 
+    def whole(self, value: Value) -> Value:
+        """The same value, with one piece in the place of those that are all units of a space together."""
+        return self._beside([value])
+
     # Shapes
 
     def _layout(self, tensor: Tensor) -> tuple[bool, int]:
@@ -158,7 +162,9 @@ class Lowering:
         """The value in the shape of `like`, which may be a broadcast."""
         has_rows, width = self._layout(like)
         if self._heads and value.width == self._sizes.heads != width and self._is_by_heads(tuple(like.shape)):
-            value = Value((self._heads.spread(value.cut((1,) * value.width).pieces),), (width,), value.rows)
+            value = Value(
+                (self._heads.spread(value.cut((1,) * value.width, self._units.some).pieces),), (width,), value.rows
+            )
         if value.width != width and value.width != 1:
             raise Unsupported("the step mixes up gates or units by a change of shape, which the compiler does not know")
         rows = value.rows
@@ -267,7 +273,7 @@ class Lowering:
     def _of_heads(self, value: Value, over_units: Callable[[Node], Node], nothing: float) -> tuple[Node, ...]:
         assert self._heads is not None
         if value.width == self._sizes.heads:  # already one number for each head
-            return value.cut((1,) * value.width).pieces
+            return value.cut((1,) * value.width, self._units.some).pieces
         if len(value.pieces) != 1:
             raise Unsupported(
                 "the step does something to the heads of several gates together, which the compiler does not know"

@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from ostinato.cells.spec import Cell
 from ostinato.kernels.compiler.graph import Unsupported
 from ostinato.kernels.compiler.lines import OURS, TORCHS, in_brackets, line
-from ostinato.kernels.compiler.sized import TracedSizes, traced_sizes
+from ostinato.kernels.compiler.sized import TracedSizes, of_heads, traced_sizes
 from ostinato.kernels.compiler.trace import Cuts, NoRandomNumbers, Run, alone
 from ostinato.types import Tensor
 
@@ -97,7 +97,7 @@ class Observed:
             {"H": hidden} | ({"P": projected} if self._projected else {}) | {"I": inputs} | dict(self._cell.widths)
         )
         heads = self._cell.heads
-        at = TracedSizes(rows, letters | ({"d": hidden // heads} if heads > 1 else {}), heads)
+        at = TracedSizes(rows, letters | of_heads(self._cell, hidden // heads), heads)
         try:
             seen = self._calls(at)
         except Unsupported as reason:

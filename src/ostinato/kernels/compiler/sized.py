@@ -39,7 +39,7 @@ class TracedSizes:
 
     Attributes:
         rows: `B`.
-        letters: the sizes by letter: "H"; "P" if it differs from "H"; "I"; the cell's own; "d" if there are heads.
+        letters: the sizes by letter: "H"; "P" if it differs from "H"; "I"; the cell's own; "d" and "N" as `of_heads` has them.
         heads: `N`.
     """
 
@@ -96,7 +96,15 @@ def _traced_sizes(cell: Cell, projected: bool, n: int) -> TracedSizes:
     letters |= {letter: next(primes)[n] for letter in cell.widths}
     # The number of rows differs from that of heads, so that the first dimension of a tensor shows which of them it is.
     rows = next(each for each in _ROWS if cell.heads not in each)[n]
-    return TracedSizes(rows, letters | ({"d": units} if cell.heads > 1 else {}), cell.heads)
+    return TracedSizes(rows, letters | of_heads(cell, units), cell.heads)
+
+
+def of_heads(cell: Cell, units: int) -> dict[str, int]:
+    """The letters that cells with heads have besides: "d", and "N" where something is as wide; `units`: of a head."""
+    if cell.heads == 1:
+        return {}
+    described = [*cell.states.values(), *cell.extras.values(), *(letter for p in cell.parameters for letter in p.shape)]
+    return {"d": units} | ({"N": cell.heads} if "N" in described else {})
 
 
 @dataclass(frozen=True)

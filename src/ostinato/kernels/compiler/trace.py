@@ -45,7 +45,6 @@ from ostinato.types import Tensor
 
 __all__ = ["Node", "ProductNode", "Program", "Unsupported", "trace"]
 
-_OF_HEADS = {"N", "d"}
 _WAITS_S = (0.02, 0.1, 0.5, 2.0)
 
 
@@ -422,7 +421,10 @@ class _Recording(Run):
             # The gradient of an argument that all rows share is a sum over the rows, followed by linear operations only.
             if value.rows != ("each" if len(shape) == 2 else "summed") and not value.is_zero:
                 raise Unsupported(f"the gradient of {key[1]} is no sum over the rows of a batch")
-            return value.cut([self._width(letter) for letter in self._letters(key)]).pieces
+            letters = self._letters(key)
+            if "N" in letters:  # what is made of heads has a piece for each
+                value = lowering.whole(value)
+            return value.cut([self._width(letter) for letter in letters]).pieces
 
         def one(values: Mapping[_Key, Value], *key: Any) -> Node:
             (node,) = pieces(values, *key)
@@ -479,7 +481,7 @@ class _Recording(Run):
                 found = ["I" if cell.raw and name == "x" else cell.extras[name]]
             case _:
                 found = self._vector(name)
-        return ["H" if letter == "P" and "P" not in self.sizes.letters else letter for letter in found]
+        return [self._known(letter) for letter in found]
 
     def _vector(self, name: str) -> list[str]:
         pieces = {"G": len(self.cell.gates), "G_ih": len(self.cell.input_gates)}
@@ -493,8 +495,11 @@ class _Recording(Run):
             p.name: p.shape for p in self.cell.parameters
         }
         space, entered = ("H" if gates else letters[matrix][0]), letters[matrix][1]
-        missing = "P" not in self.sizes.letters
-        return ("H" if space == "P" and missing else space), ("H" if entered == "P" and missing else entered)
+        return self._known(space), self._known(entered)
+
+    def _known(self, letter: str) -> str:
+        """A letter, or that of the same width where it is none of the recording's."""
+        return letter if letter in self.sizes.letters else {"P": "H", "N": "1"}.get(letter, letter)
 
     def _width(self, letter: str) -> int:
         return 1 if letter == "1" else self.sizes.letters[letter]
@@ -516,14 +521,14 @@ def _decompositions() -> dict[Any, Any]:
 def _check(cell: Cell) -> None:
     """Raise `Unsupported` for states and parameters of shapes that the compiler has no memory for."""
     for name, described in cell.states.items():
-        if " " in described or described in _OF_HEADS:
-            raise Unsupported(
-                f"its state {name} has the shape (B, {described.replace(' ', ', ')}), and the compiler knows no states of several "
-                "dimensions or of heads"
-            )
+        if " " in described or described == "d":
+            shape = described.replace(" ", ", ")
+            raise Unsupported(f"its state {name} has the shape (B, {shape}), which the compiler does not know")
     for p in cell.parameters:
-        if _OF_HEADS & set(p.shape) or (len(p.shape) == 2 and "1" in p.shape):
-            raise Unsupported(f"its parameter {p.name} has the shape {p.shape}, which the compiler does not know")
+        single = {"1"} if cell.heads > 1 else {"1", "N"}
+        if "d" in p.shape or (len(p.shape) == 2 and single & set(p.shape)):
+            shape = ", ".join(p.shape)
+            raise Unsupported(f"its parameter {p.name} has the shape ({shape}), which the compiler does not know")
 
 
 def _changes_in_place(module: fx.GraphModule) -> bool:
