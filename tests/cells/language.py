@@ -118,6 +118,17 @@ def matrix(x: Gates, s: State, U: None, num_heads: int) -> State:
     return State(h=sigmoid(x.o) * read.flatten(-2), C=C, n=n)
 
 
+@cell(gates="z g", states="h n:N most:N", parameters={"e": "N"}, starts={"e": "uniform(0.2, 0.6)"})
+def by_head(x: Gates, s: State, U: Any, e: Tensor, num_heads: int) -> State:
+    """Numbers of each head are states: how much it has had, and the most."""
+    u = U(s.h)
+    z, g = sigmoid(x.z + u.z), tanh(x.g + u.g).unflatten(-1, (num_heads, -1))
+    much = g.abs().mean(-1)
+    most = torch.maximum(e * s.most, torch.logsumexp(g, -1))
+    share = sigmoid(most - s.n).unsqueeze(-1) + 0.1 * torch.softmax(s.n, -1).unsqueeze(-1)
+    return State(h=(1 - z) * s.h + z * (share * g).flatten(-2), n=0.5 * s.n + much, most=most)
+
+
 @cell(gates="h", states="h", derived={"weight_hh": lambda w: w - w.t()})
 def skew(x: Gates, s: State, U: Any) -> State:
     """As the antisymmetric network: what is multiplied is made of what is learned."""
@@ -125,7 +136,7 @@ def skew(x: Gates, s: State, U: Any) -> State:
 
 
 COMPILED: dict[str, Cell] = {
-    each.name: each for each in (decaying, gating, skipping, timed, remembering, counting, stabilised, skew)
+    each.name: each for each in (decaying, gating, skipping, timed, remembering, counting, stabilised, by_head, skew)
 }
 
 

@@ -112,6 +112,18 @@ def test_an_extra_that_enters_the_heads_of_the_recurrent_matrix(heads: int, way:
     torch.testing.assert_close(*found, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("heads", [2, 13])
+def test_numbers_of_heads_are_states_and_enter_and_leave_products(heads: int) -> None:
+    @cell(gates="a", states="h n:N", parameters={"e": "N", "E": "N H", "F": "H N"}, starts={"e": 0.4})
+    def numbers(x: Gates, s: State, U: Any, e: Tensor, E: Tensor, F: Tensor, num_heads: int) -> State:
+        v = tanh(x.a + U(s.h).a)
+        n = 0.5 * s.n + e * v.unflatten(-1, (num_heads, -1)).amax(-1) + tanh(torch.nn.functional.linear(v, E))
+        h = v * n.sigmoid().mean(-1, keepdim=True)
+        return State(h=h + 0.1 * torch.nn.functional.linear(n.softmax(-1), F), n=n)
+
+    is_compiled(numbers, heads)
+
+
 def test_what_adds_up_heads_unit_by_unit_is_told() -> None:
     @cell(gates="a", states="h")
     def together(x: Gates, s: State, U: Any, num_heads: int) -> State:

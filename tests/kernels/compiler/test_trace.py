@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from ostinato import cells
 from ostinato.cells import Cell, Gates, Parameter, State, cell, identity
 from ostinato.cells import options as option
 from ostinato.errors import CellError
+from ostinato.kernels.compiler.observed import Observed
 from ostinato.kernels.compiler.sized import traced_sizes
 from ostinato.kernels.compiler.trace import Program, Unsupported, _Recording, alone, trace
 from tests.kernels.programs import Example, nodes_of
@@ -402,6 +404,8 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "decimals": (lambda v: torch.round(v, decimals=2), "aten.round with decimals"),
     "an unsplit median": (lambda v: v - v.median(-1, keepdim=True).values, "aten."),
     "a function of the old kind": (Flip.apply, "cannot be recorded"),
+    "pairs of units": (lambda v: v.unflatten(-1, (-1, 2)).flip(-1).flatten(-2), "don't multiply up to the size"),
+    "half of the units": (lambda v: torch.cat(v.chunk(2, -1)[::-1], -1), "depends on the sizes"),
 }
 
 
@@ -411,6 +415,7 @@ def test_what_is_refused_and_why(name: str) -> None:
     with pytest.raises(Unsupported) as caught:
         trace(of_one(function), True, False)
     assert reason in str(caught.value)
+    assert re.search(r"\(test_trace\.py:\d+\)|, test_trace\.py:\d+\)", str(caught.value))  # the line of the step
     assert "\n" not in str(caught.value)
 
 
@@ -451,7 +456,9 @@ def test_what_enters_a_product_must_have_its_width() -> None:
     def wide(x: Gates, s: State, U: Any) -> State:
         return State(h=torch.tanh(x.a + U(s.m).a), m=s.m)
 
-    with pytest.raises(Unsupported, match="what enters the product with weight_hh has the shape"):
+    with pytest.raises(
+        Unsupported, match=r"what enters the product with weight_hh has the shape .* \(test_trace\.py:\d+\)$"
+    ):
         trace(wide, True, False)
 
 
@@ -499,8 +506,32 @@ def test_a_matrix_outside_a_product_is_refused() -> None:
     def peeks(x: Gates, s: State, U: Any) -> State:
         return State(h=x.a + U(s.h).a * U.weight.mean())
 
-    with pytest.raises(Unsupported, match="a matrix otherwise than in a product"):
+    with pytest.raises(
+        Unsupported,
+        match=r"the matrix weight_hh otherwise than in a product, U\(v\), in aten\.\w+ \(test_trace\.py:\d+\)",
+    ):
         trace(peeks, True, False)
+
+    @cell(gates="a", states="h", parameters={"T": "H H"})
+    def scores(x: Gates, s: State, U: Any, T: Tensor) -> State:
+        return State(h=x.a + torch.logsumexp(s.h.unsqueeze(-2) + T, -1))
+
+    with pytest.raises(Unsupported, match=r"the matrix T .*linear\(v, T\), in aten\.add \(test_trace\.py:\d+\)"):
+        trace(scores, True, False)
+
+
+@pytest.mark.parametrize(("described", "shape"), [("S:H,M", r"\(B, H, M\)"), ("S:d", r"\(B, d\)")])
+def test_a_state_that_the_compiler_has_no_memory_for_is_named_before_the_step_is_run(
+    described: str, shape: str
+) -> None:
+    @cell(gates="a", states=f"h {described}", widths={"M": 4})
+    def remembers(x: Gates, s: State, U: Any) -> State:
+        return State(h=torch.tanh(x.a + U(s.h).a), S=s.S + x.a.unsqueeze(-1))
+
+    with pytest.raises(Unsupported, match=f"its state S has the shape {shape}"):
+        trace(remembers, True, False)
+    with pytest.raises(Unsupported, match=f"its state S has the shape {shape}"):
+        Observed(remembers, True, False, frozenset())
 
 
 def test_a_mixture_of_h_and_p_units_is_refused() -> None:

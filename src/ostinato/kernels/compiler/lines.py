@@ -34,6 +34,23 @@ def users_line(caller: CodeType) -> str | None:
     return None
 
 
+def raised_at(error: BaseException, caller: CodeType) -> str | None:
+    """The line as of `users_line` that raised an error, or called what did; None outside of the step."""
+    found, is_inside, at = None, False, error.__traceback__
+    while at is not None:
+        file = at.tb_frame.f_code.co_filename
+        if is_inside and not file.startswith((OURS, TORCHS)):
+            found = line(file, at.tb_lineno)
+        is_inside = is_inside or at.tb_frame.f_code is caller
+        at = at.tb_next
+    return found
+
+
+def in_brackets(where: str | None) -> str:
+    """As the end of a message has a line, or nothing where it is not known."""
+    return f" ({where})" if where else ""
+
+
 class Lines(TorchDispatchMode):
     """Gives each node that torch.fx records the line of the step as its stack trace; nodes keep it under `preserve_node_meta`.
 
@@ -60,6 +77,8 @@ class Lines(TorchDispatchMode):
             number = torch.autograd._get_sequence_nr() - 1  # pyright: ignore[reportPrivateImportUsage]
             where = self._forward[number] = users_line(self._caller)
         else:
-            where = self._forward.get(derived._sequence_nr())
+            # What is written in place has a number of its own, after that of the operation that writes.
+            number = max((n for n in self._forward if n <= derived._sequence_nr()), default=None)
+            where = None if number is None else self._forward[number]
         set_stack_trace([where] if where else [])
         return func(*args, **(kwargs or {}))

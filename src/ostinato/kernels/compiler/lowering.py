@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial, reduce
 from itertools import accumulate, pairwise, starmap
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from ostinato.kernels.compiler.graph import Graph, Node, Unsupported
 from ostinato.kernels.compiler.heads import Heads
+from ostinato.kernels.compiler.lines import in_brackets
 from ostinato.kernels.compiler.operations import POINTWISE, as_condition, as_number
 from ostinato.kernels.compiler.sized import Constants, TracedSizes, Value
 from ostinato.kernels.compiler.units import Units
@@ -30,10 +31,19 @@ class Lowering:
         module: the recording.
         sizes: the sizes at which it was made.
         constants: what `numbers` gives.
+        matrices: those that are no part of the recording, by name.
     """
 
-    def __init__(self, graph: Graph, module: fx.GraphModule, sizes: TracedSizes, constants: Constants) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        module: fx.GraphModule,
+        sizes: TracedSizes,
+        constants: Constants,
+        matrices: Mapping[str, Tensor],
+    ) -> None:
         self._graph, self._module, self._sizes, self._constants = graph, module, sizes, constants
+        self._matrices = {matrix.data_ptr(): name for name, matrix in matrices.items()}
         self._values: dict[fx.Node, Any] = {}
         self._heads = Heads(graph, sizes.heads) if sizes.heads > 1 else None
         self._units = Units(graph, sizes.letters)
@@ -60,11 +70,21 @@ class Lowering:
 
     def _captured(self, node: fx.Node) -> Value:
         if not all(_name(user).startswith("lift_fresh") for user in node.users):
-            raise Unsupported(
-                "the step uses a tensor that it did not get as an argument (a matrix otherwise than in a product, say)"
+            user = next(iter(node.users))
+            matrix = self._matrices.get(getattr(self._module, str(node.target)).data_ptr())
+            product = {"weight_hh": "U(v)", "weight_ih": "W(v)"}.get(
+                matrix or "", f"torch.nn.functional.linear(v, {matrix})"
             )
+            what = (
+                "a tensor that it did not get as an argument"
+                if matrix is None
+                else f"the matrix {matrix} otherwise than in a product, {product}"
+            )
+            raise Unsupported(f"the step uses {what}, in {_full_name(user)}{_line(user)}")
         if (self._place[node], 0) not in self._constants:
-            raise Unsupported("the step makes a tensor of several numbers, which the compiler does not know")
+            raise Unsupported(
+                f"the step makes a tensor of several numbers, which the compiler does not know{_line(next(iter(node.users)))}"
+            )
         return Value((self._number(node, 0),))
 
     def _number(self, node: fx.Node, key: object) -> Node:
@@ -95,6 +115,10 @@ class Lowering:
     def least(self) -> dict[str, int]:
         """For some letters, the least number of units at which the lowered graph holds."""
         return self._units.least
+
+    def whole(self, value: Value) -> Value:
+        """The same value, with one piece in the place of those that are all units of a space together."""
+        return self._beside([value])
 
     # Shapes
 
@@ -138,7 +162,9 @@ class Lowering:
         """The value in the shape of `like`, which may be a broadcast."""
         has_rows, width = self._layout(like)
         if self._heads and value.width == self._sizes.heads != width and self._is_by_heads(tuple(like.shape)):
-            value = Value((self._heads.spread(value.cut((1,) * value.width).pieces),), (width,), value.rows)
+            value = Value(
+                (self._heads.spread(value.cut((1,) * value.width, self._units.some).pieces),), (width,), value.rows
+            )
         if value.width != width and value.width != 1:
             raise Unsupported("the step mixes up gates or units by a change of shape, which the compiler does not know")
         rows = value.rows
@@ -247,7 +273,7 @@ class Lowering:
     def _of_heads(self, value: Value, over_units: Callable[[Node], Node], nothing: float) -> tuple[Node, ...]:
         assert self._heads is not None
         if value.width == self._sizes.heads:  # already one number for each head
-            return value.cut((1,) * value.width).pieces
+            return value.cut((1,) * value.width, self._units.some).pieces
         if len(value.pieces) != 1:
             raise Unsupported(
                 "the step does something to the heads of several gates together, which the compiler does not know"
@@ -478,7 +504,7 @@ def _full_name(node: fx.Node) -> str:
 
 def _line(node: fx.Node) -> str:
     """The line of the step that the operation, or the one whose derivative it is, comes from; "" if it is not known."""
-    return f" ({node.stack_trace})" if node.stack_trace else ""
+    return in_brackets(node.stack_trace)
 
 
 def _input(node: fx.Node) -> fx.Node:

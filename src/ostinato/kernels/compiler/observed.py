@@ -19,8 +19,8 @@ from torch.overrides import TorchFunctionMode
 
 from ostinato.cells.spec import Cell
 from ostinato.kernels.compiler.graph import Unsupported
-from ostinato.kernels.compiler.lines import OURS, TORCHS, line
-from ostinato.kernels.compiler.sized import TracedSizes, traced_sizes
+from ostinato.kernels.compiler.lines import OURS, TORCHS, in_brackets, line
+from ostinato.kernels.compiler.sized import TracedSizes, of_heads, traced_sizes
 from ostinato.kernels.compiler.trace import Cuts, NoRandomNumbers, Run, alone
 from ostinato.types import Tensor
 
@@ -97,7 +97,7 @@ class Observed:
             {"H": hidden} | ({"P": projected} if self._projected else {}) | {"I": inputs} | dict(self._cell.widths)
         )
         heads = self._cell.heads
-        at = TracedSizes(rows, letters | ({"d": hidden // heads} if heads > 1 else {}), heads)
+        at = TracedSizes(rows, letters | of_heads(self._cell, hidden // heads), heads)
         try:
             seen = self._calls(at)
         except Unsupported as reason:
@@ -181,7 +181,9 @@ class _Calls(TorchFunctionMode):
         name = _name(func)
         if name == "__getitem__" and _ends_past(args[0], args[1]):
             # torch.fx records nothing for a slice that takes all units, but in a wider layer it may not take all.
-            raise Unsupported("the step takes units by numbers that are larger than the compiler follows")
+            raise Unsupported(
+                f"the step takes units by numbers that are larger than the compiler follows{in_brackets(_looking())}"
+            )
         found = func(*args, **(kwargs or {}))
         if name in _CONSTANT:
             return found

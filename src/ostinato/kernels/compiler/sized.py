@@ -13,9 +13,11 @@ from itertools import accumulate
 from typing import Literal
 
 from torch import fx
+from torch.utils._pytree import tree_leaves
 
 from ostinato.cells.recurrence import Cell
 from ostinato.kernels.compiler.graph import Node, Unsupported, plain
+from ostinato.kernels.compiler.lines import in_brackets
 
 # The numbers in a recording, by the index of their node and of the argument; None for a number that is not explained.
 Constants = dict[tuple[int, object], "Number | None"]
@@ -37,7 +39,7 @@ class TracedSizes:
 
     Attributes:
         rows: `B`.
-        letters: the sizes by letter: "H"; "P" if it differs from "H"; "I"; the cell's own; "d" if there are heads.
+        letters: the sizes by letter: "H"; "P" if it differs from "H"; "I"; the cell's own; "d" and "N" as `of_heads` has them.
         heads: `N`.
     """
 
@@ -94,7 +96,15 @@ def _traced_sizes(cell: Cell, projected: bool, n: int) -> TracedSizes:
     letters |= {letter: next(primes)[n] for letter in cell.widths}
     # The number of rows differs from that of heads, so that the first dimension of a tensor shows which of them it is.
     rows = next(each for each in _ROWS if cell.heads not in each)[n]
-    return TracedSizes(rows, letters | ({"d": units} if cell.heads > 1 else {}), cell.heads)
+    return TracedSizes(rows, letters | of_heads(cell, units), cell.heads)
+
+
+def of_heads(cell: Cell, units: int) -> dict[str, int]:
+    """The letters that cells with heads have besides: "d", and "N" where something is as wide; `units`: of a head."""
+    if cell.heads == 1:
+        return {}
+    described = [*cell.states.values(), *cell.extras.values(), *(letter for p in cell.parameters for letter in p.shape)]
+    return {"d": units} | ({"N": cell.heads} if "N" in described else {})
 
 
 @dataclass(frozen=True)
@@ -172,15 +182,29 @@ def numbers(recordings: Sequence[tuple[fx.GraphModule, TracedSizes]]) -> Constan
     (first, sizes), (second, other_sizes) = recordings
     found: Constants = {}
     pairs = list(zip(first.graph.nodes, second.graph.nodes, strict=False))
-    same = len(first.graph.nodes) == len(second.graph.nodes)
+    different = [(a, b) for a, b in pairs if (a.op, str(a.target), len(a.args)) != (b.op, str(b.target), len(b.args))]
+    if different or len(first.graph.nodes) != len(second.graph.nodes):
+        where = next((line for nodes in different for node in nodes if (line := node.stack_trace)), None)
+        raise Unsupported(
+            f"what the step does, and not only its sizes, depends on the sizes of its tensors{in_brackets(where)}"
+        )
     for at, (a, b) in enumerate(pairs):
-        same = same and a.op == b.op and str(a.target) == str(b.target) and len(a.args) == len(b.args)
-        if not same:
-            raise Unsupported("what the step does, and not only its sizes, depends on the sizes of its tensors")
         arguments, others = dict(_arguments(a, first)), dict(_arguments(b, second))
         for key in arguments.keys() & others.keys():
             found[at, key] = _explained(arguments[key], others[key], sizes, other_sizes)
     return found
+
+
+def unexplained(recordings: Sequence[tuple[fx.GraphModule, TracedSizes]]) -> str:
+    """The line of the first number that follows no size in the two recordings, as the end of a message."""
+    (first, sizes), (second, others) = recordings
+    rows = sizes.rows, others.rows
+    for a, b in zip(first.graph.nodes, second.graph.nodes, strict=True):
+        pairs = zip(tree_leaves(a.args), tree_leaves(b.args), strict=False)
+        found = [(u, v) for u, v in pairs if isinstance(u, int | float) and isinstance(v, int | float)]
+        if any(pair != rows and _explained(*pair, sizes, others) is None for pair in found):
+            return in_brackets(a.stack_trace)
+    return ""
 
 
 def _arguments(node: fx.Node, module: fx.GraphModule) -> Iterator[tuple[object, float]]:

@@ -28,16 +28,23 @@ from ostinato.cells.named import Gates, State
 from ostinato.cells.product import Product as RecurrentProduct
 from ostinato.cells.spec import Cell
 from ostinato.kernels.compiler.graph import Graph, Node, Unsupported, number_of, walk
-from ostinato.kernels.compiler.lines import Lines, users_line
+from ostinato.kernels.compiler.lines import Lines, in_brackets, raised_at, users_line
 from ostinato.kernels.compiler.lowering import Lowering
 from ostinato.kernels.compiler.program import ProductNode, Program
-from ostinato.kernels.compiler.sized import MOST_GATES, Constants, TracedSizes, Value, numbers, traced_sizes
+from ostinato.kernels.compiler.sized import (
+    MOST_GATES,
+    Constants,
+    TracedSizes,
+    Value,
+    numbers,
+    traced_sizes,
+    unexplained,
+)
 from ostinato.locks import RECORDER, compiling
 from ostinato.types import Tensor
 
 __all__ = ["Node", "ProductNode", "Program", "Unsupported", "trace"]
 
-_OF_HEADS = {"N", "d"}
 _WAITS_S = (0.02, 0.1, 0.5, 2.0)
 
 
@@ -98,7 +105,8 @@ def _alone(function: Callable[..., Any], *arguments: Any) -> Any:
         raise
     except Exception as error:  # a user's step may raise anything when its tensors have no values
         said = str(error).strip().partition("\n")[0]
-        raise Unsupported(f"the step cannot be recorded: {type(error).__name__}: {said}") from error
+        where = in_brackets(raised_at(error, Run.step.__code__))
+        raise Unsupported(f"the step cannot be recorded{where}: {type(error).__name__}: {said}") from error
 
 
 def _others_record() -> bool:
@@ -157,10 +165,13 @@ def _trace(cell: Cell, bias: bool, projected: bool) -> Program:
     aliases: dict[int, int] = {}
     while True:
         recordings = [_Recording(cell, bias, at, aliases) for at in sizes]
-        constants = numbers([(r.module, r.sizes) for r in recordings])
+        modules = [(r.module, r.sizes) for r in recordings]
+        constants = numbers(modules)
         program, other = (r.lowered(constants) for r in recordings)
         if str(program) != str(other):
-            raise Unsupported("what the step does, and not only its sizes, depends on the sizes of its tensors")
+            raise Unsupported(
+                f"what the step does, and not only its sizes, depends on the sizes of its tensors{unexplained(modules)}"
+            )
         if not (repeated := _repeated(program)):
             return program
         # The numbers of products do not count the calls that are aliases.
@@ -204,6 +215,7 @@ class Cuts:
         if v.dim() != 2 or v.shape[1] != columns:
             raise Unsupported(
                 f"what enters the product with {matrix} has the shape {tuple(v.shape)}, not (B, {columns})"
+                f"{in_brackets(users_line(Run.step.__code__))}"
             )
         earlier = self._aliases.get(len(self._by_call))
         if earlier is None:
@@ -286,6 +298,7 @@ class Run:
         aliases: Mapping[int, int] | None = None,
         dtype: torch.dtype = torch.float64,
     ) -> None:
+        _check(cell)
         self.cell, self.sizes, self.aliases = cell, sizes, aliases or {}
         at = sizes.hidden, sizes.projected, sizes.inputs
         shapes = sizes.cell(cell).parameter_sizes(sizes.inputs, sizes.hidden, sizes.projected, bias)
@@ -353,7 +366,6 @@ class _Recording(Run):
     """A recording of the step and its derivative, in `module`."""
 
     def __init__(self, cell: Cell, bias: bool, sizes: TracedSizes, aliases: Mapping[int, int]) -> None:
-        _check(cell)
         super().__init__(cell, bias, sizes, aliases)
         cuts = Cuts(aliases, None)
         with NoRandomNumbers():
@@ -399,7 +411,7 @@ class _Recording(Run):
         graph = Graph()
         arguments = {**self.primals, **self.masks, **self._cotangents}
         leaves = [self._leaves(graph, key, v) for key, v in arguments.items()]
-        lowering = Lowering(graph, self.module, self.sizes, constants)
+        lowering = Lowering(graph, self.module, self.sizes, constants, self.matrices)
         found = lowering.run(leaves)
         results = dict(zip(self._cotangents, found, strict=False))
         gradients = dict(zip(self.primals, found[len(results) :], strict=True))
@@ -409,7 +421,10 @@ class _Recording(Run):
             # The gradient of an argument that all rows share is a sum over the rows, followed by linear operations only.
             if value.rows != ("each" if len(shape) == 2 else "summed") and not value.is_zero:
                 raise Unsupported(f"the gradient of {key[1]} is no sum over the rows of a batch")
-            return value.cut([self._width(letter) for letter in self._letters(key)]).pieces
+            letters = self._letters(key)
+            if "N" in letters:  # what is made of heads has a piece for each
+                value = lowering.whole(value)
+            return value.cut([self._width(letter) for letter in letters]).pieces
 
         def one(values: Mapping[_Key, Value], *key: Any) -> Node:
             (node,) = pieces(values, *key)
@@ -466,7 +481,7 @@ class _Recording(Run):
                 found = ["I" if cell.raw and name == "x" else cell.extras[name]]
             case _:
                 found = self._vector(name)
-        return ["H" if letter == "P" and "P" not in self.sizes.letters else letter for letter in found]
+        return [self._known(letter) for letter in found]
 
     def _vector(self, name: str) -> list[str]:
         pieces = {"G": len(self.cell.gates), "G_ih": len(self.cell.input_gates)}
@@ -480,8 +495,11 @@ class _Recording(Run):
             p.name: p.shape for p in self.cell.parameters
         }
         space, entered = ("H" if gates else letters[matrix][0]), letters[matrix][1]
-        missing = "P" not in self.sizes.letters
-        return ("H" if space == "P" and missing else space), ("H" if entered == "P" and missing else entered)
+        return self._known(space), self._known(entered)
+
+    def _known(self, letter: str) -> str:
+        """A letter, or that of the same width where it is none of the recording's."""
+        return letter if letter in self.sizes.letters else {"P": "H", "N": "1"}.get(letter, letter)
 
     def _width(self, letter: str) -> int:
         return 1 if letter == "1" else self.sizes.letters[letter]
@@ -502,11 +520,15 @@ def _decompositions() -> dict[Any, Any]:
 
 def _check(cell: Cell) -> None:
     """Raise `Unsupported` for states and parameters of shapes that the compiler has no memory for."""
-    if any(" " in described or described in _OF_HEADS for described in cell.states.values()):
-        raise Unsupported("it has states of several dimensions or of heads, which the compiler does not know")
+    for name, described in cell.states.items():
+        if " " in described or described == "d":
+            shape = described.replace(" ", ", ")
+            raise Unsupported(f"its state {name} has the shape (B, {shape}), which the compiler does not know")
     for p in cell.parameters:
-        if _OF_HEADS & set(p.shape) or (len(p.shape) == 2 and "1" in p.shape):
-            raise Unsupported(f"its parameter {p.name} has the shape {p.shape}, which the compiler does not know")
+        single = {"1"} if cell.heads > 1 else {"1", "N"}
+        if "d" in p.shape or (len(p.shape) == 2 and single & set(p.shape)):
+            shape = ", ".join(p.shape)
+            raise Unsupported(f"its parameter {p.name} has the shape ({shape}), which the compiler does not know")
 
 
 def _changes_in_place(module: fx.GraphModule) -> bool:

@@ -45,7 +45,8 @@ class Units:
         A plain number if it is neither.
         """
         graph = self._graph
-        sizes = self._sizes if space is None else {space: self._sizes[space]}
+        # A number of heads is that of the step, whatever the layer's sizes are.
+        sizes = {k: n for k, n in self._sizes.items() if k != "N"} if space is None else {space: self._sizes[space]}
         for letter, size in sizes.items():
             if width and width % size == 0:
                 return graph.const(width // size, letter)
