@@ -45,7 +45,7 @@ class PeerError(RunError):
 
 
 class ModelError(OstinatoError):
-    """A model whose outputs are not finite numbers, so that they cannot be used."""
+    """A model whose outputs are NaN or infinite, or an exported model that is not valid or computes something else."""
 
 
 class CellError(OstinatoError):
