@@ -56,7 +56,7 @@ def take_over(new: torch.nn.Module, old: torch.nn.Module, but: Collection[str] =
         if attribute not in but and attribute not in _WORKED_OUT:
             new.__dict__[attribute] = value
     if parametrize.is_parametrized(old):
-        # torch gives a parametrized module a class of its own, with a property for each tensor that is made of others.
+        # torch gives a parametrized module its own class, with a property for each tensor that is computed from others.
         parametrize._inject_new_class(new)
         parametrizations: Any = old.parametrizations
         for tensor in parametrizations:

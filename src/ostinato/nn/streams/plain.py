@@ -80,12 +80,12 @@ class PlainStream(Stream, of_rows=False, plain=True):
 
     @property
     def weight_bytes(self) -> int:
-        """Of the parameters, which every step reads."""
+        """The size of the parameters in bytes; every step reads all of them."""
         return _weight_bytes(self.layer, self.output)
 
     @property
     def threads(self) -> int:
-        """Threads that PyTorch has for its products."""
+        """The number of threads that PyTorch uses for its products."""
         return torch.get_num_threads()
 
     @property
@@ -186,12 +186,12 @@ class PlainRows(RowStream, of_rows=True, plain=True):
 
     @property
     def weight_bytes(self) -> int:
-        """Of the parameters, which every step reads."""
+        """The size of the parameters in bytes; every step reads all of them."""
         return _weight_bytes(self.layer, self.output)
 
     @property
     def threads(self) -> int:
-        """Threads that PyTorch has for its products."""
+        """The number of threads that PyTorch uses for its products."""
         return torch.get_num_threads()
 
     def _states_of(self, which: np.ndarray) -> list[dict[str, Tensor]]:

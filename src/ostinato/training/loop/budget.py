@@ -61,7 +61,7 @@ class Budget:
         return {name: d / limit for name, d, limit in zip(LIMITS, done, limits, strict=True) if limit is not None}
 
     def __str__(self) -> str:
-        """In words, such as "20 epochs or 300 s, whichever is over first"."""
+        """The budget in words, such as "20 epochs or 300 s, whichever is over first"."""
         units = {"steps": self.max_steps, "epochs": self.max_epochs, "s": self.max_time_s}
         said = [f"{limit:g} {unit}" for unit, limit in units.items() if limit is not None]
         return " or ".join(said) + (", whichever is over first" if len(said) > 1 else "")
