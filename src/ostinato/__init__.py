@@ -1,6 +1,6 @@
 """Recurrent networks for PyTorch, done right: a recurrence is written once.
 
-The public names, each imported when it is first used: `ostinato --help` does not wait for torch.
+Here are the public names. Each is imported when it is first used, so that `ostinato --help` does not wait for torch.
 """
 
 import importlib
@@ -70,7 +70,7 @@ _HOMES = {
     ),
     "ostinato.recipes": ("alike", "load", "train", "why"),
 }
-_CALLED = {"train": "train_on"}  # at home, where `train` takes the settings of a task as one object
+_CALLED = {"train": "train_on"}  # its name in its module, where `train` takes the settings of a task as one object
 _FLOORS = ("catalogue", "cells", "data", "errors", "insight", "lab", "models", "nn", "recipes", "training")
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

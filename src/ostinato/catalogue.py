@@ -6,7 +6,7 @@ ostinato.catalogue.JANETCell(64, 128)
 ostinato.catalogue.make("janet", 64, 128, num_layers=2)
 ```
 
-`make` and `cell` know the built-in cells too, and cells of your own by their place, as everywhere where a cell is named.
+`make` and `cell` know the built-in cells too, and your own cells by their place, "module:cell", as wherever a cell is named.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def names() -> list[str]:
 def make(
     cell: CellName | Cell, input_size: int, hidden_size: int | Sequence[int], num_layers: int = 1, **options: Any
 ) -> Recurrent:
-    """The layer of a cell, by name.
+    """Make the layer of a cell, by name.
 
     Args:
         cell: a name, such as "janet"; the place of a cell of your own, "module:cell"; or a cell.
-        input_size: `I`.
-        hidden_size: `H`, or a list with one number for each layer.
-        num_layers: `L`; may be left out where `hidden_size` is a list.
-        **options: what the layer takes besides, such as `zoneout=0.1`, and the cell's own arguments, such as `beta=0.0`.
+        input_size: `I`, the number of input features.
+        hidden_size: `H`, the number of hidden units, or a list with one number for each layer.
+        num_layers: `L`; may be left out if `hidden_size` is a list.
+        **options: further arguments of the layer, such as `zoneout=0.1`, and the cell's own, such as `beta=0.0`.
 
     Raises:
         ConfigError: there is no such cell.
@@ -55,12 +55,12 @@ def cell(name: CellName, **own: Any) -> Cell:
     """The cell itself, by name.
 
     Args:
-        name: such as "janet"; or the place of a cell of your own, "module:cell".
+        name: a name, such as "janet"; or the place of a cell of your own, "module:cell".
         **own: the cell's own arguments, such as `beta=0.0`.
 
     Raises:
         ConfigError: there is no such cell.
-        TypeError: an argument that it does not have.
+        TypeError: the cell does not have an argument.
     """
     from ostinato.cells.places import find
 
@@ -68,7 +68,7 @@ def cell(name: CellName, **own: Any) -> Cell:
 
 
 def layer_of(cell: CellName | Cell) -> Callable[..., Recurrent]:
-    """What makes layers of a cell: the class that has its name, or `Recurrent` of it.
+    """The function that makes layers of a cell: the class with its name, or `Recurrent` with the cell.
 
     Raises:
         ConfigError: there is no such cell.

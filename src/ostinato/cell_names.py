@@ -15,9 +15,9 @@ class Declared(NamedTuple):
     """A cell that has a name.
 
     Attributes:
-        order: its place among the others; those that have none come last, by name.
-        name: of its layer, such as "MinGRU"; its single step is "MinGRUCell".
-        module: the one in `ostinato.cells` that declares it.
+        order: its place in lists; infinite for a cell without one, which comes last, sorted by name.
+        name: the name of its layer, such as "MinGRU"; its single step is "MinGRUCell".
+        module: the module in `ostinato.cells` that declares it.
     """
 
     order: float
@@ -38,7 +38,7 @@ def declared() -> tuple[Declared, ...]:
 
 @functools.cache
 def catalogued() -> tuple[Declared, ...]:
-    """Those of `ostinato.cells.catalogue`, by name. Apart, as reading all of it takes a moment: `import ostinato` does without."""
+    """The cells of `ostinato.cells.catalogue`, by name. Read separately, as it takes a moment that `import ostinato` saves."""
     return _read("cells/catalogue")
 
 
@@ -63,28 +63,28 @@ def _read(folder: str) -> tuple[Declared, ...]:
 
 
 def classes(of: tuple[Declared, ...] | None = None) -> list[str]:
-    """The names of all layers, then of all single steps; of the built-in cells, or of these."""
+    """The names of all layers, then of all single steps: of the cells `of`, or of the built-in cells."""
     return [each.name + kind for kind in ("", "Cell") for each in (declared() if of is None else of)]
 
 
 class CellName(str):
-    """The type of a setting that names a cell: one that has a name, or one of one's own by its place, "module:name"."""
+    """The type of a setting that names a cell: by a name of the lists, or a user's own by its place, "module:name"."""
 
     __slots__ = ()
 
 
 def names_a_cell(text: object) -> bool:
-    """Whether a cell has this name, or this may be the place of one."""
+    """Whether the text is the name of a cell, or may be the place of one."""
     return isinstance(text, str) and (":" in text or any(text == each.key for each in every()))
 
 
 def expected() -> str:
-    """What a `CellName` may be, in words."""
+    """A text that says what a `CellName` may be."""
     return f"one of {', '.join(each.key for each in every())}, or the place of one of your own, module:cell"
 
 
 def unknown(name: object) -> str:
-    """What is wrong with a name that no cell has."""
+    """The error text for a name that no cell has."""
     if (place := str(name)).replace(".", "").isidentifier() and "." in place:
         close = "; did you mean {}:{}?".format(*place.rsplit(".", 1))
     else:

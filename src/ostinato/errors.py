@@ -1,8 +1,8 @@
 """The errors that Ostinato raises by itself.
 
 Layers raise what `torch.nn` raises (`ValueError`, `RuntimeError`, `TypeError`), so that they drop in. Everything around the
-layers raises an `OstinatoError`: its message says what was expected, what came and what to do, in one line. The command line
-prints that line and exits with status 2; a traceback is for bugs only.
+layers raises an `OstinatoError`: its message says in one line what was expected, what was given and what to do. The command line
+prints that line and exits with status 2; a traceback appears only for bugs.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from collections.abc import Iterable
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """What goes behind "... is no ...": a question with the closest of the names that are known, or a full stop."""
-    import difflib  # here: a program that goes well never needs it
+    """The end of a message "... is no ...": a question with the closest known name, or a full stop."""
+    import difflib  # imported late, as a program without errors never needs it
 
     close = difflib.get_close_matches(name, list(known), 1)
     return f"; did you mean {close[0]}?" if close else "."
 
 
 def told_kind(given: object) -> str:
-    """What goes behind "got" of what is not the module that was asked for: its type, and where it has a module."""
+    """The text after "got" for an object that is not the expected module: its type, and its attribute with a module, if any."""
     name = type(given).__name__
     return f"{name}; its network is its attribute `model`" if hasattr(given, "model") else name
 
 
 class OstinatoError(Exception):
-    """Something that the user can put right; the message says how."""
+    """An error that the user can correct; the message says how."""
 
 
 class DataError(OstinatoError):
-    """Data that cannot be found, read, decoded or is too small for what was asked."""
+    """Data that cannot be found, read or decoded, or that are too small for the purpose."""
 
 
 class ConfigError(OstinatoError):
@@ -37,15 +37,15 @@ class ConfigError(OstinatoError):
 
 
 class RunError(OstinatoError):
-    """A run folder that is missing, incomplete, damaged or not of the kind that was asked for."""
+    """A run folder that is missing, incomplete, damaged or of another kind than expected."""
 
 
 class PeerError(RunError):
-    """Another process of the run is gone, or has stopped with an error that it tells itself."""
+    """Another process of the run is gone, or has stopped with an error that it reports itself."""
 
 
 class ModelError(OstinatoError):
-    """A model whose outputs are no numbers, so that nothing can be made of them."""
+    """A model whose outputs are NaN or infinite, or an exported model that is not valid or computes something else."""
 
 
 class CellError(OstinatoError):
@@ -53,8 +53,8 @@ class CellError(OstinatoError):
 
 
 class MissingPackageError(OstinatoError, ModuleNotFoundError):
-    """A package of an extra that is not installed; `pip install` with the extra brings it."""
+    """A package of an extra is not installed; `pip install` with that extra installs it."""
 
 
 class StateError(OstinatoError):
-    """A saved state that is damaged, or that is of something else than what it is given to."""
+    """A saved state that is damaged, or that belongs to something else than the object that should load it."""

@@ -1,6 +1,6 @@
-"""The packages that `pip install ostinato` leaves out, and what brings them.
+"""The packages that `pip install ostinato` leaves out, and the extras that install them.
 
-Layers, cells, the compiler, streams and the numbers of insight need none of them. Whoever does imports them where they are used:
+Layers, cells, the compiler, streams and the numbers of insight need none of them. Other code imports them where it uses them:
 
     with needed():
         import polars
@@ -41,10 +41,10 @@ _EXTRAS = {package: extra for extra, packages in _PACKAGES.items() for package i
 
 
 class needed:  # noqa: N801 - read as a word: "with needed(): import polars"
-    """A block of imports; where a package of an extra is not installed, the error says how to install it.
+    """A block of imports; if a package of an extra is not installed, the error says how to install it.
 
     Raises:
-        MissingPackageError: it is not installed.
+        MissingPackageError: a package is not installed.
     """
 
     def __enter__(self) -> None:
@@ -58,10 +58,10 @@ class needed:  # noqa: N801 - read as a word: "with needed(): import polars"
 
 
 def check_installed(extra: str) -> None:
-    """Looks for the packages of an extra, before a work begins that needs them all.
+    """Check that all packages of an extra are installed, before starting work that needs them.
 
     Raises:
-        MissingPackageError: one is not installed.
+        MissingPackageError: a package is not installed.
     """
     for package in _PACKAGES[extra]:
         if find_spec(package) is None:
@@ -69,7 +69,7 @@ def check_installed(extra: str) -> None:
 
 
 def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
-    """What to tell where the package is one of an extra; None for another."""
+    """The error that says how to install the missing package; None if it belongs to no extra."""
     package = (error.name or "").split(".")[0]
     extra = _EXTRAS.get(package)
     return None if extra is None else _missing(package, extra)

@@ -1,7 +1,7 @@
-"""The locks of this package, which a fork waits for: a child has no thread that could release one, and would wait for ever.
+"""The locks of this package. A fork waits until it holds all of them: a child has no thread that could release a lock.
 
-What the holder of a lock is doing is then done as well: PyTorch's tracer leaves switches set while it records, and LLVM has locks
-of its own.
+So the work under a lock is finished before the fork too. That matters because PyTorch's tracer leaves switches set while it
+records, and LLVM has locks of its own.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import threading
 import weakref
 from typing import Any
 
-_WAIT_S = 30.0  # for one lock. Who holds it may wait for what the forking thread holds.
+_WAIT_S = 30.0  # for one lock, because its holder may wait for something that the forking thread holds
 _made: weakref.WeakSet[Any] = weakref.WeakSet()
 _held: list[Any] = []
 RECORDER = "ostinato-trace"  # the name of the thread that records: its caller holds the lock for it
 
 
 def lock() -> Any:
-    """A reentrant lock, free in every child."""
+    """Make a reentrant lock that is free in every child process."""
     made = threading.RLock()
     _made.add(made)
     return made
@@ -39,5 +39,5 @@ def _after() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_after)
 
-# Held by who records or compiles: both are done by one thread at a time anyway.
+# Held while recording or compiling, which only one thread at a time can do anyway.
 compiling = lock()

@@ -1,6 +1,6 @@
-"""Pieces of HTML that notebooks show, in light and in dark: text has the notebook's own colour, lines are grey.
+"""Pieces of HTML for notebooks, in light and dark themes: text has the notebook's own colour, lines are grey.
 
-A piece is whole by itself: no script, no file, no style that reaches beyond it.
+A piece is complete in itself: no script, no file, no style that affects anything outside.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-MOST_ROWS = 20  # of a table; what is left out is told
+MOST_ROWS = 20  # the most rows of a table; the number of further ones is shown below it
 COLOURS = ("#4c9be8", "#e8833a", "#35b38a", "#d48ab9", "#8c8ff0", "#c7a72b", "#7f8c9a")
 """For fills that are half transparent, so that text on them can be read on white and on black."""
 _GREY = "rgba(128,128,128,.35)"
@@ -20,7 +20,7 @@ _STYLE = (
 
 
 class Whole(str):
-    """A text that a table shows to its end."""
+    """A text that a table shows in full."""
 
 
 def piece(*parts: str) -> str:
@@ -29,7 +29,7 @@ def piece(*parts: str) -> str:
 
 
 def heading(text: str, beside: str = "") -> str:
-    """A line in bold, and what is less important behind it."""
+    """A line with bold text, followed by less important text."""
     soft = f' <span style="opacity:.7">{escape(beside)}</span>' if beside else ""
     return f'<div style="margin:.2em 0"><b>{escape(text)}</b>{soft}</div>'
 
@@ -40,7 +40,7 @@ def line(text: str) -> str:
 
 
 def pre(text: str) -> str:
-    """Text whose lines and blanks stay."""
+    """Text whose line breaks and blanks are kept."""
     return f'<pre style="margin:.3em 0;white-space:pre-wrap;background:transparent;color:inherit">{escape(text)}</pre>'
 
 
@@ -52,14 +52,14 @@ def table(
     caption: str = "",
     most: int | None = MOST_ROWS,
 ) -> str:
-    """A table; numbers stand to the right.
+    """A table; numbers are aligned to the right.
 
     Args:
-        columns: their names; all empty for none.
-        rows: as many cells each.
-        words: columns at the left that stand to the left.
-        caption: above it.
-        most: rows that are shown, and how many more there are is told; None for all.
+        columns: the names of the columns; all empty for no heading.
+        rows: the rows, with one cell for each column.
+        words: how many columns, from the left, hold words and are aligned to the left.
+        caption: the text above the table.
+        most: how many rows are shown; the number of further ones is shown below. None for all.
     """
     rows = list(rows)
     most = len(rows) if most is None else most
@@ -96,12 +96,12 @@ def bars(values: Mapping[str, float], *, most: int = 8) -> str:
 
 
 def marked(parts: Iterable[tuple[str, str]], *, between: str = " ", plain: Sequence[str] = ("O",)) -> str:
-    """Text whose pieces have tags: each on a colour of its tag, the tag in small letters behind it.
+    """Text whose pieces have tags: each piece on the colour of its tag, which follows in small letters.
 
     Args:
         parts: (text, tag) in order.
-        between: what is between two pieces.
-        plain: tags that say nothing.
+        between: the text between two pieces.
+        plain: tags that are not marked.
     """
     found: dict[str, str] = {}
     out: list[str] = []
@@ -122,8 +122,8 @@ def strip(segments: Sequence[tuple[float, float, str]], *, height: int = 22, wid
 
     Args:
         segments: (begin, end, name) in order.
-        height: in pixels.
-        width: in pixels.
+        height: the height in pixels.
+        width: the width in pixels.
     """
     last = max((end for _, end, _ in segments), default=1.0) or 1.0
     found: dict[str, str] = {}
@@ -148,9 +148,9 @@ def fan(
     """A line with bands around it, as a picture.
 
     Args:
-        middle: of each step.
-        bands: (low, high) of each step, the widest first.
-        labels: of the steps; the first and the last are written.
+        middle: the value of the line at each step.
+        bands: (low, high) at each step, the widest band first.
+        labels: the names of the steps; the first and the last are written.
     """
     width, height, edge = 640, 180, 34
     every = [v for v in middle if math.isfinite(v)] + [
@@ -188,7 +188,7 @@ def short(value: object, *, quoted: bool = False) -> str:
 
     Args:
         value: anything.
-        quoted: whether texts stand in quotes, as in Python.
+        quoted: whether texts are put in quotes, as in Python.
     """
     if isinstance(value, bool) or value is None:
         return str(value)

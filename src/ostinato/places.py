@@ -1,4 +1,4 @@
-"""What is named by its place, "module:name": tasks and cells of one's own."""
+"""Load objects by their place, "module:name": a user's own tasks and cells."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ostinato.errors import ConfigError, did_you_mean
 
 
 def load(place: str, what: str) -> Any:
-    """What is at a place.
+    """Load the object at a place.
 
     Args:
         place: "module:name", with points between folders.
-        what: it should be, in a word, such as "class".
+        what: the expected kind of object, in a word, such as "class".
 
     Raises:
-        ConfigError: there is nothing, or its module cannot be imported.
+        ConfigError: there is nothing at the place, or its module cannot be imported.
     """
     module, _, name = place.partition(":")
     if not name.strip() or not all(part.isidentifier() for part in module.split(".")):
@@ -29,7 +29,7 @@ def load(place: str, what: str) -> Any:
             found = getattr(found, part)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # whatever somebody's module does, even to leave the program
+    except BaseException as error:  # a user's module may raise anything, even SystemExit
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(
             f"{place}: expected a {what} at this place, module:{what}; it cannot be loaded ({reason}){_advice(module, name, error)}"
@@ -50,15 +50,15 @@ def _advice(module: str, name: str, error: BaseException) -> str:
 
 
 def load_from_here(place: str, what: str) -> Any:
-    """The same, also from the folder that the process is in.
+    """Load the object at a place, also from a module in the current folder.
 
     Raises:
-        ConfigError: see `load`; or it was made where no other process can import it.
+        ConfigError: see `load`; or the object was made where no other process can import it.
     """
     if place.startswith("__main__:") or "<locals>" in place:
         raise ConfigError(
             f"{place}: the {what} was made in a script or in a function; move it into a module that can be imported"
         )
     if os.getcwd() not in sys.path and "" not in sys.path:
-        sys.path.append(os.getcwd())  # behind all else, so that a file in it takes nobody's place
+        sys.path.append(os.getcwd())  # at the end, so that a file in it does not replace another module
     return load(place, what)

@@ -1,4 +1,4 @@
-"""Who follows the operators that are called: what decides whether a kernel may be called behind their back."""
+"""Detect whether something records the operators that are called; if so, kernels cannot be called directly."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ostinato.locks import lock
 
 
 def is_recorded() -> bool:
-    """Whether what is computed has to be seen as operators, and tensors may have no values.
+    """Whether a computation must consist of visible operators, and tensors may have no values.
 
-    So it is in torch.compile and torch.export, in the transformations of torch.func, in torch.jit.trace, and wherever a mode like
+    That is so in torch.compile and torch.export, in the transformations of torch.func, in torch.jit.trace, and where a mode like
     FakeTensorMode is active.
     """
     return (
@@ -29,7 +29,7 @@ def is_recorded() -> bool:
 
 
 def is_unobserved() -> bool:
-    """Whether nothing is done with what is computed here but to compute it, and to differentiate it backward, in its own dtype."""
+    """Whether operators are only computed, and differentiated backward, in their own dtype: nothing observes or changes them."""
     return not (
         torch.compiler.is_compiling()
         or maybe_current_level() is not None
@@ -42,12 +42,12 @@ def is_unobserved() -> bool:
 
 
 def is_transformed() -> bool:
-    """Whether a transformation of torch.func is active, outside of a graph. None of them takes hooks on tensors that are saved."""
+    """Whether a transformation of torch.func is active, outside of a graph. None of them supports hooks on saved tensors."""
     return not torch.compiler.is_compiling() and maybe_current_level() is not None
 
 
 def is_mapped() -> bool:
-    """Whether `torch.vmap` is active; a graph holds its operators, and not it."""
+    """Whether `torch.vmap` is active; in a graph it is not, as the graph contains its operators instead."""
     if torch.compiler.is_compiling() or maybe_current_level() is None:
         return False
     return any(interpreter.key() == TransformType.Vmap for interpreter in get_interpreter_stack() or ())
@@ -60,13 +60,13 @@ def is_differentiated_forward() -> bool:
 
 _for_onnx = False
 _recording = lock()
-# What says how to write our operator in ONNX, as long as somebody holds it.
+# The tables that say how to write our operator in ONNX, as long as something references them.
 translations: weakref.WeakSet[object] = weakref.WeakSet()
 
 
 @contextlib.contextmanager
 def recording_for_onnx() -> Iterator[None]:
-    """Have what is recorded inside the `with` block be such that it can become ONNX; other threads wait."""
+    """Inside, record in a form that can be exported to ONNX; other threads wait."""
     global _for_onnx
     with _recording:
         before, _for_onnx = _for_onnx, True
@@ -77,12 +77,12 @@ def recording_for_onnx() -> Iterator[None]:
 
 
 def is_for_onnx() -> bool:
-    """Whether what is recorded is to become ONNX: by `ostinato.export`, or by torch's exporter that begins with `torch.export`."""
+    """Whether the recording is for an export to ONNX: by `ostinato.export`, or by torch's exporter that uses `torch.export`."""
     return torch.compiler.is_compiling() and _becomes_onnx()
 
 
 def has_translation() -> bool:
-    """Whether what becomes ONNX will find out how to write our operator: by `ostinato.export`, or with a table that is there."""
+    """Whether the exporter to ONNX knows how to write our operator: it is `ostinato.export`, or a table exists."""
     return _for_onnx or len(translations) > 0
 
 
@@ -90,7 +90,7 @@ has_translation._dynamo_marked_constant = True  # pyright: ignore[reportFunction
 
 
 def is_traced_for_onnx() -> bool:
-    """Whether torch's older exporter, `dynamo=False`, runs the module, and writes down each operator that is called."""
+    """Whether torch's older exporter, `dynamo=False`, runs the module and records each operator that is called."""
     return _is_in_onnx_export() and not torch.compiler.is_compiling()
 
 
@@ -98,10 +98,11 @@ def _becomes_onnx() -> bool:
     return _for_onnx or _is_in_onnx_export()
 
 
-# torch.compile would look into it, and takes `is_in_onnx_export` for false; so it is to be called. See `kernels.compiled`.
+# Marked so that torch.compile calls the function instead of tracing it: tracing takes `is_in_onnx_export` for false. See
+# `kernels.compiled`.
 _becomes_onnx._dynamo_marked_constant = True  # pyright: ignore[reportFunctionMemberAccess]
 
 
 def _is_in_onnx_export() -> bool:
-    # To ask `torch.onnx` is to import it, which takes longer than to load a compiled cell.
+    # Not if `torch.onnx` is not imported yet: importing it takes longer than loading a compiled cell.
     return "torch.onnx" in sys.modules and torch.onnx.is_in_onnx_export()

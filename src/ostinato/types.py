@@ -13,7 +13,7 @@
 | `S` | states of a cell |
 | `V` | vocabulary size |
 
-Inside the package time comes first: `(T, B, I)`. `batch_first` is put right at the door of a layer and nowhere else.
+Inside the package time comes first: `(T, B, I)`. Only a layer's own call converts a `batch_first` layout, nothing below it does.
 """
 
 from __future__ import annotations

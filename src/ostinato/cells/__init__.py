@@ -1,4 +1,4 @@
-"""What a recurrence is: the maths, once. Nothing here knows how a step is run."""
+"""The recurrences as mathematics, each written once. Nothing here knows which kernel runs a step."""
 
 from ostinato.cells import library
 from ostinato.cells.library import *  # noqa: F403 - the cells of every file

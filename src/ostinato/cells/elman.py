@@ -41,12 +41,12 @@ _BY_NONLINEARITY = {"tanh": rnn_tanh, "relu": rnn_relu, "sigmoid": rnn_sigmoid}
 def named_rnn(nonlinearity: str = "tanh") -> Cell:
     """Elman's network: h' = tanh(W_ih x + b_ih + W_hh h + b_hh).
 
-    Source: Elman 1990, Finding Structure in Time, which draws the network, in its figure 2, and describes it in words, without
-    equations. There a unit's value lies between 0 and 1 and the first state is 0.5 ("sigmoid" is nearest to it); tanh and a first
-    state of zero are those of `torch.nn.RNN`.
+    Source: Elman 1990, Finding Structure in Time, which draws the network in figure 2 and describes it in words, without equations.
+    There a unit's value is between 0 and 1 and the first state is 0.5 ("sigmoid" is nearest to it); tanh and a first state of zero
+    are as in `torch.nn.RNN`.
 
     Args:
-        nonlinearity: "tanh", "relu", or (new) "sigmoid".
+        nonlinearity: "tanh", "relu", or "sigmoid", which torch.nn does not have.
     """
     if nonlinearity not in _BY_NONLINEARITY:
         raise CellError(f"nonlinearity expected one of {', '.join(_BY_NONLINEARITY)}, got {nonlinearity!r}")

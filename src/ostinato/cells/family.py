@@ -1,4 +1,4 @@
-"""Families: cells that differ in a few numbers, made by one function, the same object for the same numbers."""
+"""Families: cells that differ in a few numbers and are made by one function; equal numbers give the same object."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ P = ParamSpec("P")
 
 
 class Family(Generic[P]):
-    """A function that makes a cell of its arguments; made once for the same arguments, and found again by its name.
+    """A function that makes a cell from its arguments, once for equal arguments; the cell can be found again by its name.
 
-    A cell is pickled by the name that its module has for it. A module with families has a `__getattr__` that asks `member`:
+    A cell is pickled by its name in its module. So a module with families needs a `__getattr__` that calls `member`:
 
     ```python
     def __getattr__(name: str) -> Cell:
@@ -34,10 +34,10 @@ class Family(Generic[P]):
         self._made: dict[str, Cell] = {}
 
     def __call__(self, *args: P.args, **named: P.kwargs) -> Cell:
-        """The cell of these arguments.
+        """The cell for these arguments.
 
         Raises:
-            CellError: as the function says.
+            CellError: the function does not accept the arguments.
         """
         bound = self._parameters.bind(*args, **named)
         bound.apply_defaults()
@@ -67,10 +67,10 @@ class Family(Generic[P]):
 
 
 def member(module: str, name: str, *families: Family[...]) -> Cell:
-    """The cell of one of a module's families that has this name.
+    """The cell with this name from one of a module's families.
 
     Raises:
-        AttributeError: if none has.
+        AttributeError: no family has a cell with this name.
     """
     for family in families:
         if (found := family.find(name)) is not None:
@@ -84,7 +84,7 @@ def number(
     """Check an argument that is a finite number.
 
     Raises:
-        CellError: if it is none, or out of its range.
+        CellError: it is not a finite number, or out of its range.
     """
     found = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
     if math.isfinite(found) and above < found <= most and found >= least:
@@ -98,7 +98,7 @@ def whole(what: str, value: object) -> None:
     """Check an argument that is a whole number of at least 1.
 
     Raises:
-        CellError: if it is none.
+        CellError: it is not a whole number of at least 1.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise CellError(f"{what} expected a whole number of at least 1, got {value!r}")

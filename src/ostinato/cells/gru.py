@@ -49,11 +49,11 @@ def named_gru(*, reset_after: bool = True) -> Cell:
 
     Source: Cho et al. 2014, arXiv 1406.1078. In its first version the reset acts after the matrix product, as in cuDNN and torch;
     in its third, (5) to (8), before it. In both z = 1 keeps the state. In Chung et al. 2014, arXiv 1412.3555, 3.2, (5) and the
-    unnumbered lines behind it, the reset acts before the product, and z = 1 replaces the state: the second form here.
+    unnumbered lines after it, the reset acts before the product, and z = 1 replaces the state: the form of `reset_after=False`.
 
     Args:
         reset_after: True for torch's form, n = tanh(x_n + r (U_n h + b_n)) and h' = (1 - z) n + z h; False for
-            n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. Weights of one are none of the other:
-            `ostinato.nn.negate_update_gate` turns the meaning of z around in a `state_dict`, but nothing moves the reset.
+            n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. Weights of one form do not fit the other:
+            `ostinato.nn.negate_update_gate` reverses the meaning of z in a `state_dict`, but nothing can move the reset.
     """
     return gru if reset_after else gru_reset_before

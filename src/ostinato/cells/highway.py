@@ -18,14 +18,14 @@ __all__ = ["rhn"]
 
 
 def rhn(depth: int) -> Cell:
-    """The cell with `depth` layers in a step, the same object for the same depth.
+    """The cell with `depth` layers in a step; equal depths give the same object.
 
     For l = 1 .. depth, with s_0 the state before the step and s_depth the state after it:
     h_l = tanh([l = 1] W_h x + R_h_l s_{l-1} + b_h_l); t_l = sigmoid([l = 1] W_t x + R_t_l s_{l-1} + b_t_l);
     s_l = t_l h_l + (1 - t_l) s_{l-1}.
 
     Source: Zilly et al. 2017, arXiv 1607.03474, (6) to (9), with the carry gate coupled, c_l = 1 - t_l, as in their experiments.
-    The transform gates start at -2, as in their word models (-4 in their character models: `forget_bias=4.0`).
+    The biases of the transform gates start at -2, as in their word models (-4 in their character models: `forget_bias=4.0`).
 
     Args:
         depth: the recurrence depth, at least 1.
@@ -68,8 +68,8 @@ def _rhn(depth: int) -> Cell:
 def named_rhn(*, depth: int = 4) -> Cell:
     """Recurrent highway network: `depth` small layers in every step, s_l = t_l h_l + (1 - t_l) s_{l-1}; see `ostinato.cells.rhn`.
 
-    A layer's `num_layers` counts whole networks above each other, as everywhere. `forget_bias` is 2.0 where it is not given, so
-    that every transform gate starts at -2.
+    A layer's `num_layers` counts whole networks above each other, as everywhere. `forget_bias` is 2.0 by default, so that the bias
+    of every transform gate starts at -2.
 
     Source: Zilly et al. 2017, arXiv 1607.03474, (6) to (9).
 
@@ -80,7 +80,7 @@ def named_rhn(*, depth: int = 4) -> Cell:
 
 
 def __getattr__(name: str) -> Cell:
-    # A cell is pickled by the name that its module has for it; this module has one for every depth.
+    # A cell is pickled by its name in its module, so this module has a name for every depth.
     if found := re.fullmatch("rhn_([1-9][0-9]*)", name):
         return rhn(int(found[1]))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

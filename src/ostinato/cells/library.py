@@ -1,4 +1,4 @@
-"""The built-in cells of all files. `make stubs` writes for editors what is found here."""
+"""The built-in cells of all files. `make stubs` writes their names to a stub file for editors."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ _found = {name: getattr(module, name) for module in _modules for name in module.
 globals().update(_found)
 __all__ = list(_found)  # pyright: ignore[reportUnsupportedDunderAll]
 
-# By the name that models and the command line have for them, in order.
+# In order, by the name that models and the command line use.
 NAMED = {each.key: REGISTRY[each.name] for each in declared()}

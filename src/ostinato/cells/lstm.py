@@ -34,7 +34,7 @@ def lstm(x: Gates, s: State, U: Any, candidate: Wrap = identity, memory: Wrap = 
 def named_lstm() -> Cell:
     """Long short-term memory: c' = f c + i g; h' = o tanh(c').
 
-    Source: Hochreiter & Schmidhuber 1997, appendix A.1, (7) to (9) as the authors' preprint counts them. There c' = c + i g,
+    Source: Hochreiter & Schmidhuber 1997, appendix A.1, (7) to (9) in the numbering of the authors' preprint. There c' = c + i g,
     without a forget gate, g is 2 tanh(x / 2), and h' = o tanh(c' / 2). The forget gate: Gers, Schmidhuber & Cummins 2000.
     """
     return lstm

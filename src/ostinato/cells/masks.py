@@ -1,4 +1,4 @@
-"""Random masks of kept units, quickly: a mask for every step has as many numbers as the output, and torch draws them one by one."""
+"""Fast random masks of kept units: masks for all steps have as many numbers as the output, and torch draws them one by one."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from ostinato.recorded import is_recorded
 from ostinato.types import Tensor
 
 _LEVELS = 1 << 16
-_FEW = 1 << 10  # numbers below which torch draws them one by one as quickly
-_MANY = 1 << 15  # from which on a generator of its own brings more than it costs
+_FEW = 1 << 10  # for fewer numbers torch, which draws one by one, is as fast
+_MANY = 1 << 15  # from this count on a separate generator saves more time than its creation costs
 
 
 def kept_units(shape: tuple[int, ...], probability: float, like: Tensor) -> Tensor:
-    """A mask of ones, each with this probability, and zeros.
+    """A random mask: one with this probability, else zero.
 
-    On CPU sixteen bits decide on a unit, so the probability is right to 2^-17; where that would be coarse, torch draws. The bits
-    are those of torch's generator, or, where many are needed, of numpy's SFC64, seeded by it: `torch.manual_seed` repeats them.
+    On CPU sixteen bits decide on a unit, so the probability is exact to 2^-17; if that is too coarse for the probability, torch
+    draws. The bits come from torch's generator; if many are needed, from numpy's SFC64, seeded by torch's generator. So
+    `torch.manual_seed` repeats them.
 
     Args:
-        shape: of the mask.
-        probability: that a unit is kept, in [0, 1].
-        like: has the dtype and the device.
+        shape: the shape of the mask.
+        probability: the probability that a unit is kept, in [0, 1].
+        like: gives the dtype and the device.
     """
     if is_recorded() and not torch.compiler.is_compiling():
         # Not in place, so that torch.vmap can draw a mask for each example.

@@ -1,7 +1,7 @@
-"""minGRU and minLSTM: gates that see the input alone. Without a recurrent product the recurrence is linear in its state, a scan.
+"""minGRU and minLSTM: gates that depend on the input only. Without a recurrent product the recurrence is linear in its state.
 
-The authors train these as a parallel scan over logarithms, where nothing may be negative; that scan is a way to run the cell, not
-the cell. Only the `_positive` forms, for those who want their log-space models, keep its condition on what is written.
+The authors train these as a parallel scan over logarithms, for which nothing may be negative; that scan is a way to run the cell,
+not the cell itself. Only the `_positive` forms, which are the authors' log-space models, write positive numbers alone.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def min_gru_positive(x: Gates, s: State, U: None, candidate: Wrap = identity) ->
 @cell(gates="f i h", states="h", recurrent=False, keep="f", write="i", source=f"{SOURCE}, 3.2.4")
 def min_lstm(x: Gates, s: State, U: None, candidate: Wrap = identity) -> State:
     """h' = f' h + i' (W_h x + b_h), with f' = f / (f + i), i' = i / (f + i) and sigmoid gates f and i."""
-    # f / (f + i) = sigmoid(log f - log i): also where both gates are so far closed that they are zero as numbers.
+    # f / (f + i) = sigmoid(log f - log i), which is right even if both gates are so small that they round to zero.
     keep = sigmoid(_log_sigmoid(x.f) - _log_sigmoid(x.i))
     return State(h=keep * s.h + (1 - keep) * candidate(x.h))
 
@@ -48,12 +48,12 @@ def min_lstm_positive(x: Gates, s: State, U: None, candidate: Wrap = identity) -
 
 
 def positive(v: Tensor) -> Tensor:
-    """g(v) = v + 0.5 where v >= 0, else sigmoid(v): what takes the place of the identity where a logarithm follows."""
+    """g(v) = v + 0.5 if v >= 0, else sigmoid(v): replaces the identity where a logarithm is taken afterwards."""
     return where(v >= 0, v + 0.5, sigmoid(v))
 
 
 def _log_sigmoid(v: Tensor) -> Tensor:
-    # Beyond the threshold softplus is the identity: at torch's 20 that is an error of 2e-9, at 40 of less than float64 can tell.
+    # Above the threshold softplus is the identity: an error of 2e-9 at torch's 20, below float64's resolution at 40.
     return -F.softplus(-v, threshold=40.0)
 
 
@@ -61,8 +61,8 @@ def _log_sigmoid(v: Tensor) -> Tensor:
 def named_min_gru(*, positive: bool = False) -> Cell:
     """The minimal gated recurrent unit: h' = (1 - z) h + z (W_h x + b_h), z = sigmoid(W_z x + b_z).
 
-    Its gates see the input alone: there is no `weight_hh`, and the step is linear in its state. Options that act on a recurrent
-    product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise.
+    Its gates depend on the input only: there is no `weight_hh`, and the step is linear in its state. Options that act on a
+    recurrent product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise.
 
     Source: Feng et al. 2024, arXiv 2410.01201v3, 3.1.3.
 
@@ -77,9 +77,9 @@ def named_min_gru(*, positive: bool = False) -> Cell:
 def named_min_lstm(*, positive: bool = False) -> Cell:
     """The minimal LSTM: h' = f / (f + i) h + i / (f + i) (W_h x + b_h), with sigmoid gates f and i.
 
-    Its gates see the input alone: there is no `weight_hh`, and the step is linear in its state. Options that act on a recurrent
-    product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise. `forget_bias` opens f; as i goes on writing,
-    long memories need chrono initialisation, which closes i too.
+    Its gates depend on the input only: there is no `weight_hh`, and the step is linear in its state. Options that act on a
+    recurrent product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise. `forget_bias` opens f, but i still
+    writes, so long memories need chrono initialisation, which closes i too.
 
     Source: Feng et al. 2024, arXiv 2410.01201v3, 3.2.4.
 

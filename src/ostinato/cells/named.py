@@ -1,4 +1,4 @@
-"""Tensors by name: what goes into a step and comes out of it."""
+"""Tensors by name: the gates and states that a step gets, and the states that it returns."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Options: each one a small function from cell to cell, which acts at one place and knows nothing of the others.
+"""Options: each one a small function from cell to cell, which acts at one place and is independent of the others.
 
-They are applied in the order of this file (`ostinato.nn.options` does it): what changes the gates first, what wraps the products
-next, what mixes old and new states last.
+`ostinato.nn.options` applies them in the order of this file: first those that change the gates, then those that wrap the products,
+last those that mix old and new states.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ostinato.types import Tensor
 
 
 def _require(cell: Cell, option: str, gates: str = "", states: str = "", seams: str = "") -> None:
-    """`gates` are changed through what the input gives them, so it must give them something."""
+    """Raise `CellError` unless the cell has these names; `gates` must be input gates, as options change them by the input."""
     gate = "gates" if cell.input_gates == cell.gates else "input gates"
     has = {gate: set(cell.input_gates), "states": set(cell.states), "seams": set(cell.seams)}
     for what, names in ((gate, gates), ("states", states), ("seams", seams)):
@@ -35,7 +35,7 @@ def _require(cell: Cell, option: str, gates: str = "", states: str = "", seams: 
 
 
 def _require_no_peepholes(cell: Cell, option: str) -> None:
-    """A step that has peepholes adds them to its gates after this option has changed them."""
+    """Raise `CellError` for a cell with peepholes: its step would add them after the option has changed the gates."""
     if any(p.name == "weight_co" for p in cell.parameters):
         raise CellError(
             f"{option} needs a cell with no peepholes of its own; {cell.name!r} has the parameter 'weight_co'. "
@@ -44,7 +44,7 @@ def _require_no_peepholes(cell: Cell, option: str) -> None:
 
 
 def require_product(cell: Cell, option: str, remedy: str) -> None:
-    """Raise `CellError` where a cell has no recurrent product for an option to act on; `remedy`: "Leave it out"."""
+    """Raise `CellError` if a cell has no recurrent product for an option to act on; `remedy` is text such as "Leave it out"."""
     if not cell.recurrent:
         raise CellError(
             f"{option} needs a cell with a recurrent product; {cell.name!r} has none. {remedy}, or use another cell"
@@ -52,7 +52,7 @@ def require_product(cell: Cell, option: str, remedy: str) -> None:
 
 
 def _changed(cell: Cell, x: Any, named: dict[str, Any], change: Callable[[Gates], Gates]) -> Any:
-    """`x` with another value of its gates; where the step gets the input itself, `W` gives the gates."""
+    """Apply `change` to the input's gates: to `x`, or to the result of `W` if the step gets the input itself."""
     if not cell.raw:
         return change(x)
     named["W"] = replace(named["W"], then=(*named["W"].then, change))
@@ -60,12 +60,12 @@ def _changed(cell: Cell, x: Any, named: dict[str, Any], change: Callable[[Gates]
 
 
 def num_heads(cell: Cell, count: int) -> Cell:
-    """The recurrent matrix is block-diagonal: each of `count` heads of units sees its own units of the step before alone.
+    """Make the recurrent matrix block-diagonal: each of `count` heads of units reads only its own units of the step before.
 
     Source: Beck et al. 2024, xLSTM, arXiv 2405.04517, 2.2 ("memory mixing" within heads).
 
     Raises:
-        CellError: the cell has neither a recurrent product nor states or operations of heads.
+        CellError: the cell has no recurrent product, and neither states nor operations by head.
     """
     described = " ".join([*cell.states.values(), *(letter for p in cell.parameters for letter in p.shape)]).split()
     if not cell.counts_heads and not {"N", "d"} & set(described):
@@ -76,10 +76,10 @@ def num_heads(cell: Cell, count: int) -> Cell:
 
 
 def coupled_gates(cell: Cell) -> Cell:
-    """Coupled input and forget gate: i = 1 - f, with one gate's parameters fewer.
+    """Couple the input gate to the forget gate, i = 1 - f, which saves the parameters of one gate.
 
     Source: Greff et al. 2017, LSTM: A Search Space Odyssey, "CIFG". They keep i and set f = 1 - i; here f stays, so that
-    `forget_bias` acts as in the LSTM. As sigmoid(-a) = 1 - sigmoid(a), the input gate sees the forget gate's sum negated.
+    `forget_bias` acts as in the LSTM. As sigmoid(-a) = 1 - sigmoid(a), the input gate gets the forget gate's sum negated.
     """
     _require(cell, "coupled_gates", gates="i f")
     _require_no_peepholes(cell, "coupled_gates")
@@ -104,11 +104,11 @@ def coupled_gates(cell: Cell) -> Cell:
 
 
 def peephole(cell: Cell) -> Cell:
-    """Peephole connections: the gates see the cell state, i and f before the step, o after it.
+    """Add peephole connections: the gates read the cell state, i and f before the step, o after it.
 
     Source: Gers, Schraudolph & Schmidhuber 2002; the equations of Graves 2013, arXiv 1308.0850, (7) to (11):
     i: + w_ci c_{t-1}, f: + w_cf c_{t-1}, o: + w_co c_t, with diagonal weights. The new cell state does not depend on o, so the
-    step is evaluated twice, the first time for c_t alone; a compiler removes what is computed twice.
+    step is evaluated twice, the first time for c_t only; a compiler removes the repeated operations.
     """
     _require(cell, "peephole", gates="f o", states="c")
     _require_no_peepholes(cell, "peephole")
@@ -136,11 +136,11 @@ def peephole(cell: Cell) -> Cell:
 
 
 def layer_norm(cell: Cell, eps: float = 1e-5) -> Cell:
-    """Layer normalisation of both products and, where there is one, of the cell state on its way out.
+    """Add layer normalisation of both products and of the cell state where it enters the output, if the cell has the seam `memory`.
 
-    Source: Ba, Kiros & Hinton 2016, arXiv 1607.06450, (20) to (22): each product is normalised as one vector over its gates, with
-    a gain for each row; the products' shifts are the biases b_ih and b_hh, which come after. h' = o tanh(LN(c')). Without a
-    recurrent product only the input's is normalised.
+    Source: Ba, Kiros & Hinton 2016, arXiv 1607.06450, (20) to (22): each product is normalised as one vector over all its gates,
+    with a gain for each element; the biases b_ih and b_hh are added afterwards and serve as shifts. h' = o tanh(LN(c')). Without a
+    recurrent product only that of the input is normalised.
     """
     normalise_memory = "memory" in cell.seams
 
@@ -158,7 +158,7 @@ def layer_norm(cell: Cell, eps: float = 1e-5) -> Cell:
 
     def step(x: Gates, s: State, U: Any, **named: Any) -> State:
         gain = named.pop("norm_ih")
-        if cell.raw:  # else it acts on the input's product of all time steps, before the loop
+        if cell.raw:  # else `enter` normalises the input's product for all time steps, before the loop
             named["W"] = normed(named["W"], gain)
         product = normed(U, named.pop("norm_hh")) if cell.recurrent else U
         if normalise_memory:
@@ -182,7 +182,7 @@ def layer_norm(cell: Cell, eps: float = 1e-5) -> Cell:
 
 
 def recurrent_dropout(cell: Cell, rate: float) -> Cell:
-    """Dropout of what is about to be written, with a mask of its own at every step: no memory is ever lost.
+    """Add dropout of what is about to be written, with a new mask at every step: no memory is ever lost.
 
     Source: Semeniuta, Severyn & Barth 2016, arXiv 1603.05118, (7): c' = f c + i d(g). Active in training only.
     """
@@ -202,7 +202,7 @@ def recurrent_dropout(cell: Cell, rate: float) -> Cell:
 
 
 def variational_dropout(cell: Cell, rate: float) -> Cell:
-    """Dropout of what enters every recurrent product, with one mask for all time steps of a sequence.
+    """Add dropout of what enters every recurrent product, with one mask for all time steps of a sequence.
 
     Source: Gal & Ghahramani 2016, arXiv 1512.05287, (7): one mask for all gates ("tied weights"). Active in training only.
     """
@@ -218,7 +218,7 @@ def variational_dropout(cell: Cell, rate: float) -> Cell:
 
 
 def projection(cell: Cell) -> Cell:
-    """The output is projected to `P` units before it goes out and back: h' = W_hr (o tanh(c')).
+    """Project the output to `P` units, also where it enters the next step: h' = W_hr (o tanh(c')).
 
     Source: Sak, Senior & Beaufays 2014, arXiv 1402.1128.
     """
@@ -247,12 +247,12 @@ def projection(cell: Cell) -> Cell:
 
 
 def zoneout(cell: Cell, rates: Mapping[str, float]) -> Cell:
-    """Each unit keeps its old value with probability `rates[state]`, drawn anew at every step; in evaluation the mean of it.
+    """Let each unit keep its old value with probability `rates[state]`, drawn anew at every step; in evaluation use the mean.
 
-    Source: Krueger et al. 2017, arXiv 1606.01305, (4) and (5). h' is computed from the cell state before zoneout, as there.
+    Source: Krueger et al. 2017, arXiv 1606.01305, (4) and (5). As there, h' is computed from the cell state before zoneout.
     """
     _require(cell, "zoneout", states=" ".join(rates))
-    zoned = tuple(rates)  # the step does not depend on the rates, which reach it as masks
+    zoned = tuple(rates)  # the step must not depend on the rates, which it gets in the form of masks
 
     def step(x: Gates, s: State, U: Product, **named: Any) -> State:
         kept = {name: named.pop(f"zoneout_{name}") for name in zoned}

@@ -1,4 +1,4 @@
-"""Cells by a text and back: by the name of one that has a name, or by its place, "module:cell"."""
+"""Find a cell by a text, and the text for a cell: its name such as "janet", or its place, "module:cell"."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def find(text: str) -> NamedCell:
 
     Args:
         text: the name of a cell, such as "janet"; or the place of a cell, or of a function that returns one, such as
-            "my_module:my_cell", in a module that can be imported or is in the folder that the process is in.
+            "my_module:my_cell", in a module that can be imported or is in the process's current folder.
 
     Raises:
-        ConfigError: no cell has this name, or none is at this place.
+        ConfigError: no cell has this name, or no cell is at this place.
     """
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(f"cell: {unknown(repr(text))}")
@@ -55,10 +55,10 @@ def _at(place: str) -> NamedCell:
 
 
 def text_of(cell: Cell) -> str:
-    """The text that finds a cell again, in another process.
+    """The text with which `find` finds the cell again, in another process.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no such text.
     """
     if not isinstance(cell, Cell):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(f"cell: {unknown(repr(cell))}")

@@ -1,4 +1,4 @@
-"""The products `U` and `W` of a step, and the places where options wrap them."""
+"""The matrix products `U` and `W` of a step, with the places where options act on them."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ Wrap = Callable[[Tensor], Tensor]
 Select = Callable[[Tensor], Tensor]
 
 
-@dataclass(eq=False)  # not frozen: torch.compile cannot follow `replace` of a frozen one
+@dataclass(eq=False)  # not frozen: torch.compile cannot trace `replace` of a frozen dataclass
 class Product:
-    """The recurrent product `U(v) = W_hh v + b_hh`, or the input's, split by gate, with what enters and leaves it.
+    """The recurrent product `U(v) = W_hh v + b_hh`, or the input's `W(v)`, split by gate, with functions applied before and after.
 
     Attributes:
         gates: the gates that this product yields, in the order of the weight's rows.
-        weight: `W_hh`, `(G H, P)`; with heads `(G H, P / N)`, of each gate the blocks on the diagonal below each other.
+        weight: `W_hh`, `(G H, P)`; with heads `(G H, P / N)`: for each gate the blocks on the diagonal, one below the other.
         bias: `b_hh`, `(G H,)`, or None.
-        size: `H`, the rows of one gate.
-        heads: `N`, the blocks on the diagonal.
-        before: what is done to `v`, in order (a dropout mask, say).
-        after: what is done to `W_hh v`, `(B, g H)`, before the bias (a normalisation, say). Each gets a `select` that takes
-            the rows of this product's gates out of a `(G H,)` vector.
-        then: what is done to the gates, in order.
-        chosen: indices of the gates that are asked for; None for all.
-        known: what has been computed, where that is to be remembered.
+        size: `H`, the number of matrix rows of one gate.
+        heads: `N`, the number of blocks on the diagonal.
+        before: functions applied to `v`, in order (a dropout mask, say).
+        after: functions applied to `W_hh v`, `(B, g H)`, before the bias is added (a normalisation, say). Each also gets `select`,
+            which takes the elements of the chosen gates out of a `(G H,)` vector.
+        then: functions applied to the gates, in order.
+        chosen: indices of the gates to compute; None for all.
+        known: results computed so far, if they are remembered; else None.
     """
 
     gates: tuple[str, ...]
@@ -46,7 +46,7 @@ class Product:
     known: list[tuple[Tensor, object, Tensor]] | None = None
 
     def __call__(self, v: Tensor) -> Gates:
-        """`v`: `(B, P)`. Returns one `(B, H)` tensor a gate."""
+        """Multiply `v`, `(B, P)`, and return one `(B, H)` tensor for each gate."""
         names = self.gates if self.chosen is None else tuple(self.gates[n] for n in self.chosen)
         gates = Gates(**dict(zip(names, self._rows(v).chunk(len(names), -1), strict=True)))
         for change in self.then:
@@ -74,7 +74,7 @@ class Product:
         return rows
 
     def multiply(self, v: Tensor, bias: Tensor | None) -> Tensor:
-        """`W_hh v + bias` for the chosen gates, `(B, g H)`: the one place where a matrix is met, for a compiler to cut at."""
+        """`W_hh v + bias` for the chosen gates, `(B, g H)`: the only place with a matrix product, where a compiler can cut."""
         weight = self._select(self.weight)
         if self.heads == 1:
             return F.linear(v, weight, bias)
@@ -84,7 +84,7 @@ class Product:
         return rows if bias is None else rows + bias
 
     def only(self, gates: str) -> Product:
-        """The product for some of the gates only, for a step that multiplies more than once; `gates`: "r z"."""
+        """The product for some of the gates only, such as "r z", for a step that multiplies more than once."""
         wanted = gates.split()
         unknown = [gate for gate in wanted if gate not in self.gates]
         if unknown or not wanted:
@@ -100,5 +100,5 @@ class Product:
         return torch.cat([rows[n * self.size : (n + 1) * self.size] for n in self.chosen])
 
     def remembering(self) -> Product:
-        """The same product, computed once for each tensor that it is given: for a step that is evaluated twice."""
+        """A copy that remembers its result for each tensor that it is called with, for a step that is evaluated twice."""
         return replace(self, known=[])

@@ -1,4 +1,4 @@
-"""A recurrence: its step, and what is to be known of it. `ostinato.cells.spec` makes one of a step function."""
+"""A recurrence: its step and its description. `ostinato.cells.spec` makes one from a step function."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WEIGHTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def identity(v: Tensor) -> Tensor:
-    """The default of every seam: what goes in comes out."""
+    """Return `v` unchanged; the default of every seam."""
     return v
 
 
@@ -29,9 +29,9 @@ class Parameter:
 
     Attributes:
         name: its name in the step and, with the layer's suffix, in the `state_dict`.
-        shape: letters of `ostinato.cells.widths`: `("H",)`, `("P", "H")`; first also `G` for `G H` rows, or `G_ih` for the rows of
-            `weight_ih`, which are fewer where the input reaches some of the gates only.
-        fill: how it starts; None asks for the layer's own initialisation.
+        shape: letters of `ostinato.cells.widths`: `("H",)`, `("P", "H")`; the first may also be `G` for `G H` rows, or `G_ih` for
+            the rows of `weight_ih`, which are fewer if the input reaches some of the gates only.
+        fill: its initial value; None for the layer's own initialisation.
     """
 
     name: str
@@ -52,8 +52,8 @@ class MaskSpec:
         name: its name among the step's arguments.
         rate: probability that a unit is dropped, in [0, 1].
         state: the name of the state whose width the mask has.
-        every_step: a mask of its own for every time step; else one mask for the whole sequence.
-        scaled: kept units count `1 / (1 - rate)`, as dropout wants it; else 1.
+        every_step: whether every time step has its own mask; else one mask serves the whole sequence.
+        scaled: whether kept units are `1 / (1 - rate)` in the mask, as in dropout; else they are 1.
     """
 
     name: str
@@ -63,7 +63,7 @@ class MaskSpec:
     scaled: bool
 
     def draw(self, steps: int, like: Tensor, training: bool) -> Tensor:
-        """`like`: a state, `(B, H)`. Returns `(T, B, H)` for every step, else `(B, H)`; in evaluation its expectation."""
+        """Draw the mask: `(T, B, H)` if `every_step`, else `(B, H)`; in evaluation its mean. `like` is a state, `(B, H)`."""
         shape = (steps, *like.shape) if self.every_step else tuple(like.shape)
         kept = 1.0 - self.rate
         if not training:
@@ -80,32 +80,34 @@ class Cell:
     """A recurrence: its step and its description. Made by the decorator `cell`; changed by `ostinato.cells.options`.
 
     Attributes:
-        name: of the cell; for a cell of a module, the name it has there.
+        name: the name of the cell; for a cell of a module, its name there.
         step: `step(x, s, U, **seams and parameters) -> State`.
         gates: names of the gates, in the order of the rows of the weights.
-        states: name of each state to the letter of its width, or to letters with spaces between where it has several dimensions,
-            such as "N d d". The first one is the output.
-        parameters: what the step has besides `weight_ih, weight_hh, bias_ih, bias_hh`.
-        noise: the masks that the step asks for.
-        seams: names at which options may act.
-        keep: the gate whose opening keeps the memory (LSTM's f), or several with spaces between; None if there is none.
-        write: the gate whose opening overwrites the memory (LSTM's i), or several with spaces between; None if there is none.
-        number: of this object among those of the process, for `numbered`.
-        forget_bias: what a layer's `forget_bias` is where it is not given; None leaves the biases to the initialisation.
-        input_gates: names of the gates that get `W_ih x`, in the order of `gates`; all of them unless told otherwise.
+        states: by the name of each state the letter of its width, or several letters with spaces between if it has several
+            dimensions, such as "N d d". The first state is the output.
+        parameters: the step's parameters besides `weight_ih, weight_hh, bias_ih, bias_hh`.
+        noise: the random masks that the step takes.
+        seams: names of the step's arguments at which options may act.
+        keep: the gate that keeps the memory when it is open (LSTM's f), or several with spaces between; None if there is none.
+        write: the gate that overwrites the memory when it is open (LSTM's i), or several with spaces between; None if there is
+            none.
+        number: a number that is unique to this object in the process, for `numbered`.
+        forget_bias: the default of a layer's `forget_bias`; None leaves the biases to the initialisation.
+        input_gates: names of the gates that get `W_ih x`, in the order of `gates`; by default all of them.
         recurrent: whether there is a recurrent product. Else there are no `weight_hh` and `bias_hh`, and `U` is None.
-        enter: what is done to `W_ih x` of all time steps before its bias; nothing where `raw`.
+        enter: functions applied to `W_ih x` of all time steps before its bias is added; none if `raw`.
         raw: whether the step gets the input itself, and its product as the function `W`.
-        extras: further inputs by name, each with the letter of its width, in the order in which they lie behind the input.
+        extras: further inputs by name, each with the letter of its width, in the order of their columns behind the input.
         widths: the cell's own letters, each with its number.
-        heads: `N`, the blocks on the diagonal of `weight_hh`, of which the rest is zero and not stored.
+        heads: `N`, the number of blocks on the diagonal of `weight_hh`; the rest of the matrix is zero and not stored.
         counts_heads: whether the step takes `num_heads`.
-        starts: how weights and biases start that are not to start as the layer says.
+        starts: initial values of weights and biases, in place of those of the layer's initialisation.
         fixed: names of parameters that are not learned.
-        derived: name of a weight to the function that makes it, once a call, of the parameter of that name.
+        derived: by the name of a weight, the function that computes it, once a call, from the parameter of that name.
         vendor: the mode of torch's own kernels that computes exactly this step, or None.
-        options: names of the transformations that made this cell from the one in the source.
-        source: the paper.
+        options: names of the options that made this cell from the one in the source.
+        source: the paper that the equations are from.
+        module: the name of the module that defines the cell.
     """
 
     name: str
@@ -143,7 +145,7 @@ class Cell:
         _living.add(self)
 
     def __call__(self, x: Gates, s: State, U: Any, **named: Any) -> State:
-        """One step."""
+        """Run one step."""
         return self.step(x, s, U, **named)
 
     @property
@@ -153,14 +155,14 @@ class Cell:
 
     @property
     def has_whole_products(self) -> bool:
-        """Whether all it multiplies is the whole input, or a state of H or P units, with a matrix that is stored whole."""
+        """Whether every product is of the whole input, or of a state of H or P units, with a matrix that is stored whole."""
         return not (self.raw or self.extras or self.widths or self.heads > 1)
 
     def changed(self, option: str, **changes: Any) -> Cell:
-        """The cell that `option` makes of this one. torch's kernels do not know it.
+        """The cell that `option` makes from this one; torch's kernels cannot run it.
 
         Raises:
-            CellError: if what the option adds has the name of something that the cell has.
+            CellError: the option adds a parameter or a mask with a name that the cell has already.
         """
         made = replace(self, options=(*self.options, option), vendor=None, **changes)
         names = [each.name for each in (*made.parameters, *made.noise)]
@@ -169,21 +171,21 @@ class Cell:
         return made
 
     def widths_at(self, input_size: int, hidden_size: int, proj_size: int = 0) -> Widths:
-        """The number of each letter."""
+        """The numbers that the letters stand for, in a layer of these sizes."""
         return Widths(input_size, hidden_size, proj_size, self.heads, self.widths)
 
     def state_sizes(self, hidden_size: int, proj_size: int = 0, input_size: int = 0) -> dict[str, int]:
-        """How many numbers each state has."""
+        """How many numbers each state has in a row."""
         widths = self.widths_at(input_size, hidden_size, proj_size)
         return {name: widths.count(described.split()) for name, described in self.states.items()}
 
     def state_shapes(self, hidden_size: int, proj_size: int = 0, input_size: int = 0) -> dict[str, tuple[int, ...]]:
-        """The shape of each state of a row."""
+        """The shape of each state in a row."""
         widths = self.widths_at(input_size, hidden_size, proj_size)
         return {name: widths.shape(described.split()) for name, described in self.states.items()}
 
     def extra_sizes(self, input_size: int, hidden_size: int, proj_size: int = 0) -> dict[str, int]:
-        """How many numbers each further input has."""
+        """How many numbers each extra has in a row and step."""
         widths = self.widths_at(input_size, hidden_size, proj_size)
         return {name: widths[letter] for name, letter in self.extras.items()}
 
@@ -210,10 +212,10 @@ class Cell:
         return f"<cell {self.name}: {told}>"
 
     def __reduce__(self) -> str | tuple[Any, ...]:
-        # A cell is code: pickled by the name under which its module holds it, like a function.
+        # A cell is code: like a function, it is pickled by its module and its name there.
         if self.options:
             raise TypeError(f"the transformed cell {self.name!r} cannot be pickled; pickle the layer that holds it")
-        if _find(self.module, self.name) is not self:  # now, and not when what was saved cannot be read
+        if _find(self.module, self.name) is not self:  # fail now, not later when the pickle is read
             raise CellError(
                 f"the module {self.module} holds another cell named {self.name!r}; give this one a name of its own"
             )
@@ -229,12 +231,12 @@ _by_number: weakref.WeakValueDictionary[int, Cell] = weakref.WeakValueDictionary
 
 
 def numbered(number: int) -> Cell:
-    """The cell of this process with this `number`; one that something holds."""
+    """The cell of this process with this `number`; it must still be referenced somewhere."""
     return _by_number[number]
 
 
 def living() -> list[Cell]:
-    """Every cell of this process that something holds: those of modules, and those of layers with their options."""
+    """Every cell of this process that is still referenced: those of modules, and those of layers with their options."""
     return list(_living)
 
 

@@ -1,4 +1,4 @@
-"""The decorator that gives a cell a name: a layer, a single step and a place in every list of cells follow from it."""
+"""The decorator that gives a cell a name, and with it a layer, a single step and a place in every list of cells."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ostinato.errors import CellError, did_you_mean
 
 @dataclass(frozen=True)
 class NamedCell:
-    """What has a name: a cell, or a choice of cells.
+    """A cell, or a choice of cells, with a name.
 
     Attributes:
-        name: of the layer, such as "GRU".
-        choose: makes the cell of the arguments that are its own.
+        name: the name of the layer, such as "GRU".
+        choose: the function that makes the cell from its own arguments.
         variants: see `named`.
     """
 
@@ -27,14 +27,14 @@ class NamedCell:
 
     @property
     def arguments(self) -> Mapping[str, inspect.Parameter]:
-        """The arguments that are its own, which its layer and its single step have beside those of every other."""
+        """The cell's own arguments, which its layer and its single step have in addition to the common ones."""
         return inspect.signature(self.choose).parameters
 
     def cell(self, own: Mapping[str, Any]) -> Cell:
         """The cell that these arguments choose.
 
         Raises:
-            TypeError: one of them is none of its own, or one is missing; in words that name the cell, not the function.
+            TypeError: an argument is unknown or missing; the message names the cell, not the function.
         """
         every = self.arguments.values()
         takes_all = any(each.kind is each.VAR_KEYWORD for each in every)
@@ -60,22 +60,24 @@ def named(
 ) -> Callable[[Callable[..., Cell]], Callable[..., Cell]]:
     """Give a name to the cell that a function returns.
 
-    The function's arguments, of built-in types and with literals as defaults, are the layer's and the single step's own: positional
-    ones stand where torch.nn's RNN has `nonlinearity`, the others are keyword-only. Its docstring says what the layer computes and
-    what these arguments mean; `Recurrent` and `Step` tell the shared ones. Where torch's kernels compute the default, and torch.nn
-    has a class of this name, that is a base class, and what the function refuses with a CellError is refused in torch.nn's words.
+    The function's arguments, which have built-in types and literals as defaults, become arguments of the layer and the single step:
+    positional ones at the place where torch.nn's RNN has `nonlinearity`, the others keyword-only. The function's docstring says
+    what the layer computes and what these arguments mean; `Recurrent` and `Step` document the common ones. If torch's kernels
+    compute the default cell, and torch.nn has a class of this name, that class is a base class, and arguments that the function
+    refuses with a CellError raise torch.nn's own error.
 
     Args:
-        name: of the layer, such as "GRU", a literal: `ostinato.cell_names` reads it, and `order`, without running the file.
-        order: its place in lists of cells; None for a place behind those that have one, by name.
-        variants: the arguments of its own with which the tests that hold for every cell try it.
+        name: the name of the layer, such as "GRU". It must be a literal, as must `order`: `ostinato.cell_names` reads them without
+            running the file.
+        order: the cell's place in lists of cells; None for a place after those that have one, sorted by name.
+        variants: sets of own arguments with which the tests for every cell try this one.
 
     Raises:
         CellError: another file has a cell of that name.
     """
 
     def register(choose: Callable[..., Cell]) -> Callable[..., Cell]:
-        # Models and the command line have the name in small letters.
+        # Models and the command line use the name in lower case.
         known = next((each for each in REGISTRY.values() if each.name.lower() == name.lower()), None)
         if known is not None and (known.name, known.choose.__module__) != (name, choose.__module__):
             raise CellError(

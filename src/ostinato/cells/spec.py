@@ -1,4 +1,4 @@
-"""What a cell is: a short pure function (the step) and a small description of it.
+"""Make a cell from a short pure function (the step) and a small description of it.
 
 A step reads like its equations:
 
@@ -13,16 +13,16 @@ def leaky(x, s, U):
 `x` holds `W_ih x_t + b_ih`, one `(B, H)` tensor a gate; `s` the states before this step, one `(B, H)` tensor a state;
 `U(v)` is the recurrent product `W_hh v + b_hh`, one `(B, H)` tensor a gate. The first state is the output of the cell.
 
-A step may have *seams*: further arguments with the default `identity`, put around the values at which an option acts
-(`candidate` around what is about to be written, `memory` around the cell state on its way out). Parameters of the cell's own are
-further keyword arguments, described by `parameters={"decay": "H"}`.
+A step may have *seams*: further arguments with the default `identity`, called on the values at which an option acts (`candidate` on
+the value that is about to be written, `memory` on the cell state where it enters the output). The cell's own parameters are further
+keyword arguments, described by `parameters={"decay": "H"}`.
 
-Where the input reaches some of the gates only, `inputs` names them, and `x` has only those; a cell with `recurrent=False` has no
+If the input reaches some of the gates only, `inputs` names them, and `x` has only those; a cell with `recurrent=False` has no
 recurrent product at all, and its step gets None for `U`.
 
 A step that takes an argument `W` gets the input itself as `x`, `(B, I)`, and its product as a function: `W(v)` is `W_ih v + b_ih`,
-one `(B, H)` tensor a gate. *Extras* are further inputs, which pass no product unless the step says so: `extras="dt mask:I"`; the
-layer takes them by name, and the step gets `(B, 1)` and `(B, I)`. Letters for widths are in `ostinato.cells.widths`.
+one `(B, H)` tensor a gate. *Extras* are further inputs, which are not multiplied unless the step does it: with `extras="dt mask:I"`
+the layer takes them by name, and the step gets `(B, 1)` and `(B, I)`. Letters for widths are in `ostinato.cells.widths`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _names(what: str, text: str) -> tuple[str, ...]:
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise CellError(f'{what} expected names in one text with spaces between, like "i f g o", got {text!r}')
     names = tuple(each.partition(":")[0] for each in text.split())
-    # A name that `Named` has itself, like `with_`, could not be read as `x.with_`.
+    # A gate named like an attribute of `Named`, such as `with_`, could not be read as `x.with_`.
     bad = [n for n in names if not n.isidentifier() or keyword.iskeyword(n) or n.startswith("_") or hasattr(Named, n)]
     if not names or bad or len(set(names)) != len(names):
         raise CellError(f'{what} expected distinct names with spaces between, like "i f g o", got {text!r}')
@@ -65,7 +65,7 @@ def _parameters(
             raise CellError(
                 f"the parameter {name!r} expected one letter for a vector or two for a matrix, its rows first; got {text!r}"
             )
-        # A vector that nobody says anything of changes nothing at first; a matrix starts as the others do.
+        # Without a start a vector is zero, and a matrix is initialised like the layer's weights.
         default = 0.0 if len(shape) == 1 else None
         found.append(Parameter(name, shape, start(name, starts[name]) if name in starts else default))
     return tuple(found)
@@ -102,38 +102,39 @@ def cell(
     forget_bias: float | Callable[..., Any] | None = None,
     vendor: str | None = None,
 ) -> Callable[[Callable[..., State]], Cell]:
-    """Make a cell of a step function.
+    """Make a cell from a step function.
 
     Widths are letters: `H`, `P` (units of the output), `I` (features of the input), `N` (heads), `d` (units of a head), `1` (one
     number a row), and those of `widths`.
 
     Args:
         gates: names of the gates with spaces between; their order is the order of the rows of every weight.
-        states: names of the states; the first is the output. One of another width than `H` has it behind a colon: "h memory:M";
-            one of several dimensions has several letters: "h C:N,d,d".
+        states: names of the states; the first is the output. A width other than `H` follows a colon: "h memory:M"; a state with
+            several dimensions has several letters: "h C:N,d,d".
         source: the paper that the equations are from.
         inputs: names of the gates that get `W_ih x + b_ih`, which have rows in `weight_ih` and `bias_ih`; None for all.
         recurrent: whether there is a recurrent product; if not, `U` is None, and there are no `weight_hh` and `bias_hh`.
         extras: names of further inputs, which the layer takes by name: `(T, B)` each, or `(T, B, width)` with the width behind a
             colon, "dt mask:I". The step gets them by name too, `(B, 1)` or `(B, width)`.
-        parameters: name to shape of what the step takes besides the two weights and biases: a letter for a vector, `H` (one number
+        parameters: by name the shape of each parameter besides the two weights and biases: one letter for a vector, `H` (one number
             a unit), `1` (one for all), `G` (one a unit and gate); or two for a matrix, its rows first, "H I", which the step
             multiplies with `torch.nn.functional.linear`.
         widths: the cell's own letters, each with its number.
-        starts: name to first value of parameters, weights or biases: a number, "uniform(0.9, 0.999)" or another of
-            `ostinato.cells.start.NAMES`, or a function that fills a tensor in place, which gets the layer's `num_heads` where it
-            has an argument of that name. Vectors of the cell's own start at zero where nothing is said; all else
-            as the layer's `init` has it, which another `init` than "torch" has for weights anyway.
+        starts: by name the initial value of parameters, weights or biases: a number, "uniform(0.9, 0.999)" or another of
+            `ostinato.cells.start.NAMES`, or a function that fills a tensor in place; it gets the layer's `num_heads` if it has an
+            argument of that name. Without an entry here, the cell's own vectors start at zero, and all else as the layer's `init`
+            says. An `init` other than "torch" or "chrono" replaces the entries for weights and biases.
         fixed: names of parameters, weights or biases that are not learned.
-        derived: name of a weight or matrix to a function that makes what is multiplied of what is learned, once a call.
+        derived: by the name of a weight or matrix, a function that computes the matrix to multiply with from the learned one, once
+            a call.
         keep: the gate that keeps the memory when it is open, or several; `forget_bias` and chrono initialisation act there.
         write: the gate that overwrites the memory when it is open, or several.
-        forget_bias: what a layer's `forget_bias` is where it is not given: a number, or a function as in `starts` for the `(H,)`
-            biases of each gate that keeps or writes.
+        forget_bias: the default of a layer's `forget_bias`: a number, or a function as in `starts` for the `(H,)` biases of each
+            gate that keeps or writes.
         vendor: the mode of torch's own kernels that computes exactly this step.
 
     Raises:
-        CellError: where names are malformed or the step's signature does not fit the description.
+        CellError: names are malformed, or the step's signature does not fit the description.
     """
     for role, some in (("parameters", parameters), ("widths", widths), ("starts", starts), ("derived", derived)):
         if not isinstance(some, Mapping | None):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -177,10 +178,10 @@ def cell(
     def decorate(step: Callable[..., State]) -> Cell:
         signature = list(inspect.signature(step).parameters.values())
         seams = {p.name for p in signature[3:] if p.default is identity}
-        offered = {"W", "num_heads"}  # what a step may take without saying so elsewhere
+        offered = {"W", "num_heads"}  # arguments that a step may take although the description does not name them
         wanted = {*further, *(p.name for p in own)}
         taken = {p.name for p in signature[3:] if p.kind is not p.VAR_KEYWORD} - seams
-        if any(p.kind is p.VAR_KEYWORD for p in signature[3:]):  # as many parameters as the description has
+        if any(p.kind is p.VAR_KEYWORD for p in signature[3:]):  # `**own` takes all parameters of the description
             taken |= wanted
         first_three = {p.name for p in signature[:3]}
         if len(signature) < 3 or first_three & offered or taken - offered != wanted:

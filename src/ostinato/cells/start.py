@@ -1,4 +1,4 @@
-"""How a parameter starts: a number, a distribution by its name, or a function that fills it."""
+"""The initial value of a parameter: a number, a distribution by its name, or a function that fills it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ostinato.types import Tensor
 def _orthogonal(v: Tensor) -> Tensor:
     if v.dtype in (torch.float32, torch.float64):
         return init.orthogonal_(v)
-    return v.copy_(init.orthogonal_(torch.empty_like(v, dtype=torch.float32)))  # there is no QR in half precision
+    return v.copy_(init.orthogonal_(torch.empty_like(v, dtype=torch.float32)))  # torch has no QR in half precision
 
 
 def _log_uniform(v: Tensor, low: float, high: float) -> Tensor:
@@ -39,7 +39,7 @@ def _identity(v: Tensor, scale: float = 1.0) -> Tensor:
     return init.eye_(v).mul_(scale)
 
 
-# By name: the function, and how many numbers it takes, at least and at most.
+# By name: the function, and the least and greatest number of numbers that it takes.
 _KNOWN: Mapping[str, tuple[Callable[..., Any], int, int]] = {
     "uniform": (init.uniform_, 2, 2),
     "log_uniform": (_log_uniform, 2, 2),
@@ -57,12 +57,12 @@ NAMES = (
 
 @dataclass(frozen=True)
 class Start:
-    """What fills a parameter.
+    """The initial value of a parameter, as a function that fills it.
 
     Attributes:
         fill: fills a tensor in place.
-        text: as it was described.
-        counts_heads: whether it takes `num_heads` too.
+        text: the description that it was made from, for `repr`.
+        counts_heads: whether `fill` takes `num_heads` too.
     """
 
     fill: Callable[..., Any]
@@ -70,7 +70,7 @@ class Start:
     counts_heads: bool = False
 
     def __call__(self, v: Tensor, heads: int) -> None:
-        """Fill `v`, of a layer with so many heads."""
+        """Fill `v`, a parameter of a layer with this number of heads."""
         if self.counts_heads:
             self.fill(v, num_heads=heads)
         else:
@@ -81,12 +81,12 @@ class Start:
 
 
 def start(what: str, given: object) -> Start:
-    """That of a number, of one of `NAMES`, or of a function that fills a tensor in place as those of `torch.nn.init` do.
+    """The start that `given` describes: a number, one of `NAMES`, or a function that fills a tensor as in `torch.nn.init`.
 
-    A function with an argument `num_heads` gets the layer's.
+    A function with an argument `num_heads` gets the layer's. `what` is the parameter's name, for the error.
 
     Raises:
-        CellError: for anything else.
+        CellError: `given` is anything else.
     """
     if isinstance(given, Start):
         return given
@@ -105,7 +105,7 @@ def start(what: str, given: object) -> Start:
         if least <= len(numbers) <= most:
             fill = partial(_with, function, numbers)
             try:
-                # Who describes a cell draws nothing from anybody's generator.
+                # Describing a cell must not change the state of the user's random generator.
                 with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
                     fill(torch.empty(2, 2, device="cpu"))
             except (RuntimeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""A step run on a few zeros: whether it fits its description, and which state's width stands at a seam."""
+"""Run a step on a few zeros, to see whether it fits its description, and which state's shape a seam has."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ostinato.cells.recurrence import Cell
 from ostinato.errors import CellError
 from ostinato.types import Tensor
 
-# On which a step is tried.
+# The size of the batch and the units that a step is tried with.
 _ROWS, _UNITS = 2, 3
 
 
 def check(cell: Cell, sizes: tuple[int, int] | None = None) -> None:
-    """Run the step of a cell once on two rows of three units, or of three for each head, and fewer of a projected output.
+    """Run the step of a cell once on two rows of three units, or of three for each head; a projected output has fewer.
 
     Args:
-        cell: whose step.
-        sizes: I and H, at which the step may hold where it does not hold at few units; of a cell without a projection.
+        cell: the cell whose step is run.
+        sizes: I and H of the layer; the step is tried with them if it fails with few units. Only for a cell without a projection.
 
     Raises:
-        CellError: where step and description disagree, or the step changes what it is given.
+        CellError: step and description disagree, or the step changes its arguments in place.
     """
     with _as_it_is():
         try:
@@ -43,10 +43,10 @@ def check(cell: Cell, sizes: tuple[int, int] | None = None) -> None:
 
 
 def state_at(cell: Cell, seam: str) -> str:
-    """The state whose shape stands at a seam of a cell; of several that have it, the last one, where memories are.
+    """The state that has the shape of the tensors at a seam; among several the last one, as memories come last.
 
     Raises:
-        CellError: none has, or the step cannot be run.
+        CellError: no state has that shape, or the step cannot be run.
     """
     with _as_it_is():
         return _Trial(cell).state_at(seam)
@@ -54,16 +54,16 @@ def state_at(cell: Cell, seam: str) -> str:
 
 @contextmanager
 def _as_it_is() -> Generator[None]:
-    """Outside inference mode, whose tensors do not say whether they were changed, and autocast, which changes types."""
+    """Leave inference mode, whose tensors do not tell whether they were changed, and autocast, which changes dtypes."""
     with torch.inference_mode(False), torch.autocast("cpu", enabled=False):
         yield
 
 
 class _Trial:
-    """A cell with zeros for all that its step gets."""
+    """A cell with zeros for all arguments of its step."""
 
     def __init__(self, cell: Cell, sizes: tuple[int, int] | None = None) -> None:
-        # Different numbers for all letters, so that none is taken for another.
+        # Every letter gets another number, so that a mistaken letter shows.
         taken = set(cell.widths.values())
         count = next(n for n in itertools.count(_UNITS) if n * cell.heads not in taken)
         hidden = count * cell.heads
@@ -95,7 +95,7 @@ class _Trial:
             self.x = Gates(**{name: zeros(_ROWS, hidden) for name in cell.input_gates})
 
     def run(self, **seams: Callable[[Tensor], Tensor]) -> object:
-        """What the step returns."""
+        """Run the step, and return what it returns."""
         cell = self.cell
         try:
             return cell.step(self.x, self.s, self.U, **self.named, **self.offered, **seams)
@@ -181,11 +181,11 @@ def _check_states(cell: Cell, after: object, shapes: dict[str, tuple[int, ...]],
 
 
 def _tensors_outside(step: Callable[..., Any]) -> list[str]:
-    """Names of tensors that a step closes over, or finds in its module."""
+    """The names of tensors that a step reads from its closure or its module."""
     if not inspect.isfunction(step):
         return []
     try:
         found = inspect.getclosurevars(step)
-    except ValueError:  # a variable that is not set yet
+    except ValueError:  # a variable of the closure is not set yet
         return []
     return [name for name, v in {**found.nonlocals, **found.globals}.items() if isinstance(v, Tensor)]

@@ -1,4 +1,4 @@
-"""How wide a state, an input or a parameter is: letters, and the numbers that they are in a layer."""
+"""Letters for the widths of states, inputs and parameters, and the numbers that they stand for in a layer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ostinato.errors import CellError
 
-# What each letter is that every cell has; a cell's own letters stand beside them.
+# The meaning of the letters that every cell has; a cell may add letters of its own.
 LETTERS = {
     "H": "hidden units",
     "P": "units of the output",
@@ -21,14 +21,14 @@ LETTERS = {
 
 @dataclass(frozen=True)
 class Widths:
-    """The numbers of one layer.
+    """The numbers that the letters stand for in one layer.
 
     Attributes:
         input: `I`.
         hidden: `H`.
-        projected: `P`, or 0 where it is `H`.
+        projected: `P`, or 0 if it is `H`.
         heads: `N`.
-        own: those of the cell's own letters.
+        own: the numbers of the cell's own letters.
     """
 
     input: int
@@ -59,11 +59,11 @@ class Widths:
         return {letter: self[letter] for letter in (*LETTERS, *self.own)}
 
     def shape(self, letters: Sequence[str]) -> tuple[int, ...]:
-        """In numbers."""
+        """The shape that these letters describe, in numbers."""
         return tuple(self[letter] for letter in letters)
 
     def count(self, letters: Sequence[str]) -> int:
-        """How many numbers there are in that shape."""
+        """How many elements a tensor of that shape has."""
         return math.prod(self.shape(letters))
 
 
@@ -71,13 +71,13 @@ def letters(what: str, text: str, own: Collection[str], more: Collection[str] = 
     """The letters of a text such as "H", "N d d" or "N,d,d", checked.
 
     Args:
-        what: is described, for the error.
-        text: its description.
+        what: what the letters describe, for the error.
+        text: the letters.
         own: the cell's own letters.
-        more: others that stand here.
+        more: further letters that are allowed here.
 
     Raises:
-        CellError: for another letter.
+        CellError: a letter is not allowed.
     """
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise CellError(f'{what} expected letters in a text, such as "H" or "P H", got {text!r}')
@@ -94,7 +94,7 @@ def letters(what: str, text: str, own: Collection[str], more: Collection[str] = 
 
 
 def named_widths(what: str, text: str, default: str, own: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """Name to letters of a text such as "h c memory:M", where a name alone has the default letter."""
+    """Read a text such as "h c memory:M" into letters by name; a name without a colon has the default letter."""
     found: dict[str, tuple[str, ...]] = {}
     for each in text.split():
         name, colon, described = each.partition(":")

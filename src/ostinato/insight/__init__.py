@@ -1,7 +1,7 @@
 """Why a recurrent network learns or does not: gradient flow, Jacobians, Lyapunov exponents, saturation, parameters, plots.
 
-Every function takes any model that holds recurrent layers, ours or torch.nn's, looks at one pass over a batch, and leaves the model
-as it was. Names are loaded when they are first used, so that importing `ostinato.insight` loads neither torch nor matplotlib.
+Every function takes any model with recurrent layers, ours or torch.nn's, measures one pass over a batch, and leaves the model as it
+was. Names are loaded when they are first used, so that importing `ostinato.insight` loads neither torch nor matplotlib.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ostinato.insight.units import MeaningfulUnit, meaningful_units
     from ostinato.insight.watch import Watch
 
-# No module has the name of a function in it: once imported, it would stand here in the function's place.
+# No module may have the name of a function in it: once imported, the module would replace the function here.
 _HOMES = {
     "Activations": "unit_values",
     "AlikeRange": "reasons.similar",

@@ -1,12 +1,13 @@
-"""How far a gradient reaches: its norm at every step, and what is left of it by distance.
+"""How far a gradient reaches: its norm at every step, and how much of it is left by distance.
 
 Two things are measured in one pass, forward and backward, through the steps in plain PyTorch:
 
 - dL/ds_t, the *total* derivative of the loss with respect to each state after step t: every path through the later steps counts,
   and for the memory of an LSTM the path through its own output, dL/dc_t = dL/dh_t o_t (1 - tanh^2 c_t) + dL/dc_{t+1} f_{t+1} + ...
-- the gain d h_T / d s_k, of the last valid step of each row with respect to each step before it, which no loss and no later layer
-  enters: whether the recurrence itself lets a gradient through. Here h_k and c_k are two halves of one state, and a derivative
-  with respect to one leaves the other as it is: the product of the Jacobians of the steps in between.
+- the gain d h_T / d s_k, the derivative of the last valid output of each row with respect to each earlier state. It shows whether
+the
+  recurrence itself lets a gradient through, independently of the loss and of later layers. Here h_k and c_k are two halves of one
+  state, and a derivative with respect to one half keeps the other fixed: the product of the Jacobians of the steps in between.
 
 Source: Hochreiter 1991; Bengio, Simard & Frasconi 1994; Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, (4) and (5).
 """
@@ -31,21 +32,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from rich.table import Table
 
-REACH = 1e-3  # of the gain at distance 1: below it, what was learnt from so far back is lost in the rest
-_EXACT_UNITS = 32  # as many backward passes: about the cost of a training step for each 5 units
+REACH = 1e-3  # share of the gain at distance 1; a smaller contribution from far back is lost among the others
+_EXACT_UNITS = 32  # the most backward passes for exact gains, one a unit; five cost about a training step
 _PROBES = 4
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Of one direction of one layer.
+    """The gradient flow of one direction of one layer.
 
     Attributes:
         name: "recurrent.l0", "recurrent.l0_reverse"; see `Trajectory`.
         gradients: for each state by name ("h", "c"), the norm of dL/ds_t over all rows and units, for t = 0 ... T - 1.
-        gains: for each state by name, `||d h_T / d s_k||_F / sqrt(P)` by distance T - k = 0, 1, ...: 1 where everything passes,
-            root mean square over the rows. T is a row's last valid step (against time, its first). Empty where it was left out.
-        method: "exact", or how many random vectors estimated the gains.
+        gains: for each state by name, `||d h_T / d s_k||_F / sqrt(P)` by distance T - k = 0, 1, ..., root mean square over the
+            rows; 1 if everything passes. T is a row's last valid step (its first in the reverse direction). Empty if it was left
+            out.
+        method: "exact", the number of random vectors that estimated the gains, or "left out".
     """
 
     name: str
@@ -55,26 +57,26 @@ class Flow:
 
     @property
     def gain(self) -> list[float]:
-        """Of all states together, by distance."""
+        """The gain of all states together, by distance."""
         return [math.hypot(*at) for at in zip(*self.gains.values(), strict=True)]
 
     @property
     def reach_steps(self) -> int | None:
-        """The first distance at which the gain is below 1e-3 of that at distance 1; None where all that was measured is above."""
+        """The first distance at which the gain is at most 1e-3 of that at distance 1; None if every measured gain is above that."""
         gain = self.gain
         return next((d for d in range(1, len(gain)) if gain[d] <= REACH * gain[1]), None)
 
     @property
     def growth(self) -> float:
-        """The mean factor of a step, below 1 where the gradient vanishes and above 1 where it explodes; NaN where it is not known.
+        """The mean factor of a step: below 1 the gradient vanishes, above 1 it explodes; NaN if it is not known.
 
-        The slope of a straight line through log(gain) from distance 1 to the reach, by least squares. A curve that falls and then
-        levels out has no such line: `half_life_steps` and `reach_steps` are read off the curve itself.
+        It is the slope of a straight line through log(gain) from distance 1 to the reach, by least squares. A line does not fit a
+        curve that falls and then levels out: `half_life_steps` and `reach_steps` are read off the curve itself.
         """
         gain = self.gain
         if len(gain) < 3 or math.isnan(gain[1]):
             return math.nan
-        # What overflows says no more than that it is large, so the line ends before it.
+        # A gain that overflows tells only that it is large, so the line ends before it.
         end = next((d for d, g in enumerate(gain) if not math.isfinite(g)), len(gain))
         last = min(end - 1, max(self.reach_steps or len(gain), 2))
         points = [(d, math.log(gain[d])) for d in range(1, last + 1) if gain[d] > 0]
@@ -86,10 +88,10 @@ class Flow:
 
     @property
     def half_life_steps(self) -> float:
-        """After how many steps half is gone: from distance 1 to where the gain first is half of that at distance 1.
+        """The number of steps from distance 1 to where the gain is first half of that at distance 1.
 
-        Between two distances the gain is taken to fall by the same factor everywhere. Infinite where all that was measured is above
-        half; NaN where there are not two distances.
+        Between two distances the gain is assumed to fall exponentially. Infinite if every measured gain is above half; NaN if there
+        are fewer than two distances.
         """
         gain = self.gain
         if len(gain) < 3 or math.isnan(gain[1]):
@@ -107,14 +109,14 @@ class Flow:
 
     @property
     def half_life_text(self) -> str:
-        """The same for people: "2.3", "over 63" or "not known"."""
+        """The half-life as text for people: "2.3", "over 63" or "not known"."""
         steps = self.half_life_steps
         if math.isnan(steps):
             return "not known"
         return f"over {len(self.gain) - 2}" if math.isinf(steps) else f"{steps:.3g}"
 
     def relative(self, distance: int) -> float:
-        """The gain at this distance as a share of that at distance 1; NaN where it was not measured."""
+        """The gain at this distance as a share of that at distance 1; NaN if it was not measured."""
         gain = self.gain
         if not 0 <= distance < len(gain) or len(gain) < 2:
             return math.nan
@@ -123,10 +125,10 @@ class Flow:
 
 @dataclass(frozen=True)
 class GradientFlow(ShownInNotebooks):
-    """Of a model; print it.
+    """The gradient flow of a model; print it.
 
     Attributes:
-        loss: of the batch.
+        loss: the loss of the batch.
         layers: one `Flow` for each direction of each layer, in the order in which they ran.
     """
 
@@ -162,7 +164,7 @@ class GradientFlow(ShownInNotebooks):
         }
 
     def scalars(self) -> dict[str, float]:
-        """What is worth a curve over training, by name; those that are no finite number are left out."""
+        """The numbers to plot over training, by name; infinite numbers and NaN are left out."""
         found = {}
         for flow in self.layers:
             for name, values in flow.gradients.items():
@@ -219,19 +221,19 @@ class GradientFlow(ShownInNotebooks):
 def gradient_flow(
     model: nn.Module, batch: Any, loss: Loss | None = None, *, probes: int | None = None, seed: int = 0
 ) -> GradientFlow:
-    """How the gradient of a loss flows back through the steps of every recurrent layer.
+    """Measure how the gradient of a loss flows back through the steps of every recurrent layer.
 
     Args:
-        model: holds recurrent layers or single-step cells, ours or torch.nn's, or is one. It is left as it was: no `.grad`, no
-            hook, no buffer, no random number.
+        model: a model with recurrent layers or single-step cells, ours or torch.nn's, or one of these itself. It is left as it was:
+            `.grad`, hooks, buffers and random generators.
         batch: whatever `loss` takes.
         loss: `loss(model, batch)` gives a scalar, or a tuple that begins with it. None calls `model.loss(batch)`.
-        probes: random vectors that estimate the gains (Hutchinson's estimate of ||J||_F^2, without bias); 0 leaves the gains out;
-            None for exact gains up to 32 units, else 4 vectors.
-        seed: of the random vectors.
+        probes: the number of random vectors that estimate the gains (Hutchinson's estimate of ||J||_F^2, without bias); 0 leaves
+            the gains out; None for exact gains up to 32 units, else 4 vectors.
+        seed: the seed of the random vectors.
 
     Raises:
-        InsightError: there is no recurrent layer, none ran, or the loss is no scalar with a gradient.
+        InsightError: there is no recurrent layer, none ran, or the loss is not a scalar with a gradient.
     """
     if probes is not None and (isinstance(probes, bool) or not isinstance(probes, int) or probes < 0):
         raise InsightError(f"probes expected a number of random vectors of at least 0, or None, got {probes!r}")
@@ -241,7 +243,7 @@ def gradient_flow(
 
 
 def flow_of(value: Tensor, runs: Sequence[Trajectory], probes: int | None, seed: int) -> GradientFlow:
-    """As `gradient_flow`, of a pass that was made: its loss and the trajectories on its graph."""
+    """Measure as `gradient_flow` does, from a pass that was already made: its loss and the trajectories on its graph."""
     if not value.requires_grad:
         raise InsightError(
             "loss expected a scalar with a gradient, got one without; let it depend on the model's output"
@@ -260,7 +262,7 @@ def flow_of(value: Tensor, runs: Sequence[Trajectory], probes: int | None, seed:
 
 
 def _gains(run: Trajectory, probes: int | None, seed: int) -> tuple[dict[str, list[float]], str]:
-    """By distance from the last step that each row took."""
+    """The gains by distance from the last step of each row, and the method; see `Flow`."""
     T, B = run.valid.shape
     device, steps = run.valid.device, torch.arange(T, device=run.valid.device)
     kept = run.valid.any(0)
@@ -288,7 +290,7 @@ def _gains(run: Trajectory, probes: int | None, seed: int) -> tuple[dict[str, li
         found = torch.autograd.grad(end, nodes, vector, retain_graph=True, allow_unused=True)
         for at, name in enumerate(names):
             each = _stacked(found[at * T : (at + 1) * T], getattr(run.after[0], name))
-            squares[at] += each.double().square().sum(-1) * weight  # double: what float32 can hold squared, it cannot
+            squares[at] += each.double().square().sum(-1) * weight  # double, as squares may leave float32's range
     furthest = int(distance[counts].max()) if bool(counts.any()) else -1
     sums = torch.zeros(len(names), furthest + 1, dtype=torch.float64, device=device)
     sums.index_add_(1, distance[counts], squares[:, counts])
@@ -298,7 +300,7 @@ def _gains(run: Trajectory, probes: int | None, seed: int) -> tuple[dict[str, li
 
 
 def _stacked(found: Sequence[Tensor | None], like: Tensor) -> Tensor:
-    """`(T, B, H)`, zeros where the loss does not depend on a state."""
+    """Stack gradients to `(T, B, H)`, with zeros for states that the loss does not depend on."""
     return torch.stack([torch.zeros_like(like) if v is None else v for v in found])
 
 
@@ -307,5 +309,5 @@ def _finite(value: float) -> float | None:
 
 
 def _positive(values: Sequence[float]) -> list[float]:
-    """For a logarithmic scale, which has no place for zero."""
+    """Replace numbers that a logarithmic scale cannot show, such as zero, by NaN."""
     return [v if v > 0 and math.isfinite(v) else math.nan for v in values]

@@ -1,7 +1,7 @@
-"""Gates that are always open or shut, and units that never move.
+"""Gates that are always open or shut, and units that never change.
 
-A gate near 0 or 1, and a candidate near -1 or 1, stands where its sigmoid or tanh is flat: little gradient passes. Which values to
-look at is read off the step itself: the results of its sigmoids, tanhs and ReLUs, each by the gate whose sum entered it.
+At a gate near 0 or 1, or a candidate near -1 or 1, the sigmoid or tanh is flat, and little gradient passes. The values to look at
+come from the step itself: the results of its sigmoids, tanhs and ReLUs, each named by the gate whose sum entered it.
 
 Source: Karpathy, Johnson & Fei-Fei 2015, arXiv 1506.02078, 4.2, who call a gate left saturated below 0.1 and right saturated above
 0.9, which is the margin here; for ReLUs Maas, Hannun & Ng 2013, "Rectifier Nonlinearities Improve Neural Network Acoustic Models".
@@ -40,16 +40,16 @@ NO_GATE = "out"
 
 @dataclass(frozen=True)
 class GateShare:
-    """One nonlinearity of one direction of one layer.
+    """The values of one nonlinearity of one direction of one layer.
 
     Attributes:
-        name: of the layer; see `Trajectory`.
-        gate: by the cell's name for it ("i", "f", "g", "o"); several with spaces between where they enter together; "out" for one
-            that no gate enters, as tanh(c).
+        name: the name of the layer; see `Trajectory`.
+        gate: the cell's name for the gate ("i", "f", "g", "o"); several with spaces between if they enter together; "out" for a
+            nonlinearity that no gate enters, such as tanh(c).
         kind: "sigmoid", "tanh" or "relu".
-        low: share of the values near the lower end, 0 or -1; of a ReLU, of those that are off.
-        high: share near the upper end, 1; 0 for a ReLU.
-        mean: of the values.
+        low: the share of values near the lower end, 0 or -1; for a ReLU, the share of values that are off.
+        high: the share of values near the upper end, 1; 0 for a ReLU.
+        mean: the mean of the values.
     """
 
     name: str
@@ -65,10 +65,10 @@ class UnitShare:
     """The units of one direction of one layer that do nothing.
 
     Attributes:
-        name: of the layer; see `Trajectory`.
-        units: `H`, or `P`.
-        dead: those whose ReLU was never on, by number.
-        stuck: those whose output did not move over steps and rows, by number.
+        name: the name of the layer; see `Trajectory`.
+        units: the number of units, `H`, or `P`.
+        dead: the numbers of the units whose ReLU was never on.
+        stuck: the numbers of the units whose output did not change over steps and rows.
     """
 
     name: str
@@ -79,12 +79,12 @@ class UnitShare:
 
 @dataclass(frozen=True)
 class Saturation(ShownInNotebooks):
-    """Of a model; print it.
+    """The saturation of a model's gates, and its idle units; print it.
 
     Attributes:
-        gates: in the order in which the layers ran and the step computes them.
-        units: one for each direction of each layer.
-        margin: how near to an end is near.
+        gates: one entry for each nonlinearity, in the order in which the layers ran and the step computes them.
+        units: one entry for each direction of each layer.
+        margin: the distance from an end below which a value counts as near.
     """
 
     gates: list[GateShare]
@@ -99,7 +99,7 @@ class Saturation(ShownInNotebooks):
         return asdict(self)
 
     def scalars(self) -> dict[str, float]:
-        """What is worth a curve over training, by name."""
+        """The numbers to plot over training, by name."""
         found = {}
         for gate in self.gates:
             found[f"{gate.name}/{gate.gate} low share"] = gate.low
@@ -140,16 +140,17 @@ class Saturation(ShownInNotebooks):
 def saturation(
     model: nn.Module, batch: Any, loss: Loss | None = None, *, margin: float = 0.1, stuck_below: float = 1e-3
 ) -> Saturation:
-    """The share of each gate near its ends, and the units that never move, in one pass over a batch.
+    """Measure the share of each gate's values near its ends, and the units that never change, in one pass over a batch.
 
-    Padding does not count. The pass is made in the mode that the model is in, and the model is left as it was.
+    Padding does not count. The model runs in its present mode, and is left as it was.
 
     Args:
         model: as in `gradient_flow`.
         batch: as in `trajectories`.
         loss: as in `trajectories`.
-        margin: how near to an end is saturated, in (0, 0.5): a sigmoid below 0.1 or above 0.9, a tanh below -0.9 or above 0.9.
-        stuck_below: a unit is stuck if its output stays within so much over all steps and rows, above 0.
+        margin: a value nearer to an end than this is saturated, in (0, 0.5). With 0.1: a sigmoid below 0.1 or above 0.9, a tanh
+            below -0.9 or above 0.9.
+        stuck_below: a unit is stuck if its greatest and least output over all steps and rows differ by less than this, above 0.
 
     Raises:
         InsightError: an argument is out of range, there is no recurrent layer, or none ran.
@@ -162,7 +163,7 @@ def saturation(
 
 
 def saturation_of(runs: Sequence[Trajectory], margin: float = 0.1, stuck_below: float = 1e-3) -> Saturation:
-    """As `saturation`, of a pass that was made."""
+    """Measure as `saturation` does, from a pass that was already made."""
     gates: list[GateShare] = []
     units: list[UnitShare] = []
     for run in runs:
@@ -190,10 +191,10 @@ def nonlinearities(run: Trajectory) -> dict[tuple[str, str], Tensor]:
     """The results of a step's sigmoids, tanhs and ReLUs at all valid places.
 
     Args:
-        run: from `trajectories`.
+        run: a trajectory from `trajectories`.
 
     Returns:
-        `(K, H)` by gate and kind, see `GateShare`; places in the order of time.
+        `(K, H)` by gate and kind, see `GateShare`; the K valid places are in the order of time.
     """
     taken = run.take(*run.places())
     parts = [_values_of(part) for part in taken.parts]
@@ -213,23 +214,23 @@ def _values_of(part: TrajectoryPart) -> dict[tuple[str, str], Tensor]:
     with torch.no_grad(), follower:
         part.run(part.before)
     rows = len(next(iter(part.before)))
-    # Of a parameter alone: a rate, the same for all rows.
+    # A value made from parameters only, such as a rate, is the same for all rows.
     return {
         key: v if v.dim() > 1 and len(v) == rows else v.expand(rows, *v.shape[-1:]) for key, v in follower.found.items()
     }
 
 
 class _Follower(TorchFunctionMode):
-    """Knows of every tensor which gates entered it since the last nonlinearity."""
+    """Records for every tensor which gates have entered it since the last nonlinearity."""
 
     def __init__(self) -> None:
         super().__init__()
         self.found: dict[tuple[str, str], Tensor] = {}
-        # With the tensor itself, as another may get its id once it is gone.
+        # Keep the tensor itself too, as another may get its id after it is freed.
         self._gates: dict[int, tuple[Tensor, tuple[str, ...]]] = {}
 
     def mark(self, gates: Gates) -> Gates:
-        """Says which gate each of these is."""
+        """Record the gate's name of each of these tensors."""
         for name in gates.names:
             tensor = getattr(gates, name)
             self._gates[id(tensor)] = (tensor, (name,))
@@ -242,7 +243,7 @@ class _Follower(TorchFunctionMode):
         given = [v for v in (*args, *(kwargs or {}).values()) if isinstance(v, Tensor)]
         names = tuple(dict.fromkeys(n for v in given if id(v) in self._gates for n in self._gates[id(v)][1]))
         if func in _KINDS:
-            # The last one counts: with peepholes the step is taken twice, first without what o sees.
+            # The last one counts: with peepholes the step is evaluated twice, first without the peephole of o.
             self.found[" ".join(names) or NO_GATE, _KINDS[func]] = result
         elif names and isinstance(result, Tensor):
             self._gates[id(result)] = (result, names)

@@ -1,7 +1,7 @@
 """The Jacobian of a step, d s_t / d s_{t-1}: its singular values and eigenvalues along a trajectory.
 
-The state s is that of the whole cell, (h, c) for an LSTM. A step is taken again in float64 at many places at once, and every row of
-every Jacobian comes from one backward pass.
+The state s is that of the whole cell, (h, c) for an LSTM. A step is run again in float64 at many places at once, and one backward
+pass gives every row of every Jacobian.
 
 Source: Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, 2.1: where the largest singular values stay below 1 the gradient vanishes.
 """
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _WIDE = 256
-_NUMBERS_AT_ONCE = 1 << 24  # in one batched step: 128 MiB of float64 a gate
+_NUMBERS_AT_ONCE = 1 << 24  # the most numbers in one batched step: 128 MiB of float64 a gate
 
 
 @dataclass(frozen=True)
 class JacobianSpectrum(ShownInNotebooks):
-    """Of some steps of one direction of one layer; print it.
+    """Singular values and eigenvalues of some steps of one direction of one layer; print it.
 
     Attributes:
-        name: of the layer; see `Trajectory`.
-        steps: which, `(K,)`.
-        rows: which row of the batch each of them is of, `(K,)`.
+        name: the name of the layer; see `Trajectory`.
+        steps: the numbers of the steps, `(K,)`.
+        rows: the row of the batch that each step belongs to, `(K,)`.
         singular_values: `(K, N)`, largest first; N is the width of all states together.
         eigenvalues: `(K, N)` complex, largest modulus first.
     """
@@ -56,7 +56,7 @@ class JacobianSpectrum(ShownInNotebooks):
         """Means over the K steps: the largest singular value, their geometric mean, and the spectral radius.
 
         The geometric mean is exp of the mean logarithm of all singular values: the factor by which a step scales volume, for each
-        direction. 0 where a step has a singular value of 0.
+        direction. It is 0 if a step has a singular value of 0.
         """
         values = self.singular_values
         return {
@@ -100,16 +100,16 @@ def step_jacobians(trajectory: Trajectory, steps: Tensor, rows: Tensor) -> Tenso
     """d s_t / d s_{t-1} of the whole state, `(K, N, N)` float64, at K places of a trajectory.
 
     Args:
-        trajectory: from `trajectories`.
-        steps: `(K,)`, which steps.
-        rows: `(K,)`, which row of the batch each is of.
+        trajectory: a trajectory from `trajectories`.
+        steps: `(K,)`, the numbers of the steps.
+        rows: `(K,)`, the row of the batch that each step belongs to.
     """
     N = trajectory.size
     whole = torch.empty(len(steps), N, N, dtype=torch.float64, device=trajectory.valid.device)
     at_once = max(1, _NUMBERS_AT_ONCE // (N * N))
     for begin in range(0, len(steps), at_once):
         part = slice(begin, begin + at_once)
-        # Rows of a step do not see each other, so N copies of a row are N backward passes at once, one for each unit.
+        # Rows of a step are independent, so one backward pass over N copies of a row gives the gradients of all N units.
         taken = trajectory.take(steps[part].repeat_interleave(N), rows[part].repeat_interleave(N), torch.float64)
         size = len(steps[part])
         unit = torch.eye(N, dtype=torch.float64, device=whole.device).repeat(size, 1)
@@ -122,10 +122,10 @@ def step_jacobians(trajectory: Trajectory, steps: Tensor, rows: Tensor) -> Tenso
 
 
 def pushed(function: Callable[[Tensor], Tensor], state: Tensor, directions: Tensor) -> Tensor:
-    """J v, one Jacobian and one direction a row: `(K, N)` from `(K, N)` and `(K, N)`.
+    """J v, with one Jacobian and one direction for each row: `(K, N)` from `(K, N)` and `(K, N)`.
 
-    As u^T J is linear in u, its derivative in the direction v is J v: two backward passes, which every step has. (torch's forward
-    mode has a warning of its own when it is first used, and no rule for some operations.)
+    As u^T J is linear in u, its derivative in the direction v is J v: this takes two backward passes, which every step supports.
+    (torch's forward mode warns when it is first used, and has no rule for some operations.)
     """
     with torch.enable_grad():
         state = state.detach().requires_grad_()
@@ -145,10 +145,10 @@ def jacobian_spectrum(
     """Singular values and eigenvalues of d s_t / d s_{t-1} along a trajectory; the state of an LSTM is (h, c).
 
     Args:
-        source: a trajectory, or a recurrent layer or single-step cell, whose first layer and direction is taken.
-        input: for a layer, what it is called with.
-        samples: steps to look at, at least 1, spread evenly over all valid places; as many as there are if there are fewer. None
-            for 16 up to N = 256, and 4 above, as eigenvalues take a time of N^3.
+        source: a trajectory, or a recurrent layer or single-step cell; of a layer the first direction of the first layer is used.
+        input: the input of the call, if `source` is a layer.
+        samples: the number of steps to look at, at least 1, spread evenly over all valid places; fewer if there are not so many.
+            None for 16 up to N = 256, and 4 above, as the time for eigenvalues grows with N^3.
 
     Raises:
         InsightError: `samples` is below 1, or nothing ran.
@@ -173,11 +173,12 @@ def jacobian_spectrum(
 def recurrent_radii(model: nn.Module) -> dict[str, dict[str, float]]:
     """The spectral radius of each gate's block of W_hh, by the name of the weight and of the gate.
 
-    With a projection the block has H rows and P columns and no eigenvalues: then it is that of W_hr W_gate, (P, P), which stands
-    in the same place between two outputs.
+    With a projection the block has H rows and P columns, and no eigenvalues: then the radius is that of W_hr W_gate, (P, P), which
+    maps one output to the next.
 
     Args:
-        model: holds recurrent layers or single-step cells, ours or torch.nn's; those without a recurrent product are left out.
+        model: a model with recurrent layers or single-step cells, ours or torch.nn's; those without a recurrent product are left
+            out.
 
     Raises:
         InsightError: there is no recurrent layer.

@@ -1,4 +1,4 @@
-"""Looking at recurrent layers while they run: each step is taken in plain PyTorch, and what it was given and gave is kept."""
+"""Record recurrent layers while they run: each step runs in plain PyTorch, and its inputs and results are kept."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ _TORCH = (nn.RNN, nn.LSTM, nn.GRU, nn.RNNCell, nn.LSTMCell, nn.GRUCell)
 
 
 class InsightError(OstinatoError):
-    """A model, a batch or a loss that cannot be looked into."""
+    """A model, a batch or a loss that cannot be examined."""
 
 
 def trajectories(model: nn.Module, batch: Any, loss: Loss | None = None) -> list[Trajectory]:
-    """Every step of every recurrent layer in one pass over a batch, without gradient.
+    """Record every step of every recurrent layer in one pass over a batch, without gradient.
 
-    The layers run as they would (in training mode with their masks), but on the reference backend, and the model is left as it was.
+    The layers run as usual (in training mode with their masks), but on the reference backend, and the model is left as it was.
 
     Args:
-        model: holds recurrent layers or single-step cells, ours or torch.nn's, or is one.
-        batch: whatever `loss` takes; without a loss, what the model is called with.
-        loss: as in `gradient_flow`; or any `(model, batch)` that runs the model. None calls `model(batch)`.
+        model: a model with recurrent layers or single-step cells, ours or torch.nn's, or one of these itself.
+        batch: whatever `loss` takes; without a loss, the argument of the model's call.
+        loss: as in `gradient_flow`; or any function of `(model, batch)` that runs the model. None calls `model(batch)`.
 
     Returns:
-        One for each direction of each layer, in the order in which they ran.
+        One trajectory for each direction of each layer, in the order in which they ran.
 
     Raises:
         InsightError: there is no recurrent layer in the model, or none ran.
@@ -63,10 +63,10 @@ def trajectories(model: nn.Module, batch: Any, loss: Loss | None = None) -> list
 
 
 def scalar_loss(model: nn.Module, batch: Any, loss: Loss | None) -> Tensor:
-    """The loss of a batch: `loss(model, batch)`, or `model.loss(batch)` where it is None; of a tuple, the first.
+    """The loss of a batch: `loss(model, batch)`, or `model.loss(batch)` if `loss` is None; of a tuple, its first entry.
 
     Raises:
-        InsightError: it is no scalar with a gradient, or the model has no `loss`.
+        InsightError: the loss is not a scalar, or the model has no `loss`.
     """
     if loss is None and not callable(getattr(model, "loss", None)):
         raise InsightError(
@@ -85,7 +85,7 @@ def scalar_loss(model: nn.Module, batch: Any, loss: Loss | None) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class _Moment:
-    """What one step was given and gave."""
+    """The arguments and the results of one step."""
 
     inputs: Gates | Tensor
     before: State
@@ -96,16 +96,16 @@ class _Moment:
 
 
 class Recorder:
-    """Keeps the steps of the layers of a model while it is watched."""
+    """Collects the steps of a model's layers while the model is watched."""
 
     def __init__(self) -> None:
         self._made: dict[str, Trajectory] = {}
 
     def trajectories(self) -> list[Trajectory]:
-        """What was kept so far.
+        """The trajectories recorded so far.
 
         Raises:
-            InsightError: nothing.
+            InsightError: nothing was recorded.
         """
         if not self._made:
             raise InsightError(
@@ -115,8 +115,8 @@ class Recorder:
         return list(self._made.values())
 
     def add(self, module: nn.Module, name: str, cell: Cell, tape: list[_Moment], lengths: Tensor | None) -> None:
-        """The steps of one call of a layer, direction after direction, or of a single-step cell."""
-        if not tape or (lengths is not None and not bool(lengths.any())):  # asked for its first states only
+        """Add the steps of one call of a layer, direction after direction, or of a single-step cell."""
+        if not tape or (lengths is not None and not bool(lengths.any())):  # a call without any valid step
             return
         if isinstance(module, Recurrent):
             dot = f"{name}." if name else ""
@@ -147,7 +147,7 @@ class Recorder:
             )
 
     def _append(self, new: Trajectory) -> None:
-        """A layer that is called again goes on: a text is read in pieces, a cell step by step."""
+        """Add a trajectory; if the layer was called before, extend its trajectory: texts are read in pieces, cells run by steps."""
         old = self._made.get(new.name)
         if old is None:
             self._made[new.name] = new
@@ -170,13 +170,13 @@ class Recorder:
 
 
 def recurrent_modules(model: nn.Module) -> dict[str, nn.Module]:
-    """The recurrent layers and single-step cells of a model that can be looked into, by name.
+    """The recurrent layers and single-step cells of a model that can be recorded, by name.
 
     Raises:
         InsightError: there is none.
     """
     found = {
-        name.replace("_orig_mod.", ""): m  # what torch.compile puts around a module is no part of the model
+        name.replace("_orig_mod.", ""): m  # leave out the wrapper that torch.compile puts around a module
         for name, m in model.named_modules()
         if isinstance(m, Recurrent | Step) or type(m) in _TORCH
     }
@@ -192,21 +192,21 @@ def recurrent_modules(model: nn.Module) -> dict[str, nn.Module]:
 
 
 def convert_alone(module: nn.Module) -> nn.Module:
-    """A layer of ours with the parameters of a layer of torch.nn, which is not changed; one of ours is itself."""
+    """A layer of ours that shares the parameters of a layer of torch.nn, which is not changed; a layer of ours itself."""
     return convert_known(module, {}) if type(module) in _TORCH else module
 
 
 @contextmanager
 def watched(model: nn.Module, *, independent: bool = False) -> Iterator[Recorder]:
-    """Inside, every step of the model's recurrent layers is kept; afterwards the model is as it was.
+    """Inside, every step of the model's recurrent layers is recorded; afterwards the model is as it was.
 
-    Outputs and gradients are those of the reference backend, bit for bit. Attributes, buffers and random generators are put back;
-    no `.grad` is touched. Another thread that wants to watch the same layers waits until then.
+    Outputs and gradients are those of the reference backend, bit for bit. Attributes, buffers and random generators are restored;
+    no `.grad` is changed. Another thread that wants to watch the same layers waits until then.
 
     Args:
-        model: to watch.
-        independent: whether the states that a step hands on are nodes of their own, see `Trajectory.handed`. Gradients may then be
-            summed in another order.
+        model: the model to watch.
+        independent: whether the states that a step passes on are separate nodes of the graph, see `Trajectory.handed`. Gradients
+            may then be summed in another order.
 
     Raises:
         InsightError: there is no recurrent layer in the model.
@@ -215,13 +215,13 @@ def watched(model: nn.Module, *, independent: bool = False) -> Iterator[Recorder
     with _alone(list(layers.values())), _as_before(model), _eager:
         for name, module in layers.items():
             twin = convert_alone(module)
-            # An attribute of the object hides the method of its class, and goes with it when attributes are put back.
+            # An attribute of the object hides the method of its class; restoring the attributes removes it.
             module.__dict__["forward"] = _Tapped(recorder, name, module, twin, independent)
         yield recorder
 
 
 class _Tapped:
-    """The forward of a layer, which keeps its steps."""
+    """A replacement for the `forward` of a layer, which records the steps."""
 
     def __init__(self, recorder: Recorder, name: str, module: nn.Module, twin: Any, independent: bool) -> None:
         self.recorder, self.name, self.module, self.twin = recorder, name, module, twin
@@ -247,7 +247,7 @@ class _Tapped:
 def _tapped(cell: Cell, tape: list[_Moment], independent: bool) -> Cell:
     def step(x: Gates, s: State, U: Any, **named: Any) -> State:
         after = cell.step(x, s, U, **named)
-        if torch.is_grad_enabled():  # also where every parameter is frozen
+        if torch.is_grad_enabled():  # the states need gradients even if every parameter is frozen
             after = State(**{n: _with_gradient(getattr(after, n)) for n in cell.states})
         handed = (
             State(**{n: getattr(after, n).view_as(getattr(after, n)) for n in cell.states}) if independent else after
@@ -295,7 +295,7 @@ _choosing = lock()
 
 @contextmanager
 def _alone(layers: list[nn.Module]) -> Iterator[None]:
-    """Inside, no other thread watches one of these: it would take the forward that keeps steps for the layer's own, for good."""
+    """Inside, no other thread watches these layers: it would restore the recording `forward` as the layer's own, for ever."""
     with _choosing:
         locks = [_watching.get(each) or _watching.setdefault(each, lock()) for each in sorted(layers, key=id)]
     with ExitStack() as stack:
@@ -305,10 +305,11 @@ def _alone(layers: list[nn.Module]) -> Iterator[None]:
 
 
 class _Eager:
-    """Inside, nothing is compiled: a graph would not see the steps.
+    """Inside, nothing is compiled: a compiled graph would not run the recording steps.
 
-    torch's stance is one for all threads, and who changes it puts back what they found: of two that overlap, the second would leave
-    compilation off for good. So the first who comes changes it, and the last who leaves puts it back.
+    torch has one compilation stance for all threads, and leaving a changed stance restores the one found before. If two threads
+    overlapped, the second would leave compilation off for ever. So the first thread to enter changes it, and the last to leave
+    restores it.
     """
 
     def __init__(self) -> None:
@@ -319,7 +320,7 @@ class _Eager:
     def __enter__(self) -> None:
         with self._lock:
             self._inside += 1
-            # No import of dynamo for its own sake: it takes seconds, and where it is not loaded there is nothing compiled.
+            # Do not import dynamo for this: it takes seconds, and if it is not loaded, nothing is compiled.
             if self._stance is None and "torch._dynamo" in sys.modules:
                 self._stance = torch.compiler.set_stance("force_eager")
 

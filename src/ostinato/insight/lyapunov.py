@@ -1,4 +1,4 @@
-"""Lyapunov exponents: how fast nearby states part, in each direction, along a trajectory.
+"""Lyapunov exponents: how fast nearby states move apart, in each direction, along a trajectory.
 
 An orthonormal frame Q is carried along: J_t Q_{t-1} = Q_t R_t, and the exponents are the means of log |diag R_t|.
 
@@ -29,17 +29,16 @@ def lyapunov_exponents(
     """The Lyapunov exponents of a map, or of a recurrent layer driven by its input, by QR along the trajectory.
 
     Args:
-        system: `state (N,) -> state (N,)`, twice differentiable, for `torch.func.vmap`; or a `Trajectory`,
-            whose rows are averaged.
-        start: the first state of a map, `(N,)`; or several, `(B, N)`, which are averaged: many states are much faster than many
-            steps. None for a trajectory, which has its own.
-        steps: of a map, above `discard`. None for a trajectory: all of them.
-        count: how many, the largest first, in 1 ... N; None for all.
-        discard: steps at the beginning that turn the frame, but do not count, at least 0.
+        system: a map `state (N,) -> state (N,)`, twice differentiable and usable with `torch.func.vmap`; or a `Trajectory`, over
+            whose rows exponents are averaged.
+        start: the first state of a map, `(N,)`; or several, `(B, N)`, over which exponents are averaged: many states are much
+            faster than many steps. None for a trajectory, which has its own.
+        steps: the number of steps of a map, above `discard`. None for a trajectory: all its steps.
+        count: how many exponents, the largest first, in 1 ... N; None for all.
+        discard: how many steps at the beginning turn the frame, but do not count, at least 0.
 
     Returns:
-        `(count,)` float64, in nats a step, largest first: negative where states draw together, -inf where a direction is lost at
-        once.
+        `(count,)` float64, in nats a step, largest first: negative if states move together, -inf if a direction is lost at once.
 
     Raises:
         InsightError: an argument is missing, too many, or out of range.
@@ -69,7 +68,7 @@ def _counted(count: int | None, size: int) -> int:
 
 
 def _of_map(step: Callable[[Tensor], Tensor], states: Tensor, steps: int, count: int, discard: int) -> Tensor:
-    """`states`: `(B, N)`."""
+    """The exponents of a map, from first states `(B, N)`."""
     B, N = states.shape
     frame = torch.eye(N, count, dtype=torch.float64, device=states.device).repeat(B, 1, 1)
     total = torch.zeros(B, count, dtype=torch.float64, device=states.device)
@@ -85,7 +84,7 @@ def _of_map(step: Callable[[Tensor], Tensor], states: Tensor, steps: int, count:
 
 
 def _of_trajectory(run: Trajectory, count: int, discard: int) -> Tensor:
-    """Row by row in step: `(B, N, count)` frames."""
+    """The exponents of a trajectory: all rows advance together, with frames `(B, N, count)`."""
     B, N, device = run.rows, run.size, run.valid.device
     frame = torch.eye(N, count, dtype=torch.float64, device=device).repeat(B, 1, 1)
     total = torch.zeros(B, count, dtype=torch.float64, device=device)

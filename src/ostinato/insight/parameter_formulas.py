@@ -1,4 +1,4 @@
-"""What the parameters of a module count, in letters and in numbers; of a recurrent layer, read from the description of its cell."""
+"""The number of a module's parameters, in letters and in numbers; for a recurrent layer, from the description of its cell."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from ostinato.types import Tensor
 
 @dataclass(frozen=True)
 class FormulaPiece:
-    """One direction of one layer of a recurrent module, or another module that holds parameters itself.
+    """One direction of one layer of a recurrent module, or another module that has parameters itself.
 
     In a formula a space multiplies: `4 (I + H + 2) H`.
 
     Attributes:
         name: "recurrent.l0", "recurrent.l0_reverse", "output".
-        kind: of the module.
-        formulas: of each parameter, by its full name.
-        whole: of all of them together.
-        letters: what the letters of the formulas stand for here.
-        multiply_adds: of the matrix products of one step of one row; None where it is not known.
-        kept: numbers of one step of one row that the backward pass needs: what enters, and of a recurrent layer every gate and
-            every state; None where it is not known.
+        kind: the class name of the module.
+        formulas: the formula of each parameter, by its full name.
+        whole: the formula of all parameters together.
+        letters: the numbers that the letters of the formulas stand for here.
+        multiply_adds: the multiply-adds of the matrix products of one step of one row; None if it is not known.
+        kept: how many numbers of one step of one row the backward pass needs: the input, and for a recurrent layer every gate and
+            every state; None if it is not known.
     """
 
     name: str
@@ -44,8 +44,8 @@ def pieces_of(name: str, module: Any) -> list[FormulaPiece]:
     """The pieces of a module itself, without its children.
 
     Args:
-        name: of the module in the model.
-        module: any; of a recurrent one of torch.nn, the twin that `convert_alone` gives.
+        name: the name of the module in the model.
+        module: any module; for a recurrent one of torch.nn, what `convert_alone` returns for it.
     """
     dot = f"{name}." if name else ""
     own = {f"{dot}{key}": p for key, p in module._parameters.items() if p is not None}
@@ -63,7 +63,7 @@ def pieces_of(name: str, module: Any) -> list[FormulaPiece]:
         return [FormulaPiece(name, kind, formulas, whole, letters, letters["I"] * letters["O"], letters["I"])]
     if isinstance(module, nn.Embedding):
         letters = {"V": module.num_embeddings, "E": module.embedding_dim}
-        # A row is looked up: nothing is multiplied, and what is kept is its number.
+        # A row is looked up by its number: nothing is multiplied, and only the number is kept.
         return [FormulaPiece(name, kind, dict.fromkeys(own, "V E"), "V E", letters, 0, 1)]
     return [_other(name, kind, own)]
 
@@ -87,7 +87,7 @@ def _direction(
     shapes = cell.parameter_sizes(size_in, hidden, projected, bias)
     widths = cell.widths_at(size_in, hidden, projected)
     out = "P" if projected else "H"
-    # A head has a block on the diagonal.
+    # With heads only the blocks on the diagonal are stored.
     columns = out if cell.heads == 1 else "P / N" if projected else "d"
     rows = {"ih": _times(len(cell.input_gates), "H"), "hh": _times(len(cell.gates), "H")}
     letters = {letter: letter for letter in widths.every()} | {"P": out, "G": rows["hh"], "G_ih": rows["ih"]}

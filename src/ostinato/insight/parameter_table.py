@@ -1,4 +1,4 @@
-"""Where the parameters of a model are, and what they cost in memory and in work."""
+"""A table of a model's parameters, and their cost in memory and in multiply-adds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ostinato.insight.tables import csv_of, make_table, text_of
 if TYPE_CHECKING:
     from rich.table import Table
 
-# Numbers that each keeps for a weight, in the weight's dtype; as torch.optim does with its default settings.
+# How many numbers each optimiser keeps for a weight, in the weight's dtype, with the default settings of torch.optim.
 OPTIMIZER_STATES = {
     "sgd": 0,
     "sgd with momentum": 1,
@@ -37,12 +37,12 @@ class ParameterRow:
     """One parameter.
 
     Attributes:
-        name: in the `state_dict`.
-        shape: of the tensor.
-        formula: of the count, in letters, see `FormulaPiece`; numbers where the module is of a kind without letters.
-        count: of numbers in it.
-        tied_to: the name of the parameter that it is, if that is another one; it is counted there.
-        is_trained: it has a gradient.
+        name: its name in the `state_dict`.
+        shape: the shape of the tensor.
+        formula: the formula of the count, in letters, see `FormulaPiece`; in numbers for a kind of module without letters.
+        count: how many numbers it has.
+        tied_to: the first name of the same tensor, if it has several names; it is counted there. Else None.
+        is_trained: whether it has a gradient.
     """
 
     name: str
@@ -54,27 +54,29 @@ class ParameterRow:
 
     @property
     def note(self) -> str:
-        """What is unusual about it."""
+        """A note for the table: that the parameter is tied or frozen, or nothing."""
         return f"is {self.tied_to}" if self.tied_to else "" if self.is_trained else "frozen"
 
 
 @dataclass(frozen=True)
 class ParameterTable(ShownInNotebooks):
-    """Of a model; print it.
+    """The parameters of a model, and their cost; print it.
 
     Attributes:
         rows: one for each parameter.
-        pieces: one for each direction of each recurrent layer, and for each other module that holds parameters.
-        count: of all parameters, tied ones once.
-        weights_bytes: of all parameters.
-        gradients_bytes: of those that are trained.
-        optimizer_bytes: what the optimiser keeps for them.
-        activations_bytes: what the equations of the recurrent, linear and embedding modules need for the backward pass of a batch,
-            if each runs at every step: inputs, gates and states. Backends keep somewhat more or, with checkpoint_segments, less.
-        multiply_adds_per_step: of their matrix products, forward, for one step of one row; the backward pass has twice as many.
-        T: steps of the batch.
-        B: rows of the batch.
-        optimizer: its name.
+        pieces: one for each direction of each recurrent layer, and for each other module that has parameters.
+        count: the count of all parameters, tied ones once.
+        weights_bytes: the size of all parameters.
+        gradients_bytes: the size of the gradients of trained parameters.
+        optimizer_bytes: the size of the state that the optimiser keeps for them.
+        activations_bytes: the size of the values that the equations of the recurrent, linear and embedding modules need for the
+            backward pass of a batch, if each runs at every step: inputs, gates and states. Backends keep somewhat more or, with
+            checkpoint_segments, less.
+        multiply_adds_per_step: the multiply-adds of their matrix products, forward, for one step of one row; the backward pass has
+            twice as many.
+        T: the number of steps of the batch.
+        B: the number of rows of the batch.
+        optimizer: the name of the optimiser.
         unknown: modules whose activations and multiply-adds are not in the sums.
     """
 
@@ -136,12 +138,13 @@ class ParameterTable(ShownInNotebooks):
 
 
 def parameters(model: nn.Module, *, T: int = 1, B: int = 1, optimizer: str = "adam") -> ParameterTable:
-    """Every parameter by name, shape, formula and count; memory and multiply-adds of a batch.
+    """List every parameter by name, shape, formula and count, with memory and multiply-adds of a batch.
 
     Args:
-        model: any; recurrent layers and single-step cells of ours and of torch.nn, linear layers and embeddings have formulas.
-        T: steps of a batch, at least 1.
-        B: rows of a batch, at least 1.
+        model: any module; recurrent layers and single-step cells of ours and of torch.nn, linear layers and embeddings have
+            formulas.
+        T: the number of steps of a batch, at least 1.
+        B: the number of rows of a batch, at least 1.
         optimizer: "sgd", "sgd with momentum", "rmsprop", "adagrad", "adadelta", "adam", "adamw", "nadam" or "radam".
 
     Raises:
@@ -166,7 +169,7 @@ def parameters(model: nn.Module, *, T: int = 1, B: int = 1, optimizer: str = "ad
             ParameterRow(
                 name,
                 tuple(parameter.shape),
-                formulas.get(name) or formulas[tied_to],  # a module that is there twice has its formulas once
+                formulas.get(name) or formulas[tied_to],  # a module with two names has its formulas under the first
                 parameter.numel(),
                 tied_to if is_tied else None,
                 parameter.requires_grad,
@@ -192,5 +195,5 @@ def parameters(model: nn.Module, *, T: int = 1, B: int = 1, optimizer: str = "ad
 
 
 def _kept_bytes(piece: FormulaPiece, element_size: int) -> int:
-    # What an embedding keeps is an index.
+    # An embedding keeps an index of 8 bytes.
     return (piece.kept or 0) * (8 if piece.kind == "Embedding" else element_size)

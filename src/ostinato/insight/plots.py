@@ -1,6 +1,6 @@
 """One style for every picture: colours that a colour-blind reader can tell apart, units on the axes, PNG and SVG.
 
-Figures are made without pyplot, so that no window system is chosen and no setting of the user's own plots changes.
+Figures are made without pyplot, so that no window system is selected and no setting of the user's own plots changes.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"  # blue negative, red positive
 GREY = "#6b6b6b"
 _DOTS_PER_INCH = 150
-_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")  # matplotlib writes them as they are
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")  # matplotlib does not escape these characters
 
 
 def figure(
     width: float = 6.4, height: float = 4.0, *, rows: int = 1, columns: int = 1, share_x: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    """An empty figure in the house's style.
+    """Make an empty figure in the style of this module.
 
     Args:
-        width: in inches, of the whole.
-        height: in inches, of the whole.
-        rows: of axes, at least 1.
-        columns: of axes, at least 1.
-        share_x: the axes of a column have one x axis.
+        width: the width of the whole figure, in inches.
+        height: the height of the whole figure, in inches.
+        rows: the number of rows of axes, at least 1.
+        columns: the number of columns of axes, at least 1.
+        share_x: whether the axes of a column share one x axis.
 
     Returns:
         The figure and its axes, row by row.
@@ -61,13 +61,13 @@ def figure(
 
 
 def name_axes(axes: Axes, x: str, y: str, title: str = "") -> None:
-    """Labels both axes, each with its unit, and the whole.
+    """Label both axes, each with its unit, and set the title.
 
     Args:
-        axes: to label.
-        x: what runs to the right, such as "distance (steps)".
-        y: what runs upwards.
-        title: above, to the left; empty for none.
+        axes: the axes to label.
+        x: the label of the x axis, such as "distance (steps)".
+        y: the label of the y axis.
+        title: the title above, to the left; empty for none.
     """
     axes.set_xlabel(x, fontsize=10)
     axes.set_ylabel(y, fontsize=10)
@@ -76,18 +76,19 @@ def name_axes(axes: Axes, x: str, y: str, title: str = "") -> None:
 
 
 def label_lines(axes: Axes, *, gap: float = 0.045, aligned: bool = False) -> None:
-    """Writes each line's label at its right end, in its colour, moved apart where labels would touch: no legend to look up.
+    """Write each line's label at its right end, in its colour, in place of a legend; labels that would touch are moved apart.
 
     Call it last, when the limits of the axes are final. Lines without a label, and those without a finite point, are left out.
 
     Args:
-        axes: whose lines to label.
+        axes: the axes with the lines to label.
         gap: the least distance between two labels, as a share of the height.
-        aligned: all labels at the right edge, for lines that end at different steps: a label at its end would lie on other lines.
+        aligned: put all labels at the right edge, for lines that end at different steps: a label at its line's end would cover
+            other lines.
     """
     import numpy as np
 
-    # transData knows of no limits that nobody has asked for yet.
+    # transData does not have the limits until they have been computed once.
     axes.autoscale_view()
     transform, ends = axes.transData + axes.transAxes.inverted(), []
     for line in axes.get_lines():
@@ -108,11 +109,11 @@ def label_lines(axes: Axes, *, gap: float = 0.045, aligned: bool = False) -> Non
 
 
 def _apart(heights: Sequence[float], gap: float) -> list[float]:
-    """The places nearest to `heights`, which ascend, from 0 to 1 and at least `gap` apart.
+    """The places nearest to the ascending `heights` that lie from 0 to 1 and at least `gap` apart.
 
-    Without the gaps that is a regression that must not descend: neighbours that would touch are put around their common mean.
+    After subtracting the gaps this is a monotone regression: neighbours that would touch are placed around their common mean.
     """
-    groups: list[tuple[float, int]] = []  # mean of what is left of heights without gaps, and of how many
+    groups: list[tuple[float, int]] = []  # the mean height of a group after subtracting the gaps, and its size
     for at, height in enumerate(heights):
         mean, size = height - at * gap, 1
         while groups and groups[-1][0] > mean:
@@ -132,14 +133,14 @@ def heat_map(
     centred: bool = False,
     rows: Sequence[str] = (),
 ) -> None:
-    """Draws a matrix as colours, with a scale beside it.
+    """Draw a matrix as colours, with a scale beside it.
 
     Args:
-        axes: where.
+        axes: the axes to draw in.
         values: `(rows, columns)`, first row on top.
-        unit: of the values, written along the scale.
-        centred: blue below zero, red above it, white at zero; else from dark (low) to light (high).
-        rows: a label for each row; none for numbers.
+        unit: the unit of the values, written along the scale.
+        centred: use blue below zero, red above it, white at zero; else colours go from dark (low) to light (high).
+        rows: a label for each row; empty for numbers.
     """
     import numpy as np
 
@@ -170,7 +171,7 @@ def png(figure: Figure) -> bytes:
 
 
 def svg(figure: Figure) -> str:
-    """The picture as SVG, its text as text; the same figure gives the same characters."""
+    """The picture as SVG, with text as text, not as outlines; the same figure gives the same characters."""
     with needed():
         from matplotlib import rc_context
 
@@ -182,14 +183,14 @@ def svg(figure: Figure) -> str:
 
 @contextmanager
 def _boxes_without_a_word() -> Iterator[None]:
-    """A character that matplotlib's font lacks is a box in the PNG, as one sees; a browser has fonts of its own for the SVG."""
+    """Inside, no warning of characters that matplotlib's font lacks: a PNG shows boxes, and browsers have other fonts."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
 
 def save(figure: Figure, stem: str | Path) -> tuple[Path, Path]:
-    """Writes `stem.png` and `stem.svg`, and makes the folder where there is none.
+    """Write `stem.png` and `stem.svg`, and create the folder if it does not exist.
 
     Returns:
         The two paths.

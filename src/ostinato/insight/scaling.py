@@ -1,10 +1,10 @@
-"""How training scales, on paper: what a step of data-parallel training takes and sends, of constants that were measured.
+"""Predict how training scales: the time and the bytes of a step of data-parallel training, from measured constants.
 
-A message of n bytes takes α + n / β: a latency, and a bandwidth. An all-reduce by a ring is 2 (P - 1) such messages of n / P bytes,
-one behind the other (Patarasuk & Yuan 2009, *Bandwidth optimal all-reduce algorithms for clusters of workstations*). By recursive
-halving and doubling it has as many bytes in 2 log2 P messages (Thakur, Rabenseifner & Gropp 2005, *Optimization of collective
-communication operations in MPICH*). `python -m benchmarks.scaling` measures the constants of a machine, and compares what is
-predicted with what is.
+A message of n bytes takes α + n / β, with a latency α and a bandwidth β. An all-reduce by a ring is 2 (P - 1) such messages of n /
+P bytes, one after the other (Patarasuk & Yuan 2009, *Bandwidth optimal all-reduce algorithms for clusters of workstations*). By
+recursive halving and doubling it sends as many bytes in 2 log2 P messages (Thakur, Rabenseifner & Gropp 2005, *Optimization of
+collective communication operations in MPICH*). `python -m benchmarks.scaling` measures the constants of a machine, and compares
+predictions with measurements.
 
 Only Python: neither torch nor a process is needed.
 """
@@ -18,20 +18,20 @@ from typing import Literal, TypeAlias
 Algorithm: TypeAlias = Literal["ring", "halving"]
 Sharing: TypeAlias = Literal["ddp", "fsdp"]
 
-_NUMBER_BYTES = 8  # what processes tell each other beside gradients is float64
-_AGREED = 3  # the clock, and whether to show something and to stop
+_NUMBER_BYTES = 8  # numbers other than gradients are sent as float64
+_AGREED = 3  # the number of agreed values: the clock, whether to show progress, whether to stop
 
 
 @dataclass(frozen=True)
 class Link:
-    """What joins processes.
+    """The link between processes.
 
     Args:
-        latency_s: α, of one message, in seconds; at least 0.
-        bytes_per_s: β, of one process to another, in one direction; above 0.
-        algorithm: how an all-reduce goes: by a ring, or by recursive halving and doubling.
-        reduces_scatter: whether a reduce-scatter is one; gloo makes an all-reduce of it, and throws most of that away.
-        name: of the link.
+        latency_s: α, the latency of one message, in seconds; at least 0.
+        bytes_per_s: β, the bandwidth from one process to another, in one direction; above 0.
+        algorithm: the algorithm of an all-reduce: a ring, or recursive halving and doubling.
+        reduces_scatter: whether a reduce-scatter is a real one; gloo does an all-reduce instead, and discards most of the result.
+        name: the name of the link.
         source: where the constants are from.
 
     Raises:
@@ -52,40 +52,40 @@ class Link:
             )
 
     def all_reduce_s(self, size: float, processes: int) -> float:
-        """Seconds until all of `processes` have the sum of what each has, of `size` bytes."""
+        """Seconds until all processes have the sum over their tensors of `size` bytes."""
         rounds = 2 * (processes - 1) if self.algorithm == "ring" else 2 * math.ceil(math.log2(processes))
         return rounds * self.latency_s + all_reduce_bytes(size, processes) / self.bytes_per_s
 
     def all_gather_s(self, size: float, processes: int) -> float:
-        """Seconds until all have the whole, of `size` bytes, of which each has a share; half an all-reduce."""
+        """Seconds until all processes have a whole tensor of `size` bytes, of which each had a share; half an all-reduce."""
         return self.all_reduce_s(size, processes) / 2
 
     def reduce_scatter_s(self, size: float, processes: int) -> float:
-        """Seconds until each has its share of the sum."""
+        """Seconds until each process has its share of the sum."""
         return self.all_reduce_s(size, processes) / (2 if self.reduces_scatter else 1)
 
 
 def all_reduce_bytes(size: float, processes: int) -> float:
-    """What each process sends in an all-reduce of `size` bytes, and receives: 2 (P - 1) / P of them, the least there can be."""
+    """The bytes that each process sends, and receives, in an all-reduce of `size` bytes: 2 (P - 1) / P of them, the minimum."""
     return 2 * (processes - 1) / processes * size
 
 
 @dataclass(frozen=True)
 class Workload:
-    """What is trained, with what it takes one process.
+    """A model and its data, with the times that one process takes.
 
     Args:
-        parameters: N.
-        fixed_s: of a step, whatever its rows, `update_s` among them; at least 0.
-        row_s: of a step, for each row; above 0.
-        update_s: clipping and the optimiser; from 0 to `fixed_s`.
-        items: tokens or steps in a row, at least 1.
-        tensors: in how many tensors the parameters come; FSDP sends a norm for each.
-        gradient_bytes: of a parameter: 4, or 2 where they are sent in bfloat16.
-        checkpoint_s_per_byte: of writing, by one process.
-        reading_s: of a row's input; 0 where nobody waits for it.
-        validation_s: of an item's loss, without gradients.
-        name: what to call it.
+        parameters: N, the number of parameters.
+        fixed_s: seconds of a step that do not depend on its rows, `update_s` included; at least 0.
+        row_s: seconds of a step for each row; above 0.
+        update_s: seconds for clipping and the optimiser; from 0 to `fixed_s`.
+        items: the number of tokens or steps in a row, at least 1.
+        tensors: the number of tensors that hold the parameters; FSDP sends a norm for each.
+        gradient_bytes: bytes of a parameter's gradient: 4, or 2 if gradients are sent in bfloat16.
+        checkpoint_s_per_byte: seconds to write a byte of a checkpoint, by one process.
+        reading_s: seconds to read a row's input; 0 if training does not wait for it.
+        validation_s: seconds for an item's loss, without gradients.
+        name: a name for it.
 
     Raises:
         ValueError: a constant is out of its range.
@@ -112,32 +112,32 @@ class Workload:
 
     @property
     def sent(self) -> int:
-        """Bytes of a gradient."""
+        """The bytes of all gradients."""
         return self.gradient_bytes * self.parameters
 
     @property
     def checkpoint_bytes(self) -> int:
-        """Weights and the two moments of Adam, float32."""
+        """The bytes of a checkpoint: weights and the two moments of Adam, float32."""
         return 3 * 4 * self.parameters
 
     @property
     def checkpoint_s(self) -> float:
-        """Seconds that one process writes, and all wait."""
+        """Seconds that one process takes to write a checkpoint, while all others wait."""
         return self.checkpoint_s_per_byte * self.checkpoint_bytes
 
 
 @dataclass(frozen=True)
 class PredictedStep:
-    """A step of P processes, on paper.
+    """The prediction for a step of P processes.
 
     Attributes:
-        compute_s: forward and backward of the rows of one process, `accumulate` times.
-        update_s: clipping and the optimiser.
-        exchange_s: of gradients, and with FSDP of weights.
-        numbers_s: of what else is told, a few numbers, but each a message.
-        sent_bytes: by each process, of all this; as many are received.
-        items: tokens or steps of all processes.
-        alone_s: what one process takes for as many rows as each has here.
+        compute_s: seconds for forward and backward of the rows of one process, `accumulate` times.
+        update_s: seconds for clipping and the optimiser.
+        exchange_s: seconds to exchange gradients, and with FSDP weights.
+        numbers_s: seconds for the other messages, of a few numbers each.
+        sent_bytes: bytes that each process sends in all these messages; it receives as many.
+        items: the tokens or steps of all processes.
+        alone_s: seconds that a single process takes for as many rows as each process has here.
     """
 
     compute_s: float
@@ -150,17 +150,17 @@ class PredictedStep:
 
     @property
     def total_s(self) -> float:
-        """Nothing is hidden behind anything else."""
+        """Seconds of the whole step, if nothing overlaps."""
         return self.compute_s + self.update_s + self.exchange_s + self.numbers_s
 
     @property
     def items_per_s(self) -> float:
-        """Of all processes."""
+        """Items per second of all processes together."""
         return self.items / self.total_s
 
     @property
     def efficiency(self) -> float:
-        """The share of P times the speed of one process that has as many rows, in (0, 1]."""
+        """The speed as a share of P times that of a single process with as many rows, in (0, 1]."""
         return self.alone_s / self.total_s
 
 
@@ -174,20 +174,20 @@ def predicted_step(
     accumulate: int = 1,
     slowdown: float = 1.0,
 ) -> PredictedStep:
-    """What a step takes.
+    """Predict the time of a step.
 
-    DDP averages gradients by one all-reduce. FSDP gathers the weights before the forward pass, which stay until the backward
-    pass is over, and gives each process its share of the gradient; each updates its share of the weights.
+    DDP averages gradients by one all-reduce. FSDP gathers the weights before the forward pass, keeps them until the backward pass
+    is over, and gives each process its share of the gradient; each process updates its share of the weights.
 
     Args:
-        workload: what is trained.
-        link: what joins the processes.
+        workload: the model and its data.
+        link: the link between the processes.
         processes: P, at least 1.
-        rows: of each process and batch, above 0.
-        strategy: "ddp" or "fsdp", as of `make_fabric`.
-        accumulate: batches to an update.
-        slowdown: how many times as long as alone a process computes beside the others: those of one machine share its memory,
-            and where there are more of them than cores, its cores.
+        rows: the rows of each process in a batch, above 0.
+        strategy: "ddp" or "fsdp", as in `make_fabric`.
+        accumulate: the number of batches to an update.
+        slowdown: the factor by which a process computes longer when the others run too: those on one machine share its memory, and
+            its cores if there are fewer cores than processes.
 
     Raises:
         ValueError: a number is out of its range.
@@ -220,48 +220,48 @@ def predicted_step(
 
 
 def messages_of(workload: Workload, strategy: Sharing = "ddp", accumulate: int = 1) -> list[tuple[str, int, bool]]:
-    """What processes send each other in a step on the CPU: the collective, its bytes, and whether it is a few numbers only.
+    """The messages of a step on the CPU: for each the collective, its bytes, and whether it is only a few numbers.
 
-    FSDP has shares of equal size, and so some bytes more than there are weights, which are not counted here. With `accumulate` the
-    gradients of the last batch alone are exchanged, which are the sums.
+    FSDP makes shares of equal size, which have slightly more bytes than the weights; these bytes are not counted here. With
+    `accumulate` gradients are exchanged only after the last batch, when they are the sums over all batches.
     """
     told = ("all_reduce", _NUMBER_BYTES * (_AGREED + accumulate), True)
     if strategy == "ddp":
         return [("all_reduce", workload.sent, False), told]
-    # Each time the weights are needed, as gathered ones are given up after the backward pass.
+    # Weights are gathered for every batch, as the gathered ones are freed after the backward pass.
     weights = [("all_gather", 4 * workload.parameters, False)] * accumulate
     return [*weights, ("reduce_scatter", workload.sent, False), ("all_reduce", 4 * workload.tensors, True), told]
 
 
 def amdahl(serial: float, processes: int) -> float:
-    """How many times as fast P processes are, of whose work a share is done by one while the others wait (Amdahl 1967).
+    """The speed-up by P processes, if a share of the work is done by one process while the others wait (Amdahl 1967).
 
     Args:
-        serial: that share of the time of one process, from 0 to 1.
+        serial: that share of the time of a single process, from 0 to 1.
         processes: P.
     """
     return 1.0 / (serial + (1.0 - serial) / processes)
 
 
 def fastest_processes(workload: Workload, link: Link, rows: int, strategy: Sharing = "ddp", *, most: int = 4096) -> int:
-    """How many processes share `rows` rows in the shortest step: with more, waiting grows by more than computing shrinks.
+    """The number of processes with the shortest step for `rows` rows: with more, waiting grows by more than computing shrinks.
 
     Args:
-        workload: what is trained.
-        link: what joins the processes.
-        rows: of the whole batch; each process has at least one.
+        workload: the model and its data.
+        link: the link between the processes.
+        rows: the rows of the whole batch; each process has at least one.
         strategy: "ddp" or "fsdp".
-        most: look no further.
+        most: the greatest number of processes to consider.
     """
     counts = range(1, min(most, rows) + 1)
     return min(counts, key=lambda p: predicted_step(workload, link, p, rows / p, strategy).total_s)
 
 
 def critical_steps(batch: float, critical_batch: float) -> float:
-    """How many times as many updates a batch needs as an endless one: 1 + B_crit / B (McCandlish et al. 2018, section 2).
+    """The number of updates with a batch, relative to an infinite batch: 1 + B_crit / B (McCandlish et al. 2018, section 2).
 
     Args:
         batch: B, rows or items of an update.
-        critical_batch: B_crit, in the same unit: there, time and data are each twice the least.
+        critical_batch: B_crit, in the same unit: with it training takes twice the least time and twice the least data.
     """
     return 1.0 + critical_batch / batch

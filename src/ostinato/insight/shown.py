@@ -1,4 +1,4 @@
-"""What a notebook shows of a measurement: its tables, and its picture where matplotlib is installed."""
+"""Show a measurement in a notebook: its tables, and its picture if matplotlib is installed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ShownInNotebooks:
-    """Base of what has `tables()` or `table()`, and perhaps `plot()`: a notebook shows them, in light and dark."""
+    """Base of classes with `tables()` or `table()`, and perhaps `plot()`: a notebook shows these, in light and dark themes."""
 
     def _repr_html_(self) -> str:
         own: Any = self
@@ -25,7 +25,7 @@ class ShownInNotebooks:
 
 
 def html_of(table: Table) -> str:
-    """A table of rich as HTML; all of its rows."""
+    """A table of rich as HTML, with all its rows."""
     words = next((at for at, column in enumerate(table.columns) if column.justify == "right"), len(table.columns))
     cells = [[_plain(cell) for cell in column.cells] for column in table.columns]
     columns = [_plain(column.header) for column in table.columns]
@@ -40,11 +40,11 @@ def _plain(cell: Any) -> str:
 
 
 def picture_of(draw: Any, described: str) -> str:
-    """A figure as a picture in the page, "" where matplotlib is not installed.
+    """A figure as a picture in the page; "" if matplotlib is not installed.
 
     Args:
-        draw: gives the figure.
-        described: what it shows, for those who do not see it.
+        draw: returns the figure.
+        described: a description of the picture, for readers who cannot see it.
     """
     try:
         figure: Figure = draw()
@@ -54,5 +54,5 @@ def picture_of(draw: Any, described: str) -> str:
     from ostinato.insight.plots import svg
 
     drawn = svg(figure)
-    # Names are of the whole notebook: those of the same picture may be the same.
+    # Names must be unique in the whole notebook; only copies of one picture may share them.
     return picture_of_svg(drawn, described, "o" + hashlib.sha256(drawn.encode()).hexdigest()[:12])

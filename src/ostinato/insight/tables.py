@@ -1,4 +1,4 @@
-"""Tables for a terminal, and the same as text and CSV."""
+"""Tables for a terminal, as text and as CSV."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 def make_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, words: int = 1) -> Table:
-    """A table for `rich.print`; numbers are short and stand to the right.
+    """Make a table for `rich.print`; numbers are short and aligned to the right.
 
     Args:
-        title: above it.
-        columns: their names, with units.
-        rows: as many cells each.
-        words: columns at the left that hold words, and stand to the left.
+        title: the title above the table.
+        columns: the names of the columns, with units.
+        rows: the rows, with one cell for each column.
+        words: how many columns, from the left, hold words and are aligned to the left.
     """
     from rich.table import Table
 
@@ -32,7 +32,7 @@ def make_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 
 
 def short(value: Any) -> str:
-    """As a cell of a table shows it: three digits, thousands apart."""
+    """The text of a value in a table: three digits, with commas between thousands."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if isinstance(value, int):
@@ -41,7 +41,7 @@ def short(value: Any) -> str:
 
 
 def text_of(*tables: Table, width: int = 110) -> str:
-    """What a terminal of this width would show, without colours."""
+    """The tables as a terminal of this width shows them, without colours."""
     from rich.console import Console
 
     console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False, force_jupyter=False)
@@ -52,7 +52,7 @@ def text_of(*tables: Table, width: int = 110) -> str:
 
 
 def csv_of(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Lines of values, after one of names."""
+    """CSV text: a line of names, then a line for each row."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)

@@ -1,7 +1,7 @@
-"""What is true of every character of a text, found by rules: inside quotes, depth of brackets, place in the line, ...
+"""Labels for every character of a text, found by rules: inside quotes, depth of brackets, position in the line, ...
 
-A label holds after its character has been read: an opening quote is inside quotes, the closing one is not any more. That is the
-moment at which a recurrent network that has read the character has its state.
+A label describes the moment after its character has been read: an opening quote is inside quotes, the closing one no longer is. At
+that moment a recurrent network has the state that follows the character.
 
 Text that looks like Python gets Python's rules for strings and comments, other text those of prose.
 """
@@ -17,21 +17,21 @@ import numpy as np
 _PYTHON_LINE = re.compile(
     r"^\s*(?:def |class |import |from \w|return\b|if .*:|for .* in |@\w|self\.|elif |else:|try:)", re.M
 )
-_PYTHON_SHARE = 0.05  # of the lines that are not empty; prose has well below 1 % of such, Python's own library a third
+_PYTHON_SHARE = 0.05  # share of the lines that are not empty; prose has well below 1 %, Python's own library a third
 _VOWELS = frozenset("aeiouAEIOU")
 _OPENING, _CLOSING = "([{", ")]}"
 
 
 @dataclass(frozen=True, eq=False)
 class Label:
-    """One thing that can be said of every character.
+    """A property that every character has a value for.
 
     Attributes:
-        name: "inside quotes".
-        phrase: how a sentence goes on after "is on", such as "inside quotes"; of one that is not binary, after "rises with".
-        values: (N,) float32; 0 and 1 where the label is binary.
-        is_binary: it is true or false; else it is a quantity.
-        unit: of the values; "" of a binary label.
+        name: the name, such as "inside quotes".
+        phrase: the end of a sentence after "is on", such as "inside quotation marks"; of a quantity, after "rises with".
+        values: (N,) float32; 0 and 1 if the label is binary.
+        is_binary: whether it is true or false; else it is a quantity.
+        unit: the unit of the values; "" for a binary label.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Label:
 
 
 def looks_like_python(text: str) -> bool:
-    """Whether at least a twentieth of the lines begin as Python's statements do."""
+    """Whether more than a twentieth of the lines that are not empty begin as Python's statements do."""
     lines = sum(1 for line in text.splitlines() if line.strip())
     return len(_PYTHON_LINE.findall(text)) > _PYTHON_SHARE * max(lines, 1)
 
@@ -51,10 +51,10 @@ def labels(text: str) -> list[Label]:
     """All labels of a text.
 
     Args:
-        text: N characters; it may begin anywhere, but what was opened before it is not known.
+        text: N characters; it may begin anywhere, but quotes and brackets that were opened before it are not known.
 
     Returns:
-        Labels of N values each, those that mean more first.
+        Labels of N values each, the more meaningful ones first.
     """
     found = _of_python(text) if looks_like_python(text) else _of_prose(text)
     return [*found, *_of_any_text(text)]
@@ -94,7 +94,7 @@ def _in_lines(text: str, pattern: str) -> np.ndarray:
     """True in the matches of a pattern that begins at the beginning of a line."""
     marked = np.zeros(len(text), dtype=bool)
     for match in re.finditer(f"^{pattern}", text, re.M):
-        # Not at the line end: after that the line is over.
+        # Without the line end: after it the line is over.
         marked[match.start() : match.end() - match[0].endswith("\n")] = True
     return marked
 
@@ -114,7 +114,7 @@ def _scan_python(text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndar
             elif text.startswith(delimiter, at):
                 width, delimiter = len(delimiter), ""
             elif char == "\n" and len(delimiter) == 1:
-                delimiter = ""  # not Python; better than to take all that follows for a string
+                delimiter = ""  # not valid Python; better than treating everything after it as a string
         elif char == "#":
             delimiter = "#"
         elif char in "\"'":
@@ -152,7 +152,7 @@ def _of_prose(text: str) -> list[Label]:
         elif char in _CLOSING:
             level = max(level - 1, 0)
         elif char == "\n" and before == "\n":
-            open_, level = False, 0  # a paragraph ends what was never closed
+            open_, level = False, 0  # the end of a paragraph closes whatever is still open
         inside[at], depth[at], before = open_, level, char
     return [
         _truth("inside quotes", "inside quotation marks", inside),
@@ -195,13 +195,13 @@ def _each(text: str, holds: Callable[[str], bool]) -> np.ndarray:
 
 
 def _since(marked: np.ndarray) -> np.ndarray:
-    """Characters since the last marked one, which counts 0; since the beginning of the text where there is none."""
+    """The number of characters since the last marked one, which counts 0; before the first one, since the beginning of the text."""
     places = np.arange(len(marked))
     return places - np.maximum.accumulate(np.where(marked, places, -1)) if len(marked) else places
 
 
 def _indentation(text: str) -> tuple[np.ndarray, np.ndarray]:
-    """Blanks at the head of the line so far, and whether nothing else has come in it."""
+    """The number of blanks at the beginning of the line so far, and whether the line has only blanks so far."""
     width, leading = np.zeros(len(text), dtype=np.int64), np.zeros(len(text), dtype=bool)
     count, at_head = 0, True
     for at, char in enumerate(text):

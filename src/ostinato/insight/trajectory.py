@@ -1,4 +1,4 @@
-"""What one direction of a recurrent layer did in one pass: every step's input and states, so that the step can be taken again."""
+"""A record of one direction of a recurrent layer in one pass: every step's input and states, so that a step can be run again."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from ostinato.types import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """The steps of one direction of one layer, in the order of time, `t = 0 ... T - 1`, whichever way they were taken.
+    """The steps of one direction of one layer, in the order of time, `t = 0 ... T - 1`, even if they ran in reverse.
 
     Attributes:
         name: the module's name in the model and the suffix of its parameters: "recurrent.l0", "recurrent.l0_reverse"; for a
-            single-step cell the module's name alone.
-        layer: from 0.
-        is_reverse: the steps were taken from the last to the first.
+            single-step cell only the module's name.
+        layer: the number of the layer, from 0.
+        is_reverse: whether the steps ran from the last to the first.
         cell: the recurrence, with the options that acted.
-        inputs: `W_ih x_t + b_ih`, a `(B, H)` tensor a gate, for each step; or x_t itself, `(B, I)`, where the step gets that.
+        inputs: `W_ih x_t + b_ih`, a `(B, H)` tensor a gate, for each step; or x_t itself, `(B, I)`, if the step gets that.
         before: the states that each step began with, `(B, H)` each.
-        after: the states that it ended with; nodes of the graph of the pass, where that was kept. A gradient with respect to one
-            of them counts every path, for the memory of an LSTM also that through the output of the same step.
-        handed: the same as they left the step. Where the pass was asked to, each is a node of its own, so that a gradient with
-            respect to one counts only the paths on which the others of the step stay as they are.
+        after: the states that each step ended with; nodes of the graph of the pass, if that was kept. A gradient with respect to
+            one of them counts every path: for the memory of an LSTM also the path through the output of the same step.
+        handed: the states of `after` as the step passed them on. If `watched` was entered with `independent`, each is a separate
+            node of the graph, so that a gradient with respect to one counts only the paths that keep the step's other states fixed.
         products: `U` of each step, None for a cell without one.
-        named: what else each step was given: parameters of its own, extras, masks, the number of heads, the input's product.
-        valid: `(T, B)` bool, False where a row has no data. Rows of a `PackedSequence` are in its order, longest first.
+        named: the other arguments of each step: the cell's own parameters, extras, masks, the number of heads, the input's product.
+        valid: `(T, B)` bool, False at steps where a row has no data. Rows of a `PackedSequence` are in its order, longest first.
     """
 
     name: str
@@ -49,12 +49,12 @@ class Trajectory:
 
     @property
     def steps(self) -> int:
-        """`T`."""
+        """`T`, the number of steps."""
         return len(self.after)
 
     @property
     def rows(self) -> int:
-        """`B`."""
+        """`B`, the number of rows."""
         return self.valid.shape[1]
 
     @property
@@ -63,7 +63,7 @@ class Trajectory:
         return sum(v[0].numel() for v in self.after[0])
 
     def states(self, name: str) -> Tensor:
-        """One state after every step, `(T, B, H)`, without a graph; what is past a row's end means nothing, see `valid`."""
+        """One state after every step, `(T, B, H)`, without a graph; numbers past a row's end have no meaning, see `valid`."""
         return torch.stack([getattr(state, name).detach() for state in self.after])
 
     def places(self) -> tuple[Tensor, Tensor]:
@@ -72,12 +72,12 @@ class Trajectory:
         return steps, rows
 
     def take(self, steps: Tensor, rows: Tensor, dtype: torch.dtype | None = None) -> Taken:
-        """Steps at K places of the trajectory as if they were one step of K rows, which no row shares with another.
+        """Take the steps at K places of the trajectory as one step of K independent rows.
 
         Args:
-            steps: `(K,)`.
+            steps: `(K,)`, the numbers of the steps.
             rows: `(K,)`, the row of the batch at each of these steps.
-            dtype: to compute in; None for that of the pass.
+            dtype: the dtype to compute in; None for that of the pass.
         """
         groups: dict[int, list[int]] = {}
         for place, t in enumerate(steps.tolist()):
@@ -118,17 +118,17 @@ class TrajectoryPart:
     named: Mapping[str, Any]
 
     def run(self, before: State) -> State:
-        """The step from these states, `(k, H)` each."""
+        """Run the step from these states, `(k, H)` each."""
         return self.cell.step(self.inputs, before, self.product, **self.named)
 
 
 @dataclass(frozen=True, eq=False)
 class Taken:
-    """Steps at K places; made by `Trajectory.take`.
+    """The steps at K places as one step; made by `Trajectory.take`.
 
     Attributes:
-        parts: the rows, by the product that they share.
-        order: `(K,)`, where each place is among the rows of all parts.
+        parts: the rows, grouped by the recurrent product that they share.
+        order: `(K,)`, the index of each place among the rows of all parts.
     """
 
     parts: tuple[TrajectoryPart, ...]
@@ -136,11 +136,11 @@ class Taken:
 
     @property
     def start(self) -> Tensor:
-        """The states before, side by side and flat, `(K, N)`."""
+        """The states before the step, flattened and concatenated, `(K, N)`."""
         return torch.cat([torch.cat([v.flatten(1) for v in part.before], -1) for part in self.parts])[self.order]
 
     def __call__(self, state: Tensor) -> Tensor:
-        """The states after the step, side by side, from those before it; `(K, N)` both."""
+        """Run the step: from the states before it to those after it, both concatenated, `(K, N)`."""
         inverse = self.order.argsort()
         shapes = [v.shape[1:] for v in self.parts[0].before]
         names, widths = self.parts[0].before.names, [shape.numel() for shape in shapes]
@@ -161,7 +161,7 @@ def _gathered(inputs: Sequence[Gates | Tensor], gather: Callable[[list[Tensor]],
 
 
 def _constant(v: Any, dtype: torch.dtype | None) -> Any:
-    """What is the same for all steps: a parameter, a product, a number."""
+    """Detach and convert an argument that is the same for all steps: a parameter, a product, a number."""
     if isinstance(v, Product):
         return _product(v, dtype)
     return _cast(v.detach(), dtype) if isinstance(v, Tensor) else v

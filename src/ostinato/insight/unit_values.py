@@ -1,4 +1,4 @@
-"""What every unit of every recurrent layer does while a model reads: states, and gates where there are."""
+"""The value of every unit of every recurrent layer while a model reads: states, and gates if the cell has any."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ostinato.insight.layers import InsightError, trajectories
 from ostinato.insight.trajectory import Trajectory
 from ostinato.types import Tensor
 
-_BLOCK = 2048  # steps read at once; bounds the memory of what is kept beside the states
+_BLOCK = 2048  # steps read at once; limits the memory of the values that are recorded besides the states
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class LayerValues:
     """One direction of one recurrent layer over a text.
 
     Attributes:
-        name: "layer 1"; "layer 1 backward"; with the module's name before it where a model has several.
+        name: "layer 1"; "layer 1 backward"; with the module's name in front if a model has several recurrent modules.
         states: by name, the state after each step: (T, H) float32.
-        gates: by name, the value of each gate at each step: (T, H) float32; empty where they were not asked for. A candidate
-            (LSTM's g, GRU's n) is among them; gates that enter one nonlinearity together have one value, with both names.
+        gates: by name, the value of each gate at each step: (T, H) float32; empty if gates were not requested. A candidate (LSTM's
+            g, GRU's n) counts as a gate; gates that enter one nonlinearity together have one value, under both names.
     """
 
     name: str
@@ -37,11 +37,11 @@ class LayerValues:
 
 @dataclass(frozen=True)
 class Activations:
-    """Every unit over a text.
+    """The values of every unit over a text.
 
     Attributes:
-        pieces: the text, one piece a step; T of them.
-        layers: first layer first.
+        pieces: the text in T pieces, one for each step.
+        layers: the values of each layer, first layer first.
     """
 
     pieces: Sequence[str]
@@ -51,7 +51,7 @@ class Activations:
         return len(self.pieces)
 
     def __getitem__(self, steps: slice) -> Activations:
-        """Some of the steps."""
+        """The values of some of the steps."""
         layers = [
             LayerValues(
                 layer.name,
@@ -64,16 +64,16 @@ class Activations:
 
     @property
     def text(self) -> str:
-        """What was read, as the model's tokens have it."""
+        """The text that was read, joined from the model's tokens."""
         return "".join(self.pieces)
 
     @property
     def last_characters(self) -> np.ndarray:
-        """(T,) the place in `text` of the last character that has been read after each step."""
+        """(T,) the index in `text` of the last character that has been read after each step."""
         return np.maximum(np.cumsum([len(piece) for piece in self.pieces]) - 1, 0)
 
     def series(self, *, gates: bool = False) -> Iterator[tuple[str, str, np.ndarray]]:
-        """Goes through (layer, name of the state or gate, values (T, H)); with `gates` a layer's gates after its states."""
+        """Iterate over (layer, name of the state or gate, values (T, H)); with `gates` a layer's gates follow its states."""
         for layer in self.layers:
             for name, values in layer.states.items():
                 yield layer.name, name, values
@@ -81,12 +81,12 @@ class Activations:
                 yield layer.name, name, values
 
     def unit(self, layer: str, name: str, number: int) -> np.ndarray:
-        """One unit over the text, (T,).
+        """The values of one unit over the text, (T,).
 
         Args:
-            layer: its name.
-            name: of the state or gate.
-            number: of the unit, from 0.
+            layer: the name of the layer.
+            name: the name of the state or gate.
+            number: the number of the unit, from 0.
 
         Raises:
             InsightError: there is no such unit.
@@ -103,20 +103,21 @@ class Activations:
 def activations(
     model: nn.Module, text: str | Sequence[str], input: Tensor | None = None, *, gates: bool = False
 ) -> Activations:
-    """Reads a text with a model and keeps every unit of every recurrent layer.
+    """Read a text with a model and record every unit of every recurrent layer.
 
-    Ours and torch.nn's layers are seen alike. The model computes in evaluation mode without gradients, and is afterwards as it was.
+    It works for our layers and for torch.nn's. The model computes in evaluation mode without gradients, and is afterwards as it
+    was.
 
     Args:
-        model: any module that holds recurrent layers; without `input`, a language model: it has a `vocabulary`, and takes ids
-            (T, 1) and a state.
-        text: what is read; with `input`, a piece of text for each of its T steps.
-        input: what the model is called with, of one row; None to encode `text`.
-        gates: keep the gates too; each takes as much memory as a state.
+        model: any module with recurrent layers; without `input`, a language model: it has a `vocabulary`, and takes ids (T, 1) and
+            a state.
+        text: the text to read; with `input`, a piece of text for each of its T steps.
+        input: the argument of the model's call, with one row; None to encode `text`.
+        gates: record the gates too; each takes as much memory as a state.
 
     Raises:
-        InsightError: the model holds no recurrent layer, none ran, it cannot encode a text, there are several rows, or text and
-            input differ in length.
+        InsightError: the model has no recurrent layer, none ran, it cannot encode a text, there are several rows, or text and input
+            differ in length.
     """
     with _evaluating(model):
         if input is None:
@@ -151,9 +152,9 @@ def _tokens(model: nn.Module, text: str | Sequence[str]) -> tuple[Tensor, list[s
 
 
 def _read(model: Any, ids: Tensor, gates: bool) -> Iterator[list[LayerValues]]:
-    """Reads ids (T,) as one row, block by block, each with the state that the one before ended with."""
+    """Read ids (T,) as one row, block by block; each block begins with the state at the end of the one before."""
     device, state = next(model.parameters()).device, None
-    # The recurrent part alone, where the model says which that is: logits over a large vocabulary would cost more than all else.
+    # Only the recurrent part, if the model has it as `features`: logits over a large vocabulary would cost more than all else.
     read: Callable[..., Any] = getattr(model, "features", model)
 
     def go_on(_: Any, block: Tensor) -> None:
@@ -166,7 +167,7 @@ def _read(model: Any, ids: Tensor, gates: bool) -> Iterator[list[LayerValues]]:
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode; afterwards every module has its own mode again, whatever its parents' are."""
+    """Inside, evaluation mode; afterwards every module has its own mode again, even if it differs from its parent's."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -186,14 +187,14 @@ def _values(runs: Sequence[Trajectory], gates: bool) -> list[LayerValues]:
         name = f"{prefix}layer {run.layer + 1}{' backward' if run.is_reverse else ''}"
         states = {name: _array(run.states(name)[:, 0]) for name in run.cell.states}
         found = {gate: _array(value) for (gate, _), value in nonlinearities(run).items()} if gates else {}
-        order = [*run.cell.gates, *found]  # as the cell names them, not as its step computes them
+        order = [*run.cell.gates, *found]  # the order of the cell's description, not that of computation
         kept = {gate: found[gate] for gate in sorted(found, key=order.index) if gate != NO_GATE}
         layers.append(LayerValues(name, states, kept))
     return layers
 
 
 def _module(run: Trajectory) -> str:
-    """The name of the module that the layer is of."""
+    """The name of the module that the layer belongs to."""
     end = f"l{run.layer}" + ("_reverse" if run.is_reverse else "")
     return run.name.removesuffix(end).removesuffix(".")
 
@@ -203,7 +204,7 @@ def _array(values: Tensor) -> np.ndarray:
 
 
 def _joined(blocks: Iterator[list[LayerValues]] | list[list[LayerValues]]) -> list[LayerValues]:
-    """The layers of a text from those of its blocks."""
+    """Join the values of consecutive blocks of a text."""
     return [
         LayerValues(
             parts[0].name,

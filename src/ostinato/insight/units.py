@@ -1,8 +1,8 @@
-"""Units that mean something by themselves: which unit follows which label, found on one half of a text and measured on the other.
+"""Units with a meaning of their own: which unit follows which label, chosen on one half of a text and measured on the other.
 
-The search for such units in character models began with Karpathy, Johnson & Fei-Fei 2015 (arXiv 1506.02078), who looked; here a
-correlation decides. A unit that is the best of thousands on a text is so partly by luck, so the half that chose it does not say how
-good it is: the r that is told is that of the other half.
+The search for such units in character models began with Karpathy, Johnson & Fei-Fei 2015 (arXiv 1506.02078), who found them by eye;
+here a correlation decides. A unit that is the best of thousands on a text is so partly by chance. So the half that chose it does
+not tell how good it is: the reported r is that of the other half.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ostinato.insight.layers import InsightError
 from ostinato.insight.text_labels import Label, labels
 from ostinato.insight.unit_values import Activations
 
-_LEAST = 30  # steps with and without a label in each half; the r of fewer is luck
+_LEAST = 30  # the least number of steps with and without a label in each half; with fewer, r is chance
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class MeaningfulUnit:
     """The unit that follows a label best.
 
     Attributes:
-        label: what it follows.
-        layer: name of the layer.
-        state: "h" or "c".
-        unit: its number, from 0.
-        r: Pearson's correlation on the half of the text that did not choose it, in [-1, 1].
-        r_chosen: on the half that did.
-        steps: of the half that measured r.
+        label: the label that it follows.
+        layer: the name of the layer.
+        state: the name of the state, such as "h" or "c".
+        unit: the number of the unit, from 0.
+        r: Pearson's correlation on the half of the text that was not used for the choice, in [-1, 1].
+        r_chosen: the correlation on the half that was used for the choice.
+        steps: the number of steps in the half on which r was measured.
     """
 
     label: Label
@@ -44,12 +44,12 @@ class MeaningfulUnit:
 
     @property
     def name(self) -> str:
-        """Such as `layer 2 unit 181 (c)`."""
+        """A name such as `layer 2 unit 181 (c)`."""
         return f"{self.layer} unit {self.unit} ({self.state})"
 
     @property
     def sentence(self) -> str:
-        """Such as `layer 2 unit 181 (c) is on inside strings, r = 0.93`."""
+        """A sentence such as `layer 2 unit 181 (c) is on inside strings, r = 0.93`."""
         if self.label.is_binary:
             verb = "is on" if self.r_chosen > 0 else "is off"
         else:
@@ -71,18 +71,18 @@ class MeaningfulUnit:
 
 
 def meaningful_units(read: Activations, found: Sequence[Label] | None = None) -> list[MeaningfulUnit]:
-    """For each label the unit, of all layers and states, whose value goes with it most.
+    """For each label the unit, of all layers and states, whose value correlates with it most.
 
     Args:
-        read: every unit over a text.
-        found: labels of `read.text`, one value a character; None for those of `labels`. A step has the values of the last character
-            that has been read by then.
+        read: the values of every unit over a text.
+        found: labels of `read.text`, one value a character; None for those of `labels`. A step gets the values of the last
+            character that has been read by then.
 
     Returns:
         One for each label that varies enough in both halves of the text, the largest |r| first.
 
     Raises:
-        InsightError: a label has not one value for each character.
+        InsightError: a label does not have one value for each character.
     """
     text = read.text
     found = labels(text) if found is None else found
@@ -111,7 +111,7 @@ def meaningful_units(read: Activations, found: Sequence[Label] | None = None) ->
 
 
 def correlations(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Pearson's r of each row (K, T) with each column (T, H): (K, H) float64; 0 where one of the two does not vary."""
+    """Pearson's r of each row (K, T) with each column (T, H): (K, H) float64; 0 if one of the two does not vary."""
     a = _standard(rows.T.astype(np.float64))
     total = np.zeros((rows.shape[0], columns.shape[1]))
     for some in _blocks(columns.shape[1]):
@@ -120,14 +120,14 @@ def correlations(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
 
 
 def _blocks(width: int, size: int = 128) -> Iterator[slice]:
-    """So that no copy in float64 of all units is made at once."""
+    """Slices of the columns, so that float64 copies are made of some units at a time."""
     return (slice(start, start + size) for start in range(0, width, size))
 
 
 def _standard(columns: np.ndarray) -> np.ndarray:
     centred = columns - columns.mean(0)
     length = np.sqrt((centred**2).sum(0))
-    # What rounding leaves of a constant is not variation.
+    # Rounding errors of a constant are not variation.
     varies = length > 1e-9 * np.sqrt(len(columns)) * (1.0 + np.abs(columns).max(0))
     return np.where(varies, centred / np.where(varies, length, 1.0), 0.0)
 

@@ -23,32 +23,33 @@ if TYPE_CHECKING:
 
 
 class FigureWriter(Protocol):
-    """Where curves go; TensorBoard's `SummaryWriter` is one."""
+    """An object that writes curves, such as TensorBoard's `SummaryWriter`."""
 
     def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> Any:
-        """Writes a point."""
+        """Write a point of a curve."""
         ...
 
 
 class Watch:
-    """Measures gradient flow, saturation and update ratios every n steps, for at most a share of the time, and logs them.
+    """Measure gradient flow, saturation and update ratios every n steps, for at most a share of the time, and log them.
 
         watch = Watch(model, batch, loss, writer=SummaryWriter(folder), every=100)
         watch.attach(optimizer)  # or call watch(step) after each update
 
-    One measurement is a pass forward and a few backward in plain PyTorch, one random vector a layer for the gains. It changes
-    neither the model nor its gradients nor the random generators: training goes on as it would have. The update ratio of a
-    parameter is the norm of what an update changed over its norm before, for which the weights before that update are kept.
+    One measurement is a pass forward and a few backward in plain PyTorch, with one random vector a layer for the gains. It changes
+    neither the model nor its gradients nor the random generators, and so does not affect training. The update ratio of a parameter
+    is the norm of the change by an update, divided by the parameter's norm before it; for that the weights before the update are
+    kept.
 
     Args:
-        model: that trains.
-        batch: the same every time, so that the numbers can be compared; a few rows will do.
+        model: the model in training.
+        batch: the batch to measure on, the same every time, so that the numbers can be compared; a few rows suffice.
         loss: as in `gradient_flow`.
-        writer: None to keep the numbers only.
-        every: steps from one measurement to the next, at least 1.
-        at_most: share of the time that measuring may take, in (0, 1]: a measurement is left out where, as long as the last one, it
-            would take more. The first is always made.
-        clock: seconds, as `time.perf_counter` gives them.
+        writer: an object that writes curves; None to only keep the numbers.
+        every: the number of steps from one measurement to the next, at least 1.
+        at_most: the share of the time that measuring may take, in (0, 1]: a measurement is skipped if, with the length of the last
+            one, it would exceed that share. The first is always made.
+        clock: returns seconds, as `time.perf_counter` does.
 
     Attributes:
         history: for each measurement the step and the numbers by name.
@@ -80,14 +81,14 @@ class Watch:
 
     @property
     def share(self) -> float:
-        """Of the time since this was made, what measuring took."""
+        """The share of the time since this object was made that was spent on measuring."""
         return self._spent_s / max(self._clock() - self._began_s, 1e-9)
 
     def attach(self, optimizer: Optimizer) -> RemovableHandle:
-        """Measures after the updates of an optimiser, which counts them from 1.
+        """Measure after updates of an optimiser; its updates are counted from 1.
 
         Returns:
-            A handle; its `remove()` ends it.
+            A handle; its `remove()` ends the measuring.
         """
         steps = 0
 
@@ -99,13 +100,13 @@ class Watch:
         return optimizer.register_step_post_hook(after)
 
     def __call__(self, step: int) -> dict[str, float]:
-        """After each update: measures where it is time to.
+        """Measure if it is time to; call it after each update.
 
         Args:
-            step: updates made.
+            step: the number of updates made.
 
         Returns:
-            What was measured, by name; empty where nothing was.
+            The measured numbers by name; empty if nothing was measured.
         """
         values = self._measured(step) if step % self._every == 0 else {}
         if (step + 1) % self._every == 0:
@@ -129,7 +130,7 @@ class Watch:
         return values
 
     def measure(self) -> dict[str, float]:
-        """Gradient flow and saturation as they are now, by name."""
+        """Measure gradient flow and saturation now; returns the numbers by name."""
         with torch.enable_grad(), watched(self._model, independent=True) as recorder:
             loss = scalar_loss(self._model, self._batch, self._loss)
             runs = recorder.trajectories()
@@ -137,7 +138,7 @@ class Watch:
         return {**flow.scalars(), **saturation_of(runs).scalars()}
 
     def plot(self) -> Figure:
-        """What was measured over training, see `plot_watched`.
+        """Plot the measurements over training, see `plot_watched`.
 
         Raises:
             InsightError: nothing has been measured.
@@ -146,14 +147,14 @@ class Watch:
 
 
 def update_ratios(model: nn.Module, before: Mapping[str, Tensor]) -> dict[str, float]:
-    """By how much an update changed each parameter: the norm of the change over that of the parameter before.
+    """By how much an update changed each parameter: the norm of the change divided by the parameter's norm before.
 
-    About 1e-3 is common where training goes well (Karpathy, "CS231n: Neural networks part 3"); far above it the weights are thrown
-    about, far below it they hardly learn.
+    About 1e-3 is common in good training (Karpathy, "CS231n: Neural networks part 3"); far above it the weights jump about, far
+    below it they hardly learn.
 
     Args:
-        model: after the update.
-        before: its parameters before it, by name; those that are not there are left out, as are those that were zero.
+        model: the model after the update.
+        before: its parameters before the update, by name; parameters that are not in it are left out, as are those that were zero.
     """
     found = {}
     for name, parameter in model.named_parameters():

@@ -1,4 +1,4 @@
-"""What was measured while a model trained, as a picture."""
+"""Plot the measurements that were made while a model trained."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 UPDATE_RATIO = "update ratio"
-_MOST_LINES = 14  # more names do not fit beside the lines of a panel
+_MOST_LINES = 14  # the most names that fit beside the lines of a panel
 _STYLES = ("-", "--", ":", "-.")
 
 
 def plot_watched(history: Sequence[tuple[int, Mapping[str, float]]]) -> Figure:
-    """Reach and growth of the gradient, saturation and update ratios over training: a line a layer, a gate, a parameter.
+    """Plot reach and growth of the gradient, saturation and update ratios over training: a line a layer, a gate, a parameter.
 
     Args:
         history: for each measurement the step and the numbers by name, as `Watch` has them.
@@ -40,7 +40,7 @@ def plot_watched(history: Sequence[tuple[int, Mapping[str, float]]]) -> Figure:
     _draw(gates, history, {gate.replace("/", " "): names for gate, names in ends.items()}, factor=100.0, from_zero=True)
     updates.set_yscale("log")
     parameters = _of(history, f"/{UPDATE_RATIO}")
-    if len(parameters) > _MOST_LINES:  # the matrices of a large model say enough
+    if len(parameters) > _MOST_LINES:  # of a large model only matrices are shown
         parameters = [name for name in parameters if "bias" not in name][:_MOST_LINES]
     _draw(updates, history, {name: [f"{name}/{UPDATE_RATIO}"] for name in parameters})
     name_axes(reach, "update", "reach of the gradient (steps)", "how far back the gradient reaches, or all steps")
@@ -51,7 +51,7 @@ def plot_watched(history: Sequence[tuple[int, Mapping[str, float]]]) -> Figure:
 
 
 def _of(history: Sequence[tuple[int, Mapping[str, float]]], ending: str) -> list[str]:
-    """What has numbers of a kind, in the order in which they came."""
+    """The names of layers, gates or parameters that have numbers of a kind, in the order of their first appearance."""
     names = dict.fromkeys(name for _, numbers in history for name in numbers)
     return [name.removesuffix(ending) for name in names if name.endswith(ending)]
 
@@ -64,7 +64,7 @@ def _draw(
     *,
     from_zero: bool = False,
 ) -> None:
-    """A line for each, the sum of the numbers with these names; its label at its end."""
+    """Draw lines by their labels; each shows the sum of the numbers with its names, and has its label at its end."""
     from ostinato.insight.plots import COLOURS, label_lines
 
     steps = [step for step, _ in history]

@@ -1,16 +1,16 @@
 """Attention: at each step of one sequence, a weighted mean over the steps of another, or over the cells of an image.
 
-All queries are answered in one batched product. With s a query, h_i a place of the memory, c_i how much it was looked at before:
+One batched product answers all queries. s is a query, h_i the i-th place of the memory, c_i the sum of its earlier weights:
 
 | score | e_i | source |
 | --- | --- | --- |
 | additive | v . tanh(W s + U h_i + b [+ w c_i]) | Bahdanau et al. 2015, arXiv 1409.0473, appendix A.1.2 |
 | general | s . U h_i [+ w c_i] | Luong et al. 2015, arXiv 1508.04025, equation 8 |
-| dot | s . h_i [+ w c_i] | the same |
+| dot | s . h_i [+ w c_i] | Luong et al. 2015, equation 8 |
 | scaled | s . U h_i / sqrt(Q) [+ w c_i] | Vaswani et al. 2017, arXiv 1706.03762, equation 1 |
 
-The terms in brackets are there with `coverage`: Tu et al. 2016, arXiv 1601.04811, section 3.1 (the "linguistic" form, a running
-sum), and See et al. 2017, arXiv 1704.04368, equation 11, whose penalty is `coverage_penalty`.
+`coverage` adds the terms in brackets: Tu et al. 2016, arXiv 1601.04811, section 3.1 (the "linguistic" form, a running sum), and
+See et al. 2017, arXiv 1704.04368, equation 11, whose penalty is `coverage_penalty`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ SCORES: tuple[Score, ...] = ("additive", "general", "dot", "scaled")
 
 
 class Memory(NamedTuple):
-    """What is looked at, made by `Attention.remember` once for all steps.
+    """The sequence that attention reads, made by `Attention.remember` once for all steps.
 
     Attributes:
         values: (T_mem, B, F), zeros past a row's end.
-        keys: (T_mem, B, K), what queries are compared with.
-        valid: (B, T_mem) bool; None where all places are there.
+        keys: (T_mem, B, K), compared with the queries.
+        valid: (B, T_mem) bool, False past a row's end; None if all places are valid.
     """
 
     values: Tensor
@@ -44,11 +44,11 @@ class Memory(NamedTuple):
 
 
 class Attended(NamedTuple):
-    """What was found.
+    """The result of attention.
 
     Attributes:
         context: (T_out, B, F), sum of a_i h_i.
-        weights: (T_out, B, T_mem), a = softmax(e) over the places that are there; zeros for a row that has none.
+        weights: (T_out, B, T_mem), a = softmax(e) over the valid places; zeros for a row that has none.
         coverage: (B, T_mem), the sum of all weights so far; None without coverage.
     """
 
@@ -58,14 +58,14 @@ class Attended(NamedTuple):
 
 
 class Attention(nn.Module):
-    """See the table above.
+    """Attention with one of the scores in the table at the top of this module.
 
     Args:
-        query_size: Q.
-        memory_size: F; for "dot" it must be Q.
-        score: which.
-        units: K, of the additive score, at least 1; None for Q. The others take none.
-        coverage: whether scores see how much each place was looked at before. The steps are then done one after the other.
+        query_size: Q, the width of a query.
+        memory_size: F, the width of the memory; for "dot" it must be Q.
+        score: "additive", "general", "dot" or "scaled".
+        units: K of the additive score, at least 1; None for Q. The other scores take none.
+        coverage: whether a score depends on the sum of the earlier weights of its place. The steps then run one after the other.
 
     Raises:
         ConfigError: an unknown score, or sizes that do not fit.
@@ -93,18 +93,19 @@ class Attention(nn.Module):
         self.key = None if score == "dot" else nn.Linear(memory_size, width, bias=False)
         self.energy = nn.Linear(width, 1, bias=False) if score == "additive" else None
         covered = (width if score == "additive" else 1) if coverage else 0
-        self.coverage = nn.Parameter(torch.zeros(covered)) if coverage else None  # at first as if there were none
+        self.coverage = nn.Parameter(torch.zeros(covered)) if coverage else None  # zeros: no effect at first
 
     def extra_repr(self) -> str:
         """Sizes and score."""
         return f"{self.query_size}, {self.memory_size}, {self.score}, coverage={self.coverage is not None}"
 
     def remember(self, values: Tensor, lengths: Lengths | None = None) -> Memory:
-        """Prepares a memory for any number of queries.
+        """Prepare a memory for any number of queries.
 
         Args:
             values: (T_mem, B, F).
-            lengths: (B,), places of each row that are there, from 0 to T_mem; None for all. The others change nothing, be they NaN.
+            lengths: (B,), valid places of each row, from 0 to T_mem; None for all. Other places change nothing, even if they
+                contain NaN.
         """
         T, B, _ = values.shape
         if lengths is None:
@@ -117,12 +118,12 @@ class Attention(nn.Module):
         return values if self.key is None else self.key(values)
 
     def forward(self, query: Tensor, memory: Memory, coverage: Tensor | None = None) -> Attended:
-        """Looks at the memory once for every query.
+        """Attend to the memory once for every query.
 
         Args:
             query: (T_out, B, Q).
-            memory: of `remember`.
-            coverage: (B, T_mem), the weights of earlier calls added up; None at the beginning.
+            memory: made by `remember`.
+            coverage: (B, T_mem), the sum of the weights of earlier calls; None at the beginning.
         """
         if self.coverage is None:
             weights = self._weights(self._scores(query, memory.keys, None), memory.valid)
@@ -138,7 +139,7 @@ class Attention(nn.Module):
         return Attended(context, weights, total)
 
     def _scores(self, query: Tensor, keys: Tensor, covered: Tensor | None) -> Tensor:
-        """(T_out, B, T_mem)."""
+        """The scores e, (T_out, B, T_mem)."""
         if self.query is not None and self.energy is not None:
             inner = self.query(query).unsqueeze(2) + keys.transpose(0, 1)  # (T_out, B, T_mem, K)
             if covered is not None and self.coverage is not None:
@@ -152,13 +153,13 @@ class Attention(nn.Module):
     def _weights(scores: Tensor, valid: Tensor | None) -> Tensor:
         if valid is None:
             return torch.softmax(scores, dim=2)
-        # Not minus infinity: a row that has no place at all would become NaN.
+        # The smallest finite number, not minus infinity: a row without a valid place would become NaN.
         weights = torch.softmax(scores.masked_fill(~valid, torch.finfo(scores.dtype).min), dim=2)
         return weights.masked_fill(~valid, 0.0)
 
 
 def coverage_penalty(weights: Tensor) -> Tensor:
-    """How much each step looks again at what was looked at: sum over i of min(a_i, sum of the earlier a_i), (T_out, B), in [0, 1].
+    """How much each step repeats earlier attention: sum over i of min(a_i, sum of the earlier a_i), (T_out, B), in [0, 1].
 
     Source: See et al. 2017, equation 12.
 

@@ -1,4 +1,4 @@
-"""Lets torch.compile follow our layers: it refuses to look into an instance of torch.nn.RNN, LSTM or GRU, which ours are."""
+"""Let torch.compile trace our layers. They inherit from torch.nn.RNN, LSTM or GRU, whose instances it refuses to trace."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import torch
 
 
 def allow(kind: type[torch.nn.Module]) -> None:
-    """Have torch.compile look into modules of this kind, whatever their bases are; those of torch.nn are refused as before.
+    """Have torch.compile trace modules of this kind, whatever their bases are. It still refuses torch.nn's own.
 
-    torch's own switch, `torch._dynamo.config.allow_rnn`, is for all modules of a process: with it, torch.nn's layers would be
-    unrolled into graphs of all their steps. So it is set while a module of this kind is looked at, and only then.
+    torch's own switch, `torch._dynamo.config.allow_rnn`, acts on all modules of a process: with it, torch.nn's layers would be
+    unrolled into graphs of all their steps. So it is set only while torch.compile wraps a module of this kind.
     """
     _when_imported("torch._dynamo.variables.builder", lambda module: _change(module, kind))
 
 
 def hide(function: Callable[..., Any]) -> None:
-    """Have torch.compile begin with what this function calls, where it would begin with the function itself.
+    """If torch.compile would begin with this function, let it begin with the functions that this one calls instead.
 
-    So it does with `torch.nn.Module.__call__`. Where it is on its way through another function it looks into this one too.
+    It treats `torch.nn.Module.__call__` in this way. If torch.compile is already tracing a caller, it traces this function too.
     """
     code = function.__code__
-    if code not in _hidden:  # what one decorator makes is of one code
+    if code not in _hidden:  # all functions that one decorator makes share one code object
         _hidden.add(code)
         _when_imported("torch._dynamo", lambda module: module.eval_frame.skip_code(code))
 
@@ -36,7 +36,7 @@ _hidden: set[CodeType] = set()
 
 
 def _when_imported(name: str, then: Callable[[Any], None]) -> None:
-    """As torch.compile takes its time to be imported, it is waited for until somebody else does so."""
+    """Call `then` with the module once another import has loaded it: importing torch.compile here would take long."""
     if (module := sys.modules.get(name)) is not None:
         then(module)
     else:
@@ -44,7 +44,7 @@ def _when_imported(name: str, then: Callable[[Any], None]) -> None:
 
 
 class _Waiting:
-    """Does something with a module as soon as it has been imported."""
+    """An import finder that calls a function with a module as soon as the module has been imported."""
 
     def __init__(self, name: str, then: Callable[[Any], None]) -> None:
         self._name, self._then = name, then
@@ -52,7 +52,7 @@ class _Waiting:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Of that module, as the finders after this one know it."""
+        """The module's spec as the other finders give it, with the function called after the module has run."""
         if name != self._name or self not in sys.meta_path:
             return None
         sys.meta_path.remove(self)

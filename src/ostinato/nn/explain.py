@@ -1,4 +1,4 @@
-"""Which kernels run a layer, and why: not a guess, but what happened when it ran."""
+"""Which kernels run a layer, and why: recorded while the layer ran."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ostinato.nn.step import Step
 
 @dataclass(frozen=True)
 class Explanation:
-    """What ran, layer by layer. Print it.
+    """The backends that ran, layer by layer, with the reasons. Print it to read them.
 
     Attributes:
-        choices: for each recurrent layer by its name, the choices of its requests, in order.
+        choices: by the name of each recurrent layer, the choices that were made for its requests, in order.
     """
 
     choices: dict[str, list[Choice]]
@@ -51,14 +51,14 @@ class Explanation:
 
 @torch.no_grad()
 def explain(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Explanation:
-    """Run a layer, or a model that holds some, once without gradient, and tell which backend ran each and why.
+    """Run a layer, or a model that contains some, once without gradient, and tell which backend ran each layer and why.
 
     torch's random generators are left as they were.
 
     Args:
-        module: a layer of Ostinato, or any module that holds some.
-        *args: what to call it with.
-        **kwargs: what to call it with, by name.
+        module: a layer of Ostinato, or any module that contains some.
+        *args: the positional arguments of the call.
+        **kwargs: the keyword arguments of the call.
 
     Raises:
         TypeError: if there is no layer of Ostinato in `module`.
@@ -102,17 +102,18 @@ def listing(
     kind: Literal["program", "llvm", "assembly", "triton"] = "program",
     part: Literal["inference", "training", "backward"] = "training",
 ) -> str:
-    """The code that the compiler makes of a layer's step on this machine, to be read.
+    """The code that the compiler generates from a layer's step on this machine, as text for reading.
 
     Args:
         layer: a layer of Ostinato, in training or evaluation mode: some options act in one of them only.
         kind: "program", the step and the gradient that PyTorch derived from it, an operation a line; "llvm" or "assembly", the
             time loop that was made of them for this CPU; "triton", the source of the loop for an H100 and a batch of 16 rows.
-        part: for the last three, which loop: the forward pass without gradient, with it, or the backward pass.
+        part: which loop, for "llvm", "assembly" and "triton": the forward pass without gradient ("inference") or with gradient
+            ("training"), or the backward pass.
 
     Raises:
         TypeError: if `layer` is not a layer of Ostinato.
-        ConfigError: where the compiler does not take the cell, with the reason.
+        ConfigError: if the compiler does not take the cell; the message has the reason.
     """
     if not isinstance(layer, Recurrent | Step):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"listing expected a recurrent layer of ostinato, got {type(layer).__name__}")

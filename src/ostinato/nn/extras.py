@@ -1,4 +1,4 @@
-"""A cell's extras, as a layer's caller gives them and as the kernels want them: in columns behind the input."""
+"""Turn the extras of a cell from the caller's layout into the kernels' layout: columns appended to the input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NONE: frozenset[str] = frozenset()
 
 
 def check_names(cell: Cell, given: Mapping[str, object], called: str) -> None:
-    """Raise `TypeError` unless these are the cell's extras, all of them and no others."""
+    """Raise `TypeError` unless `given` has exactly the cell's extras; the message begins with `called`."""
     if unknown := [name for name in given if name not in cell.extras]:
         raise TypeError(
             f"{called} got an unexpected keyword argument {unknown[0]!r}"
@@ -36,20 +36,23 @@ def beside(
     shape: Sequence[int],
     lay_in: Callable[[Tensor], Tensor],
 ) -> tuple[list[Tensor], frozenset[str]]:
-    """The extras of all time steps in columns, `(T, B, E)` each, or packed `(N, E)`; and of them and "x", what needs no gradient.
+    """The extras of all time steps as columns, `(T, B, E)` each, or packed `(N, E)`.
 
     Args:
-        cell: whose extras they are.
+        cell: the cell that has these extras.
         sizes: the width of each.
-        given: by name, laid out like the input; without a last dimension where the width is one number a row. Truth values count
-            1 or 0.
+        given: the tensors by name, laid out like the input; the last dimension may be left out if the extra is one number a row.
+            Truth values count 1 or 0.
         x: the input, `(T, B, I)` or packed `(N, I)`.
-        shape: of the input as the caller gave it.
-        lay_in: from the layout of the caller's input to that of `x`.
+        shape: the shape of the input as the caller gave it.
+        lay_in: turns the layout of the caller's input into that of `x`.
+
+    Returns:
+        The columns, and the names of those that need no gradient, "x" among them if the input needs none.
 
     Raises:
-        TypeError: for what is no tensor.
-        RuntimeError: for another shape or dtype than the input's.
+        TypeError: an extra is not a tensor.
+        RuntimeError: an extra has another shape, dtype or device than the input asks for.
     """
     columns: list[Tensor] = []
     idle = [] if x.requires_grad else ["x"]

@@ -1,4 +1,4 @@
-"""The states before the first step, when none are given."""
+"""The states before the first step, for a call that gives none."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ostinato.types import Tensor
 
 @dataclass(frozen=True)
 class FirstState:
-    """Zeros, a learned vector, or noise; made by `first_state`.
+    """How states start: at zeros, at a learned vector, or with noise around it; made by `first_state`.
 
     Attributes:
-        learned: each state of each layer and direction starts at a parameter of its own, zero at first.
-        std: standard deviation of the noise around the start, in training only.
+        learned: each state of each layer and direction starts at a parameter of its own, which is initialised to zero.
+        std: standard deviation of the noise that is added to the first state, in training only.
     """
 
     learned: bool = False
@@ -29,7 +29,15 @@ class FirstState:
             raise ValueError(f"noisy expected a standard deviation of at least 0, got {self.std!r}")
 
     def make(self, parameter: Tensor | None, like: Tensor, rows: int, size: int, training: bool) -> Tensor:
-        """`parameter`: `(size,)` if learned. Returns `(rows, size)` with `like`'s device, and its dtype."""
+        """Make the first state of `rows` rows, `(rows, size)`.
+
+        Args:
+            parameter: the learned state, `(size,)`; None to start at zeros.
+            like: gives the device and the dtype.
+            rows: `B`.
+            size: how many numbers the state has in a row.
+            training: whether noise is added.
+        """
         if parameter is not None:
             state = parameter.expand(rows, size)
         else:
@@ -38,12 +46,12 @@ class FirstState:
 
     @property
     def is_zero(self) -> bool:
-        """Whether it is plain zeros."""
+        """Whether states start at zeros, without noise."""
         return self == FirstState()
 
 
 def noisy(std: float) -> FirstState:
-    """Zeros plus Gaussian noise of this standard deviation in training, which makes a network forget how it began.
+    """Zeros, plus Gaussian noise of this standard deviation in training. The network learns to forget its first state.
 
     Source: Zimmermann, Tietz & Grothmann 2012, Forecasting with Recurrent Neural Networks: 12 Tricks.
     """
@@ -51,10 +59,10 @@ def noisy(std: float) -> FirstState:
 
 
 def first_state(given: object) -> FirstState:
-    """One of: "zeros", "learned", "noisy(std)".
+    """The first state that the option `initial_state` names: "zeros", "learned" or "noisy(std)".
 
     Raises:
-        ValueError: for anything else.
+        ValueError: `given` is anything else.
     """
     if isinstance(given, FirstState):
         return given

@@ -1,4 +1,4 @@
-"""How the parameters of a recurrent layer start."""
+"""The initial values of a recurrent layer's parameters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = (*_NAMES[:-1], "chrono(T_max)")
 
 @dataclass(frozen=True)
 class Initialisation:
-    """A way to start; made by `initialisation`.
+    """A way to initialise parameters; made by `initialisation`.
 
     Attributes:
         name: "torch", "xavier", "he", "orthogonal" or "chrono".
@@ -41,8 +41,8 @@ class Initialisation:
     def fill(self, cell: Cell, parameters: Mapping[str, Tensor], hidden_size: int) -> None:
         """Fill the parameters of one direction of one layer, given by their names without suffix, in place.
 
-        Every gate's block of a weight is a matrix of its own, so that the number of gates does not change its scale; so is that of
-        a head. The cell's own `forget_bias` comes last; chrono has a better one.
+        The block of each gate, or of each head of a gate, is filled as a matrix of its own, so that the number of gates does not
+        change its scale. The cell's own `forget_bias` is set last, but not with chrono, which sets better biases.
         """
         own = {p.name: p for p in cell.parameters}
         for name, parameter in parameters.items():
@@ -74,7 +74,7 @@ class Initialisation:
             init.kaiming_uniform_(block, nonlinearity="relu")
         elif block.dtype in (torch.float32, torch.float64):
             init.orthogonal_(block)
-        else:  # there is no QR in half precision
+        else:  # torch has no QR in half precision
             block.copy_(init.orthogonal_(torch.empty_like(block, dtype=torch.float32)))
 
     @staticmethod
@@ -93,14 +93,14 @@ class Initialisation:
         times = torch.empty(hidden_size, dtype=torch.float32, device=bias.device).uniform_(1, max(longest - 1, 1)).log()
         for gates, sign in (((cell.keep or "").split(), 1), ((cell.write or "").split(), -1)):
             for gate in gates:
-                # Gates that act one after the other within a step share its forgetting among them.
+                # Gates that act one after the other within a step share the step's forgetting among them.
                 set_gate_bias(cell, parameters, gate, hidden_size, sign * (times + math.log(len(gates))))
 
 
 def set_gate_bias(
     cell: Cell, parameters: Mapping[str, Tensor], gate: str, hidden_size: int, value: Tensor | float
 ) -> None:
-    """Make the biases of one gate, `bias_ih` and `bias_hh` or the one that it has, add up to `value`: a number, or `(H,)`."""
+    """Make the biases of one gate add up to `value`, a number or `(H,)`: `bias_ih` and `bias_hh`, or the only one it has."""
     rest = value
     for name, gates in (("bias_ih", cell.input_gates), ("bias_hh", cell.gates)):
         if name in parameters and gate in gates:
@@ -113,7 +113,7 @@ def set_gate_bias(
 def set_forget_bias(cell: Cell, parameters: Mapping[str, Tensor], hidden_size: int, value: float | Start) -> None:
     """Make the biases of the gate that keeps the memory add up to `value` (for a gate that writes, to `-value`).
 
-    Where several gates of a cell keep or write, one after the other, each of them gets it.
+    If several gates of a cell keep or write, one after the other, each of them gets this bias.
 
     Source: Gers et al. 2000; Jozefowicz, Zaremba & Sutskever 2015.
     """
@@ -147,7 +147,7 @@ def chrono(longest: int) -> Initialisation:
 
 
 def initialisation(given: object) -> Initialisation:
-    """One of: "torch" (uniform in +-1/sqrt(H), as torch.nn), "xavier", "he", "orthogonal", "chrono(T_max)".
+    """The initialisation of a name: "torch" (uniform in +-1/sqrt(H), as torch.nn), "xavier", "he", "orthogonal", "chrono(T_max)".
 
     Sources: Glorot & Bengio 2010; He et al. 2015; Saxe et al. 2014 (orthogonal W_hh, Xavier W_ih); Tallec & Ollivier 2018.
 

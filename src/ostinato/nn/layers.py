@@ -1,7 +1,7 @@
 """The layers by name: torch.nn's arguments in torch.nn's order, then, by keyword only, what torch.nn has never had.
 
-Each is made of a named cell of `ostinato.cells`; `RNN`, `LSTM` and `GRU` drop in for torch.nn's. `make stubs` writes for editors
-what is found here.
+Each is made from a named cell of `ostinato.cells`; `RNN`, `LSTM` and `GRU` drop in for torch.nn's. `make stubs` writes the
+signatures of these classes to a stub file for editors.
 """
 
 from ostinato.cells.library import NAMED

@@ -10,46 +10,46 @@ from ostinato.nn.recurrent import Recurrent
 class LSTM(Recurrent, torch.nn.LSTM):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Long short-term memory: c' = f c + i g; h' = o tanh(c'). Drops in for `torch.nn.LSTM`.
 
-    Source: Hochreiter & Schmidhuber 1997, appendix A.1, (7) to (9) as the authors' preprint counts them. There c' = c + i g,
+    Source: Hochreiter & Schmidhuber 1997, appendix A.1, (7) to (9) in the numbering of the authors' preprint. There c' = c + i g,
     without a forget gate, g is 2 tanh(x / 2), and h' = o tanh(c' / 2). The forget gate: Gers, Schmidhuber & Cummins 2000.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the number of input features.
+        hidden_size: `H`, the number of hidden units, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, at least 1; may be left out if `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
-        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
+        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. The layout of states does not change.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
-        bidirectional: a second direction, from the last step to the first; `D = 2`.
+        bidirectional: add a second direction, from the last step to the first; `D = 2`.
         proj_size: `P`, at least 1 and below `H`, for cells with a memory beside their output; 0 for none.
-        device: where the parameters are made.
-        dtype: of the parameters.
+        device: the device of the parameters.
+        dtype: the dtype of the parameters.
         **options: by keyword, `LayerOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+            zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
             coupled_gates: i = 1 - f (Greff et al. 2017).
             num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
                 reads only its own units of the step before (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
-            forget_bias: what both biases of the gate that keeps the memory add up to at first (Jozefowicz et al. 2015: 1); of a
-                gate that writes it, the negative. None for the cell's own value, where it has one.
+            forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
+                writes it gets the negative. None for the cell's own value, if it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-            backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
+            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
                 "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
                 step in a loop, in plain PyTorch).
-            variational_dropout: rates in [0, 1] for what enters each layer, each recurrent product, and what leaves the last layer;
-                one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
+            variational_dropout: rates in [0, 1] of dropout of the input of each layer, of each recurrent product, and of the output
+                of the last layer; one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
             weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
             connection: None, "residual" or "highway", around every layer but the first.
             initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
-            checkpoint_segments: for long sequences: in training keep the states at every so many steps only, at least 1, and
-                compute the others again in the backward pass (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
-                grows with sqrt(T), for about a third more time. None keeps everything.
+            checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training; the
+                backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output grows
+                with sqrt(T), for about a third more time. None keeps everything.
 
     Raises:
-        ValueError, TypeError: for a bad argument, as torch.nn does.
-        CellError: where the cell cannot take an option, or its step and its description disagree.
+        ValueError, TypeError: an argument is bad; torch.nn raises the same.
+        CellError: the cell cannot take an option, or its step and its description disagree.
     """
 
     def __init__(
@@ -72,47 +72,47 @@ class GRU(Recurrent, torch.nn.GRU):  # pyright: ignore[reportIncompatibleMethodO
 
     Source: Cho et al. 2014, arXiv 1406.1078. In its first version the reset acts after the matrix product, as in cuDNN and torch;
     in its third, (5) to (8), before it. In both z = 1 keeps the state. In Chung et al. 2014, arXiv 1412.3555, 3.2, (5) and the
-    unnumbered lines behind it, the reset acts before the product, and z = 1 replaces the state: the second form here.
+    unnumbered lines after it, the reset acts before the product, and z = 1 replaces the state: the form of `reset_after=False`.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the number of input features.
+        hidden_size: `H`, the number of hidden units, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, at least 1; may be left out if `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
-        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
+        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. The layout of states does not change.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
-        bidirectional: a second direction, from the last step to the first; `D = 2`.
-        device: where the parameters are made.
-        dtype: of the parameters.
+        bidirectional: add a second direction, from the last step to the first; `D = 2`.
+        device: the device of the parameters.
+        dtype: the dtype of the parameters.
         reset_after: True for torch's form, n = tanh(x_n + r (U_n h + b_n)) and h' = (1 - z) n + z h; False for
-            n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. Weights of one are none of the other:
-            `ostinato.nn.negate_update_gate` turns the meaning of z around in a `state_dict`, but nothing moves the reset.
+            n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. Weights of one form do not fit the other:
+            `ostinato.nn.negate_update_gate` reverses the meaning of z in a `state_dict`, but nothing can move the reset.
         **options: by keyword, `LayerOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+            zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
             coupled_gates: i = 1 - f (Greff et al. 2017).
             num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
                 reads only its own units of the step before (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
-            forget_bias: what both biases of the gate that keeps the memory add up to at first (Jozefowicz et al. 2015: 1); of a
-                gate that writes it, the negative. None for the cell's own value, where it has one.
+            forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
+                writes it gets the negative. None for the cell's own value, if it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-            backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
+            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
                 "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
                 step in a loop, in plain PyTorch).
-            variational_dropout: rates in [0, 1] for what enters each layer, each recurrent product, and what leaves the last layer;
-                one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
+            variational_dropout: rates in [0, 1] of dropout of the input of each layer, of each recurrent product, and of the output
+                of the last layer; one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
             weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
             connection: None, "residual" or "highway", around every layer but the first.
             initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
-            checkpoint_segments: for long sequences: in training keep the states at every so many steps only, at least 1, and
-                compute the others again in the backward pass (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
-                grows with sqrt(T), for about a third more time. None keeps everything.
+            checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training; the
+                backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output grows
+                with sqrt(T), for about a third more time. None keeps everything.
 
     Raises:
-        ValueError, TypeError: for a bad argument, as torch.nn does.
-        CellError: where the cell cannot take an option, or its step and its description disagree.
+        ValueError, TypeError: an argument is bad; torch.nn raises the same.
+        CellError: the cell cannot take an option, or its step and its description disagree.
     """
 
     reset_after: bool
@@ -136,47 +136,47 @@ class GRU(Recurrent, torch.nn.GRU):  # pyright: ignore[reportIncompatibleMethodO
 class RNN(Recurrent, torch.nn.RNN):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Elman's network: h' = tanh(W_ih x + b_ih + W_hh h + b_hh). Drops in for `torch.nn.RNN`.
 
-    Source: Elman 1990, Finding Structure in Time, which draws the network, in its figure 2, and describes it in words, without
-    equations. There a unit's value lies between 0 and 1 and the first state is 0.5 ("sigmoid" is nearest to it); tanh and a first
-    state of zero are those of `torch.nn.RNN`.
+    Source: Elman 1990, Finding Structure in Time, which draws the network in figure 2 and describes it in words, without equations.
+    There a unit's value is between 0 and 1 and the first state is 0.5 ("sigmoid" is nearest to it); tanh and a first state of zero
+    are as in `torch.nn.RNN`.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
-        nonlinearity: "tanh", "relu", or (new) "sigmoid".
+        input_size: `I`, the number of input features.
+        hidden_size: `H`, the number of hidden units, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, at least 1; may be left out if `hidden_size` has one number a layer.
+        nonlinearity: "tanh", "relu", or "sigmoid", which torch.nn does not have.
         bias: whether there are `bias_ih` and `bias_hh`.
-        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
+        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. The layout of states does not change.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
-        bidirectional: a second direction, from the last step to the first; `D = 2`.
-        device: where the parameters are made.
-        dtype: of the parameters.
+        bidirectional: add a second direction, from the last step to the first; `D = 2`.
+        device: the device of the parameters.
+        dtype: the dtype of the parameters.
         **options: by keyword, `LayerOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+            zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
             coupled_gates: i = 1 - f (Greff et al. 2017).
             num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
                 reads only its own units of the step before (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
-            forget_bias: what both biases of the gate that keeps the memory add up to at first (Jozefowicz et al. 2015: 1); of a
-                gate that writes it, the negative. None for the cell's own value, where it has one.
+            forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
+                writes it gets the negative. None for the cell's own value, if it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-            backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
+            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
                 "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
                 step in a loop, in plain PyTorch).
-            variational_dropout: rates in [0, 1] for what enters each layer, each recurrent product, and what leaves the last layer;
-                one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
+            variational_dropout: rates in [0, 1] of dropout of the input of each layer, of each recurrent product, and of the output
+                of the last layer; one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
             weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
             connection: None, "residual" or "highway", around every layer but the first.
             initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
-            checkpoint_segments: for long sequences: in training keep the states at every so many steps only, at least 1, and
-                compute the others again in the backward pass (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
-                grows with sqrt(T), for about a third more time. None keeps everything.
+            checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training; the
+                backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output grows
+                with sqrt(T), for about a third more time. None keeps everything.
 
     Raises:
-        ValueError, TypeError: for a bad argument, as torch.nn does.
-        CellError: where the cell cannot take an option, or its step and its description disagree.
+        ValueError, TypeError: an argument is bad; torch.nn raises the same.
+        CellError: the cell cannot take an option, or its step and its description disagree.
     """
 
     nonlinearity: str
@@ -199,48 +199,48 @@ class RNN(Recurrent, torch.nn.RNN):  # pyright: ignore[reportIncompatibleMethodO
 class RHN(Recurrent):
     """Recurrent highway network: `depth` small layers in every step, s_l = t_l h_l + (1 - t_l) s_{l-1}; see `ostinato.cells.rhn`.
 
-    A layer's `num_layers` counts whole networks above each other, as everywhere. `forget_bias` is 2.0 where it is not given, so
-    that every transform gate starts at -2.
+    A layer's `num_layers` counts whole networks above each other, as everywhere. `forget_bias` is 2.0 by default, so that the bias
+    of every transform gate starts at -2.
 
     Source: Zilly et al. 2017, arXiv 1607.03474, (6) to (9).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the number of input features.
+        hidden_size: `H`, the number of hidden units, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, at least 1; may be left out if `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
-        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
+        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. The layout of states does not change.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
-        bidirectional: a second direction, from the last step to the first; `D = 2`.
-        device: where the parameters are made.
-        dtype: of the parameters.
+        bidirectional: add a second direction, from the last step to the first; `D = 2`.
+        device: the device of the parameters.
+        dtype: the dtype of the parameters.
         depth: layers in a step, at least 1. The input enters the first one only.
         **options: by keyword, `LayerOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+            zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
             coupled_gates: i = 1 - f (Greff et al. 2017).
             num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
                 reads only its own units of the step before (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
-            forget_bias: what both biases of the gate that keeps the memory add up to at first (Jozefowicz et al. 2015: 1); of a
-                gate that writes it, the negative. None for the cell's own value, where it has one.
+            forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
+                writes it gets the negative. None for the cell's own value, if it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-            backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
+            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
                 "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
                 step in a loop, in plain PyTorch).
-            variational_dropout: rates in [0, 1] for what enters each layer, each recurrent product, and what leaves the last layer;
-                one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
+            variational_dropout: rates in [0, 1] of dropout of the input of each layer, of each recurrent product, and of the output
+                of the last layer; one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
             weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
             connection: None, "residual" or "highway", around every layer but the first.
             initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
-            checkpoint_segments: for long sequences: in training keep the states at every so many steps only, at least 1, and
-                compute the others again in the backward pass (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
-                grows with sqrt(T), for about a third more time. None keeps everything.
+            checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training; the
+                backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output grows
+                with sqrt(T), for about a third more time. None keeps everything.
 
     Raises:
-        ValueError, TypeError: for a bad argument, as torch.nn does.
-        CellError: where the cell cannot take an option, or its step and its description disagree.
+        ValueError, TypeError: an argument is bad; torch.nn raises the same.
+        CellError: the cell cannot take an option, or its step and its description disagree.
     """
 
     depth: int
@@ -264,49 +264,49 @@ class RHN(Recurrent):
 class MinGRU(Recurrent):
     """The minimal gated recurrent unit: h' = (1 - z) h + z (W_h x + b_h), z = sigmoid(W_z x + b_z).
 
-    Its gates see the input alone: there is no `weight_hh`, and the step is linear in its state. Options that act on a recurrent
-    product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise.
+    Its gates depend on the input only: there is no `weight_hh`, and the step is linear in its state. Options that act on a
+    recurrent product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise.
 
     Source: Feng et al. 2024, arXiv 2410.01201v3, 3.1.3.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the number of input features.
+        hidden_size: `H`, the number of hidden units, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, at least 1; may be left out if `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
-        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
+        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. The layout of states does not change.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
-        bidirectional: a second direction, from the last step to the first; `D = 2`.
-        device: where the parameters are made.
-        dtype: of the parameters.
+        bidirectional: add a second direction, from the last step to the first; `D = 2`.
+        device: the device of the parameters.
+        dtype: the dtype of the parameters.
         positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
             (appendix B); states that start at 0 or above stay there.
         **options: by keyword, `LayerOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+            zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
             coupled_gates: i = 1 - f (Greff et al. 2017).
             num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
                 reads only its own units of the step before (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
-            forget_bias: what both biases of the gate that keeps the memory add up to at first (Jozefowicz et al. 2015: 1); of a
-                gate that writes it, the negative. None for the cell's own value, where it has one.
+            forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
+                writes it gets the negative. None for the cell's own value, if it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-            backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
+            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
                 "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
                 step in a loop, in plain PyTorch).
-            variational_dropout: rates in [0, 1] for what enters each layer, each recurrent product, and what leaves the last layer;
-                one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
+            variational_dropout: rates in [0, 1] of dropout of the input of each layer, of each recurrent product, and of the output
+                of the last layer; one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
             weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
             connection: None, "residual" or "highway", around every layer but the first.
             initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
-            checkpoint_segments: for long sequences: in training keep the states at every so many steps only, at least 1, and
-                compute the others again in the backward pass (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
-                grows with sqrt(T), for about a third more time. None keeps everything.
+            checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training; the
+                backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output grows
+                with sqrt(T), for about a third more time. None keeps everything.
 
     Raises:
-        ValueError, TypeError: for a bad argument, as torch.nn does.
-        CellError: where the cell cannot take an option, or its step and its description disagree.
+        ValueError, TypeError: an argument is bad; torch.nn raises the same.
+        CellError: the cell cannot take an option, or its step and its description disagree.
     """
 
     positive: bool
@@ -330,50 +330,50 @@ class MinGRU(Recurrent):
 class MinLSTM(Recurrent):
     """The minimal LSTM: h' = f / (f + i) h + i / (f + i) (W_h x + b_h), with sigmoid gates f and i.
 
-    Its gates see the input alone: there is no `weight_hh`, and the step is linear in its state. Options that act on a recurrent
-    product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise. `forget_bias` opens f; as i goes on writing,
-    long memories need chrono initialisation, which closes i too.
+    Its gates depend on the input only: there is no `weight_hh`, and the step is linear in its state. Options that act on a
+    recurrent product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise. `forget_bias` opens f, but i still
+    writes, so long memories need chrono initialisation, which closes i too.
 
     Source: Feng et al. 2024, arXiv 2410.01201v3, 3.2.4.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the number of input features.
+        hidden_size: `H`, the number of hidden units, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, at least 1; may be left out if `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
-        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
+        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. The layout of states does not change.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
-        bidirectional: a second direction, from the last step to the first; `D = 2`.
-        device: where the parameters are made.
-        dtype: of the parameters.
+        bidirectional: add a second direction, from the last step to the first; `D = 2`.
+        device: the device of the parameters.
+        dtype: the dtype of the parameters.
         positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
             (appendix B); states that start at 0 or above stay there.
         **options: by keyword, `LayerOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+            zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
             coupled_gates: i = 1 - f (Greff et al. 2017).
             num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
                 reads only its own units of the step before (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
-            forget_bias: what both biases of the gate that keeps the memory add up to at first (Jozefowicz et al. 2015: 1); of a
-                gate that writes it, the negative. None for the cell's own value, where it has one.
+            forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
+                writes it gets the negative. None for the cell's own value, if it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-            backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
+            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
                 "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
                 step in a loop, in plain PyTorch).
-            variational_dropout: rates in [0, 1] for what enters each layer, each recurrent product, and what leaves the last layer;
-                one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
+            variational_dropout: rates in [0, 1] of dropout of the input of each layer, of each recurrent product, and of the output
+                of the last layer; one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
             weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
             connection: None, "residual" or "highway", around every layer but the first.
             initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
-            checkpoint_segments: for long sequences: in training keep the states at every so many steps only, at least 1, and
-                compute the others again in the backward pass (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
-                grows with sqrt(T), for about a third more time. None keeps everything.
+            checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training; the
+                backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output grows
+                with sqrt(T), for about a third more time. None keeps everything.
 
     Raises:
-        ValueError, TypeError: for a bad argument, as torch.nn does.
-        CellError: where the cell cannot take an option, or its step and its description disagree.
+        ValueError, TypeError: an argument is bad; torch.nn raises the same.
+        CellError: the cell cannot take an option, or its step and its description disagree.
     """
 
     positive: bool

@@ -1,4 +1,4 @@
-"""How many steps of each row are real."""
+"""The lengths of rows: how many steps of each row are valid, the rest being padding."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ AnyMethod = TypeVar("AnyMethod", bound=Callable[..., Any])
 
 
 def as_lengths(given: Lengths | int, rows: int, steps: int, device: torch.device) -> Tensor:
-    """`(B,)` int64 on `device`.
+    """The lengths as a `(B,)` int64 tensor on `device`, checked.
 
-    Lengths that are on a GPU are looked at there, without waiting for it: numbers that are wrong stop it, as a wrong index does.
+    Lengths that are on a GPU are checked there, without waiting for it: a wrong number stops the GPU, as a wrong index does.
 
     Raises:
         TypeError: if they are not integers.
@@ -42,7 +42,7 @@ def as_lengths(given: Lengths | int, rows: int, steps: int, device: torch.device
     lengths = lengths.to(torch.int64)
     if lengths.is_meta:
         return lengths
-    if is_recorded():  # there are no values to look at; the compiled backend does so when it runs
+    if is_recorded():  # there are no values to check yet; the compiled backend checks them when it runs
         return lengths.to(device)
     expected = f"lengths expected numbers from 0 to the {steps} time steps of the input"
     if lengths.is_cuda and device.type == "cuda":
@@ -55,31 +55,32 @@ def as_lengths(given: Lengths | int, rows: int, steps: int, device: torch.device
 
 
 def as_tensor(given: Any) -> Tensor:
-    """Numbers as a tensor on the CPU, whatever the default device is; a tensor as it is."""
+    """Turn numbers into a tensor on the CPU, whatever the default device is; a tensor is returned as it is."""
     if isinstance(given, torch.Tensor):
         return given
     if torch.compiler.is_dynamo_compiling() and _are_integers(given):
-        # torch.tensor would make a constant of each, and with it a new graph for each batch; a number to fill with stays one.
+        # torch.tensor would make each number a constant of the graph, so that each batch needs a new graph. As an argument
+        # of torch.full a number stays a variable.
         return torch.cat([torch.full((1,), n, dtype=torch.int64, device="cpu") for n in given])
     return torch.as_tensor(given, device="cpu")
 
 
 def moved(given: Lengths, device: torch.device) -> Tensor:
-    """Lengths where they are needed."""
+    """The lengths as a tensor on `device`."""
     return as_tensor(given).to(device)
 
 
 def takes_lists(method: AnyMethod) -> AnyMethod:
-    """A method that is given tensors in the place of lists and tuples of integers, before torch.compile looks.
+    """Wrap a method so that it gets tensors in place of lists and tuples of integers, before torch.compile sees them.
 
-    torch.compile takes a tensor for what changes from call to call, but a list for a part of the program: other lengths would be
-    another graph. So where the call begins with this method, its first frame is hidden; inside of what somebody else compiles there
-    is nothing to hide, as the list has been seen.
+    torch.compile treats a tensor as a variable, but a list as a constant: other lengths would need another graph. So the frame of
+    this wrapper is hidden from torch.compile if compilation would begin with it. Inside other compiled code hiding would be of no
+    use, as torch.compile has already seen the list.
     """
 
     @functools.wraps(method)
-    def call(*args: Any, **kwargs: Any) -> Any:  # without a comprehension, which is a frame of its own
-        # Lengths come behind the input.
+    def call(*args: Any, **kwargs: Any) -> Any:  # without a comprehension, which would have a frame of its own
+        # Lengths can only follow `self` and the input.
         if (kwargs or len(args) > 2) and not torch.compiler.is_compiling():
             args = tuple(map(_tensor_for_list, args))
             for name, given in kwargs.items():
@@ -98,7 +99,7 @@ def _are_integers(given: Any) -> bool:
     kind = type(given)  # pyright: ignore[reportUnknownVariableType]
     if kind is not list and kind is not tuple:
         return False
-    for n in given:  # `all` would be given a frame of its own
+    for n in given:  # a generator in `all` would have a frame of its own
         if not isinstance(n, int | np.integer):
             return False
     return len(given) > 0

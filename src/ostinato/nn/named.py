@@ -1,4 +1,4 @@
-"""Makes the layer and the single step of a named cell: what all of them share is written once, in `Recurrent` and `Step`."""
+"""Make the layer class and the step class of a named cell; what all of them share is in `Recurrent` and `Step`."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from ostinato.cells.spec import Cell
 from ostinato.errors import CellError
 from ostinato.nn.options import LayerOptions, StepOptions, check_names
 
-# Where torch.nn's RNN and RNNCell have `nonlinearity`, after two sizes and `num_layers` or `bias`.
+# The place of a cell's own arguments: that of `nonlinearity` in torch.nn's RNN and RNNCell, after two sizes and
+# `num_layers` or `bias`.
 _OWN_PLACE = 3
 
 
 def named_class(named: NamedCell, base: Any, name: str, module: str) -> type[Any]:
-    """The layer or the single step of a named cell.
+    """Make the class of a named cell's layer or single step.
 
     Its signature and its docstring are those of `base`, without `cell` and with the cell's own arguments, which become attributes;
-    the docstring tells each option too.
-    Where torch's kernels compute the default cell, torch.nn's class of the same name is a base class.
+    the docstring explains each option too.
+    If torch's kernels compute the default cell, torch.nn's class of the same name is a base class.
 
     Args:
         named: the cell, or the choice of cells.
         base: `Recurrent` or `Step`.
-        name: of the class.
-        module: that holds it.
+        name: the name of the class.
+        module: the name of the module that the class belongs to.
     """
     cell = named.choose()
     torch_class = getattr(torch.nn, name, None) if cell.vendor else None
@@ -44,8 +45,8 @@ def named_class(named: NamedCell, base: Any, name: str, module: str) -> type[Any
 
     def initialise(self: Any, given: dict[str, Any], options: dict[str, Any]) -> None:
         if torch_class is not None and takes_projection and "proj_size" in options:
-            torch_class(1, 1, proj_size=options["proj_size"])  # raises with torch.nn's own words
-        check_names(options.keys() - {"proj_size"}, {*options_of, *named.arguments})  # of which `base` says why
+            torch_class(1, 1, proj_size=options["proj_size"])  # raises torch.nn's own error
+        check_names(options.keys() - {"proj_size"}, {*options_of, *named.arguments})  # `base` rejects `proj_size`
         own = {argument: given.pop(argument) for argument in named.arguments}
         base.__init__(self, _chosen(named, own, torch_class), **given, **options)
         for argument, value in own.items():
@@ -66,7 +67,7 @@ def _chosen(named: NamedCell, own: dict[str, Any], torch_class: type[Any] | None
         return named.choose(**own)
     except CellError:
         if torch_class is not None:
-            # Raises with torch.nn's own words; a single step of torch.nn's does so when it is called.
+            # Raise torch.nn's own error; a single step of torch.nn raises it only when it is called.
             refusing = torch_class(1, 1, **own, device="meta")
             refusing(torch.empty(1, 1, device="meta"))
         raise
@@ -86,10 +87,10 @@ def _signature(shared: dict[str, inspect.Parameter], named: NamedCell) -> inspec
 def _with_signature(
     signature: inspect.Signature, call: Callable[..., None], qualified_name: str, namespace: dict[str, Any]
 ) -> Callable[..., None]:
-    """A function that hands `call` its first argument, the others by name, and its keyword options.
+    """Make a function that passes three things to `call`: its first argument, a dict of the others, a dict of the options.
 
-    It is compiled, as a dataclass's is, so that Python itself tells what is wrong with a call. The annotations' names are in
-    `namespace`.
+    It is compiled from source, as a dataclass's `__init__` is, so that Python itself reports what is wrong with a call.
+    `namespace` holds the names that the annotations use.
     """
     self, *names, options = signature.parameters
     given = ", ".join(f"{name!r}: {name}" for name in names)
@@ -102,7 +103,7 @@ def _with_signature(
 
 
 def _docstring(named: NamedCell, base: type[Any], arguments: list[str], torch_class: type[Any] | None) -> str:
-    """The named cell's text, what `base` says of every argument, and its errors."""
+    """The docstring of the class: the named cell's text, then the arguments and the errors as `base` documents them."""
     text, own, _ = _parts(named.choose)
     _, shared, errors = _parts(base)
     if issubclass(base, torch.nn.RNNCellBase):
@@ -118,14 +119,14 @@ def _docstring(named: NamedCell, base: type[Any], arguments: list[str], torch_cl
 
 @functools.cache
 def _options_told(options: type[Any]) -> str:
-    """What can be given by keyword only, and what it means."""
+    """The docstring's entry for `**options`: every keyword-only option and its meaning."""
     kinds = [StepOptions] if options is StepOptions else [StepOptions, LayerOptions]
     every = "\n".join(inspect.cleandoc(kind.__doc__ or "").partition("\nAttributes:\n")[2].rstrip() for kind in kinds)
     return f"    **options: by keyword, `{options.__name__}`:\n{textwrap.indent(every, '    ')}"
 
 
 def _parts(documented: Any) -> tuple[str, dict[str, str], str]:
-    """Of a docstring the text, the lines of each argument by its name, and what follows."""
+    """Split a docstring into its text, the lines of each argument by the argument's name, and the rest."""
     text, _, rest = inspect.cleandoc(documented.__doc__ or "").partition("\nArgs:\n")
     arguments, _, errors = rest.partition("\n\n")
     entries = re.split(r"^(?=    \S)", arguments, flags=re.MULTILINE)[1:]

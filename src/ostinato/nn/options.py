@@ -16,20 +16,20 @@ from ostinato.nn.initialisation import Initialisation, initialisation
 
 
 class StepOptions(TypedDict, total=False):
-    """Keyword-only options that a single step has too (`LSTMCell` and its kin).
+    """Keyword-only options that layers and single steps (`LSTMCell` and its kin) share.
 
     Attributes:
-        zoneout: probability in [0, 1] that a unit keeps its old value; one number for all states, one for each, or by name.
+        zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
         recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
         layer_norm: normalise the products and the cell state (Ba et al. 2016).
         peephole: the gates see the cell state (Gers et al. 2002).
         coupled_gates: i = 1 - f (Greff et al. 2017).
         num_heads: `N`, at least 1, a divisor of `H`: the recurrent matrix is block-diagonal, and each head of `H / N` units
             reads only its own units of the step before (Beck et al. 2024). `weight_hh` is `(G H, H / N)`.
-        forget_bias: what both biases of the gate that keeps the memory add up to at first (Jozefowicz et al. 2015: 1); of a
-            gate that writes it, the negative. None for the cell's own value, where it has one.
+        forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
+            writes it gets the negative. None for the cell's own value, if it has one.
         init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-        backend: "auto" for the fastest that can run it, or one by name: "compiled" (machine code made from the step, on CPU),
+        backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
             "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
             step in a loop, in plain PyTorch).
     """
@@ -49,14 +49,14 @@ class LayerOptions(StepOptions, total=False):
     """Keyword-only options of a layer.
 
     Attributes:
-        variational_dropout: rates in [0, 1] for what enters each layer, each recurrent product, and what leaves the last layer;
-            one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
+        variational_dropout: rates in [0, 1] of dropout of the input of each layer, of each recurrent product, and of the output
+            of the last layer; one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
         weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
         connection: None, "residual" or "highway", around every layer but the first.
         initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
-        checkpoint_segments: for long sequences: in training keep the states at every so many steps only, at least 1, and
-            compute the others again in the backward pass (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
-            grows with sqrt(T), for about a third more time. None keeps everything.
+        checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training; the
+            backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output grows
+            with sqrt(T), for about a third more time. None keeps everything.
     """
 
     variational_dropout: float | Sequence[float]
@@ -94,7 +94,7 @@ class Options:
     backend: str = "auto"
 
     def cell(self, base: Cell, *, projected: bool, training: bool = True) -> Cell:
-        """`base` with these options; in evaluation without those that act in training only, so that a plain cell is plain."""
+        """Apply these options to `base`; in evaluation those that act in training only are left out, so that it runs faster."""
         steps: list[tuple[bool, Callable[[Cell], Cell]]] = [
             (self.num_heads > 1, lambda c: transform.num_heads(c, self.num_heads)),
             (self.coupled_gates, transform.coupled_gates),
@@ -121,7 +121,7 @@ class Options:
 
 
 def check_names(given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise `TypeError` for a keyword that is none of those that are known."""
+    """Raise `TypeError` for a keyword in `given` that is not in `known`."""
     names = sorted(known)
     for name in given:
         if name not in names:
@@ -137,14 +137,14 @@ def parse(given: Mapping[str, Any], base: Cell, allowed: type) -> Options:
     """Check options and complete them.
 
     Args:
-        given: by name, as the user wrote them.
+        given: the options by name, as the user wrote them.
         base: the cell that they are for.
-        allowed: the TypedDict that says which there are.
+        allowed: the TypedDict that has all allowed options.
 
     Raises:
-        TypeError: for an unknown name or a wrong type.
-        ValueError: for a value out of its range.
-        CellError: where `base` cannot take an option.
+        TypeError: a name is unknown, or a value has a wrong type.
+        ValueError: a value is out of its range.
+        CellError: `base` cannot take an option.
     """
     check_names(given, allowed.__annotations__)
     values = dict(given)
@@ -193,7 +193,7 @@ def _rate(name: str, value: object) -> float:
 
 
 def is_several(value: object) -> TypeGuard[Sequence[Any]]:
-    """Whether an option has a value for each of several things."""
+    """Whether the value of an option is a sequence of values (a text is not)."""
     return isinstance(value, Sequence) and not isinstance(value, str)
 
 

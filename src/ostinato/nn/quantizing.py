@@ -1,4 +1,4 @@
-"""Tells whoever quantises a model with torch's own tools that they pass our layers by: they know torch.nn's classes only."""
+"""Warn users who quantise a model with torch's own tools: these skip our layers, as they know torch.nn's classes only."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ _TORCHS = (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN, torch.nn.LSTMCell, torch.n
 
 
 class Qconfig:
-    """The attribute `qconfig` of a module, which `torch.ao.quantization` sets on every one before it replaces those that it knows.
+    """The attribute `qconfig` of a module, which `torch.ao.quantization` sets on every module before it replaces those it knows.
 
-    It is where torch keeps it, and warns when it is set on what torch was to quantise and will leave in float.
+    The value is stored where torch stores it. Setting it warns if torch was asked to quantise the module, but will leave it in
+    float.
     """
 
     def __get__(self, module: Any, owner: Any = None) -> Any:
-        """What was set."""
+        """The value that was set."""
         if module is None:
             return self
         if "qconfig" not in module.__dict__:
@@ -26,7 +27,7 @@ class Qconfig:
         return module.__dict__["qconfig"]
 
     def __set__(self, module: Any, value: Any) -> None:
-        """Set it, and warn."""
+        """Set the value, and warn if torch will not quantise the module."""
         module.__dict__["qconfig"] = value
         if value is not None or _is_asked_for(module):
             name = type(module).__name__
@@ -38,16 +39,17 @@ class Qconfig:
             )
 
     def __delete__(self, module: Any) -> None:
-        """Forget it."""
+        """Delete the value."""
         if "qconfig" not in module.__dict__:
             raise AttributeError("qconfig")
         del module.__dict__["qconfig"]
 
 
 def _is_asked_for(module: torch.nn.Module) -> bool:
-    """Whether the classes that torch was asked to quantise are such that one would expect the module among them.
+    """Whether a user would expect the module among those that torch was asked to quantise.
 
-    They are in the table that torch hands from module to module. Where there is no such table, one would.
+    That is so if torch was asked for the module's class, for a base of it, or for a recurrent class of torch.nn. The classes are in
+    `qconfig_dict`, a variable of the calling functions of torch; without it the answer is True.
     """
     frame = inspect.currentframe()
     while frame is not None and "qconfig_dict" not in frame.f_locals:

@@ -38,21 +38,21 @@ class Recurrent(torch.nn.RNNBase):
 
     Args:
         cell: the recurrence, built in or made with the decorator `ostinato.cell`.
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the number of input features.
+        hidden_size: `H`, the number of hidden units, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, at least 1; may be left out if `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
-        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
+        batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. The layout of states does not change.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
-        bidirectional: a second direction, from the last step to the first; `D = 2`.
+        bidirectional: add a second direction, from the last step to the first; `D = 2`.
         proj_size: `P`, at least 1 and below `H`, for cells with a memory beside their output; 0 for none.
-        device: where the parameters are made.
-        dtype: of the parameters.
+        device: the device of the parameters.
+        dtype: the dtype of the parameters.
         **options: see `LayerOptions`; each has a row in the documentation.
 
     Raises:
-        ValueError, TypeError: for a bad argument, as torch.nn does.
-        CellError: where the cell cannot take an option, or its step and its description disagree.
+        ValueError, TypeError: an argument is bad; torch.nn raises the same.
+        CellError: the cell cannot take an option, or its step and its description disagree.
     """
 
     # The class of torch.nn whose forward computes the same when no option acts, if there is one.
@@ -79,12 +79,13 @@ class Recurrent(torch.nn.RNNBase):
         first = hidden_size[0] if isinstance(hidden_size, list | tuple) and hidden_size else hidden_size
         are_sizes = all(
             isinstance(n, int) and n > 0 for n in (input_size, first)
-        )  # torch.nn tells below where they are not
+        )  # if they are not, torch.nn raises below
         check(cell, cast("tuple[int, int]", (input_size, first)) if are_sizes else None)
         widths = _widths(hidden_size, num_layers)
         layers = len(widths) if widths else num_layers
         for width in cast("list[int]", widths or [hidden_size]):
-            # torch.nn checks its own arguments: the same exceptions, messages and warnings, in every version of torch.
+            # torch.nn itself checks the arguments that it has: exceptions, messages and warnings are those of the
+            # installed torch.
             torch.nn.RNNBase(
                 "LSTM", input_size, width, layers, bias, batch_first, dropout, bidirectional, proj_size, device="meta"
             )
@@ -131,10 +132,10 @@ class Recurrent(torch.nn.RNNBase):
                 f"num_layers expected 1, as layer {wrong} gets the extras {', '.join(cell.extras)} too, and for it their "
                 f"widths are {list(extras[wrong].values())}, not {list(extras[0].values())}"
             )
-        # One call for a whole stack has one width, and extras for its first layer alone.
+        # A single call can run a whole stack only if all layers have one width and no layer above the first has extras.
         uniform = len(set(self.hidden_sizes)) == 1 and all(len(set(each)) == 1 for each in self._layout.shapes.values())
         uniform = uniform and not cell.derived and (self.num_layers == 1 or not cell.extras)
-        # Whether nothing of ours acts between the layers, in training and in evaluation.
+        # For training and for evaluation: whether the stack can be one call, because no option acts between its layers.
         self._plain_stack = {
             training: uniform
             and options.connection is None
@@ -152,7 +153,7 @@ class Recurrent(torch.nn.RNNBase):
 
     @property
     def num_directions(self) -> int:
-        """`D`."""
+        """`D`: 2 if bidirectional, else 1."""
         return 2 if self.bidirectional else 1
 
     def _places(self) -> Iterator[tuple[int, int, str]]:
@@ -200,7 +201,7 @@ class Recurrent(torch.nn.RNNBase):
         return {name.removesuffix(suffix): getattr(self, name) for name in names}
 
     def _multiplied(self, layer: int, direction: int) -> dict[str, Tensor]:
-        """As the step gets them: those that the cell derives from what is learned are derived."""
+        """The weights as the step gets them: a weight in the cell's `derived` is computed from the learned one."""
         weights = self._named_weights(layer, direction)
         for name, derive in self.cell.derived.items():
             made: Any = derive(weights[name])
@@ -214,7 +215,7 @@ class Recurrent(torch.nn.RNNBase):
         return weights
 
     def reset_parameters(self) -> None:
-        """Fill all parameters anew, as `init` and `forget_bias` say; the default draws what torch.nn would draw."""
+        """Fill all parameters anew, as `init` and `forget_bias` say; by default with the numbers that torch.nn would draw."""
         cell = self._cells[True]
         for layer, direction, _ in self._places():
             weights, hidden = self._named_weights(layer, direction), self.hidden_sizes[layer]
@@ -230,7 +231,7 @@ class Recurrent(torch.nn.RNNBase):
                 init.constant_(parameter, -2.0)  # mostly carry at first: Srivastava et al. 2015, arXiv 1505.00387, 2.2
 
     def flatten_parameters(self) -> None:
-        """Lay the weights out as cuDNN wants them: together where it will run the whole stack, else those of each direction."""
+        """Store the weights as cuDNN wants them: all together if it will run the whole stack, else together by direction."""
         if not self._cells[False].vendor:
             return
         if self.torch_class is not None and self._plain_stack[False]:
@@ -252,12 +253,12 @@ class Recurrent(torch.nn.RNNBase):
             )
             torch.nn.RNNBase.flatten_parameters(cast("Any", one))
 
-    def __prepare_scriptable__(self) -> Any:  # torch.jit.script's
+    def __prepare_scriptable__(self) -> Any:  # torch.jit.script calls it
         raise not_scriptable(self)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        del state["_cells"]  # steps are code: made again from the cell's name and the options
+        del state["_cells"]  # steps are code: they are made again from the cell and the options
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -265,7 +266,7 @@ class Recurrent(torch.nn.RNNBase):
         self._make_cells()
 
     def extra_repr(self) -> str:
-        """torch.nn's, then the options that were changed."""
+        """torch.nn's text, then the options that are not at their default."""
         text = super().extra_repr()
         if self.torch_class is None:
             text = f"{self.base_cell.name}, {text}"
@@ -276,7 +277,7 @@ class Recurrent(torch.nn.RNNBase):
         self,
         input: Any,
         hx: Any = None,
-        # Not keyword-only: the ONNX exporter hands every argument over by its place.
+        # Not keyword-only: the ONNX exporter passes every argument by position.
         lengths: Lengths | int | None = None,
         return_states: bool = False,
         **extras: Any,
@@ -285,20 +286,21 @@ class Recurrent(torch.nn.RNNBase):
 
         Args:
             input: `(T, B, I)`; `(B, T, I)` with `batch_first`; `(T, I)` unbatched; or a `PackedSequence`.
-            hx: the first states: one `(L D, B, H)` tensor for each state of the cell, a tuple or a `State` where there are several.
-                In place of each a list over layers of `(D, B, H)` will do, which widths that differ need. None for what
-                `initial_state` says.
+            hx: the first states: one `(L D, B, H)` tensor for each state of the cell, in a tuple or a `State` if there are several.
+                A list over layers of `(D, B, H)` tensors may replace each of them, and must if the widths differ. None for
+                what `initial_state` says.
             lengths: valid steps of each row, `(B,)` integers from 0 to `T` in any order, on any device. Output past a row's end
                 is zero, last states are those of its last valid step, padding changes no result and no gradient.
             return_states: give every state of every step as well.
-            **extras: those of the cell by name, laid out like the input: `(T, B)`, or `(T, B, width)`. Every layer gets them.
+            **extras: the extras of the cell by name, laid out like the input: `(T, B)`, or `(T, B, width)`. Every layer gets
+                them.
 
         Returns:
             `(output, states)` as torch.nn does: output `(T, B, D H)`, states like `hx`. With `return_states` also the
             `States` of every step: for each state a tuple over layers of `(T, B, D H)`, laid out like the output.
 
         Raises:
-            ValueError, RuntimeError, TypeError: for wrong shapes or types, with torch.nn's messages.
+            ValueError, RuntimeError, TypeError: a shape or a type is wrong; the messages are torch.nn's.
         """
         if type(input) is not torch.Tensor:
             if is_symbolic(input):
@@ -308,7 +310,7 @@ class Recurrent(torch.nn.RNNBase):
             hx = without_names(hx, self.cell.states)
         if extras or self._extra_sizes:
             check_names(self.cell, extras, f"{type(self).__name__}.forward()")
-        # A stack with nothing of ours in it is one call, bound to this layer, or torch's own.
+        # A stack without options between its layers is a single call: bound to this layer, or of torch's own layer.
         is_plain = self._plain_stack[self.training]
         between = self.training and self.dropout > 0 and self.num_layers > 1
         data = input.data if isinstance(input, PackedSequence) else input
@@ -332,7 +334,7 @@ class Recurrent(torch.nn.RNNBase):
             return self._run_packed(input, hx, return_states, name, extras)
         if input.dim() not in (2, 3):
             own = (self.torch_class or type(self)).__name__
-            tensor = "tensor " if own == "RNN" else ""  # torch.nn's classes do not all say the same
+            tensor = "tensor " if own == "RNN" else ""  # the messages of torch.nn's classes differ here
             raise ValueError(f"{own}: Expected input to be 2D or 3D, got {input.dim()}D {tensor}instead")
         if input.dim() == 2:
             lay_in, lay_out = _with_batch, _without_batch
@@ -363,7 +365,7 @@ class Recurrent(torch.nn.RNNBase):
     def _run_packed(
         self, input: PackedSequence, hx: Any, return_states: bool, name: str | None, extras: Mapping[str, Any]
     ) -> Any:
-        """As it is: rows that have ended are not there, and the others are in the order of the recurrence."""
+        """Run a packed input without unpacking it: its data already has the order of the recurrence, without padding."""
         lengths = lengths_of(input.batch_sizes)
         rows = lengths.numel()
 
@@ -418,17 +420,17 @@ class Recurrent(torch.nn.RNNBase):
         known_lengths: Tensor | None = None,
         idle: frozenset[str] = NONE,
     ) -> tuple[Tensor, list[State], dict[str, list[Tensor]] | None]:
-        """The layers one after the other.
+        """Run the layers one after the other.
 
         Args:
             x: `(T, B, I)`, or packed `(N, I)`.
             first: the states before the first step, of each layer and direction.
-            lengths: of the rows.
+            lengths: the lengths of the rows.
             every_state: give all states of all steps.
-            of: for packed input, `(N,)`, which row of the batch each of its rows belongs to.
-            extras: in columns, laid out like the input.
-            known_lengths: of packed rows, on the CPU.
-            idle: of the input and the extras, those that need no gradient.
+            of: for packed input, `(N,)`, the row of the batch that each of its `N` entries belongs to.
+            extras: the extras in columns, laid out like the input.
+            known_lengths: the lengths of packed rows, on the CPU.
+            idle: the names of the inputs ("x" and the extras) that need no gradient.
 
         Returns:
             The output, laid out like the input; the last states of each layer and direction; every state of each layer.
@@ -501,7 +503,7 @@ class Recurrent(torch.nn.RNNBase):
         return dispatch.run(request, self.backend)
 
     def _same_mask(self, x: Tensor, rate: float, of: Tensor | None) -> Tensor:
-        """Dropout with one mask for all time steps."""
+        """Apply dropout with one mask for all time steps; `of` is as in `_run`."""
         if not self.training or rate == 0:
             return x
         if of is None:

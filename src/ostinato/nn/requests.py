@@ -1,4 +1,4 @@
-"""From a layer's parameters to what the kernels are asked."""
+"""Make the request to the kernels from a layer's parameters."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def make_request(
     """Sort the parameters of one direction of one layer, given by their names without suffix, and draw the cell's masks.
 
     Args:
-        cell: with the options that act in this mode.
-        parameters: `weight_ih`, `weight_hh` and the biases if there are any, and the cell's own.
-        input: `(T, B, I)`, or `(N, I)` where it is packed.
+        cell: the cell with the options that act in this mode.
+        parameters: `weight_ih`, `weight_hh` and the biases if there are any, and the cell's own parameters.
+        input: `(T, B, I)`, or `(N, I)` if it is packed.
         first: the states before the first step.
         training: whether masks are drawn at random.
         lengths: see `Request`.
@@ -57,7 +57,7 @@ def make_request(
     masks: dict[str, Tensor] = {}
     for noise in cell.noise:
         like = getattr(first, noise.state)
-        # Packed, every valid step is a row of its own.
+        # In a packed input every valid step is a row of its own.
         like = like[0] if packed and noise.every_step else like
         masks[noise.name] = noise.draw(input.shape[0], like, training)
     return Request(

@@ -1,6 +1,6 @@
-"""A stack of layers, or a single step, as one call that is bound to its layer: where nothing of ours acts between the layers."""
+"""Run a stack of layers, or a single step, as one call that is bound to its layer; no option may act between the layers."""
 
-# A layer and its calls are one thing in two modules.
+# The code of a layer is in two modules: its calls are here.
 # pyright: reportPrivateUsage=false
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ostinato.types import Tensor
 
 
 class Calls(dict[object, tuple[CallSpec, dict[object, Bound]]]):
-    """The calls of a layer that are bound, by mode and what is asked for. A copy of the layer begins with none."""
+    """The bound calls of a layer, by its mode and the form of the call. A copy of the layer begins with none."""
 
     def __deepcopy__(self, memo: object) -> Calls:
         return Calls()
@@ -30,7 +30,7 @@ class Calls(dict[object, tuple[CallSpec, dict[object, Bound]]]):
 
 
 class SingleStep(Protocol):
-    """What of `nn.step.Step` a call needs."""
+    """The part of `nn.step.Step` that a call needs."""
 
     training: bool
     bias: bool
@@ -44,7 +44,7 @@ class SingleStep(Protocol):
 
 
 class Stack(Protocol):
-    """What of `nn.recurrent.Recurrent` a call needs."""
+    """The part of `nn.recurrent.Recurrent` that a call needs."""
 
     training: bool
     bias: bool
@@ -61,7 +61,7 @@ class Stack(Protocol):
 
     @property
     def num_directions(self) -> int:
-        """`D`."""
+        """`D`: 2 if bidirectional, else 1."""
         ...
 
     def _first_states(self, x: Tensor, rows: int) -> list[State]: ...
@@ -80,19 +80,19 @@ def run_stack(
     packed: bool = False,
     idle: frozenset[str] = frozenset(),
 ) -> tuple[Tensor, Sequence[Tensor], dict[str, list[Tensor]] | None] | None:
-    """Run all layers; None where no backend binds the call.
+    """Run all layers; None if no backend binds the call.
 
     Args:
-        layer: whose widths are all the same.
-        name: to bind it by.
+        layer: the stack; all its layers have one width.
+        name: the name of the backend that binds the call.
         x: `(T, B, I)`, or packed `(N, I)`.
-        hx: as the user gave it.
+        hx: the first states as the user gave them.
         rows: `B`.
         batched: whether `hx` has a batch dimension.
-        lengths: of the rows.
+        lengths: the lengths of the rows.
         every_state: give all states of all steps.
-        order: of the rows of `hx`, None where it is that of `x`.
-        packed: whether `x` is.
+        order: the indices that sort the rows of `hx` as those of `x`; None if they are in that order.
+        packed: whether `x` is packed.
         idle: see `Request`.
 
     Returns:
@@ -120,25 +120,25 @@ def run_stack(
     if not every_state:
         return shown[0], last, None
     every = {state: list(shown[at : len(shown) - states : states]) for at, state in enumerate(cell.states)}
-    # Who changes the output in place does not mean the states.
+    # A copy: a caller who changes the output in place must not change the states.
     return every[cell.output][-1].clone(), last, every
 
 
 def run_step(
     step: SingleStep, name: str, x: Tensor, first: list[Tensor], idle: frozenset[str] = frozenset()
 ) -> Sequence[Tensor] | None:
-    """Run one step: the states after it, `(B, W)` each; None where no backend binds the call.
+    """Run one step and return the states after it, `(B, W)` each; None if no backend binds the call.
 
     Args:
-        step: of one layer.
-        name: to bind it by.
+        step: the single step.
+        name: the name of the backend that binds the call.
         x: `(B, I)`.
-        first: the states before it, `(B, W)` each.
+        first: the states before the step, `(B, W)` each.
         idle: see `Request`.
     """
     cell = step.cell
     if (found := step._bound.get(step.training)) is None:
-        # Packed rows without lengths: each has a single step.
+        # "Packed" without lengths means that each row has a single step.
         found = step._bound[step.training] = CallSpec(cell, step.bias, packed=True), {}
     shown = _run(step, found, name, x, step._parameter_names, lambda: first, True, None, True, idle=idle)
     return None if shown is None else shown[len(shown) - len(cell.states) :]
@@ -157,19 +157,19 @@ def _run(
     zeros: Callable[[], list[Tensor]] | None = None,
     idle: frozenset[str] = frozenset(),
 ) -> Sequence[Tensor] | None:
-    """What a call gives, see `CallSpec`; None where no backend binds it.
+    """Bind the call if necessary, and run it. Returns its outputs, see `CallSpec`; None if no backend binds it.
 
     Args:
-        layer: whose call it is.
-        known: its constants, and what is bound so far.
-        name: to bind it by.
+        layer: the layer that is called.
+        known: the constants of the call, and the calls bound so far.
+        name: the name of the backend that binds the call.
         x: the input.
-        names: of the parameters.
-        first_states: gives them.
-        has_first: whether they are others than zeros.
-        lengths: of the rows.
+        names: the names of the parameters.
+        first_states: makes the first states.
+        has_first: whether the first states may differ from zeros.
+        lengths: the lengths of the rows.
         is_one_step: whether all rows have a single step.
-        zeros: gives first states of the same sizes, where those of `first_states` are random.
+        zeros: makes zeros of the sizes of the first states; None unless the layer makes first states other than zeros itself.
         idle: see `Request`.
     """
     spec, calls = known
@@ -179,14 +179,14 @@ def _run(
     key = x.dtype, is_one_step, name
     call = calls.get(key)
     if call is None and zeros is not None:
-        # Before first states are drawn at random, which who runs the call instead would draw again.
+        # Bind before first states are drawn at random: if no backend binds the call, the caller draws its own.
         if (call := dispatch.bind(spec, [*given, *zeros()], is_one_step, name)) is None:
             return None
         calls[key] = call
     if has_first or has_noise:
         given += first_states()
     if call is None or (now := call.look(given)) is None:
-        # A call is bound to the sizes of the states, too.
+        # Binding a call needs the sizes of the states, too.
         whole = given if len(given) > parameters else [*given, *first_states()]
         call = dispatch.bind(spec, whole, is_one_step, name)
         if call is None or (now := call.look(given)) is None:
@@ -199,7 +199,7 @@ def _run(
 def _first_states(
     layer: Stack, x: Tensor, hx: Any, rows: int, batched: bool, order: Tensor | None, packed: bool
 ) -> list[Tensor]:
-    """For each state one tensor, `(L D, B, W)`, in the order of `x`."""
+    """The first states, `(L D, B, W)` each, with rows in the order of `x`."""
     if hx is not None:
         first = layer._layout.open_whole(hx, rows, batched, packed, x.dtype)
         return first if order is None else [v.index_select(1, order) for v in first]
@@ -215,16 +215,16 @@ def _zeros(layer: Stack, x: Tensor, rows: int) -> list[Tensor]:
 
 
 def _weights(layer: torch.nn.Module, names: Sequence[str]) -> list[Tensor]:
-    """All of them, layer by layer, in a layer direction by direction."""
+    """All weights: layer by layer, and within a layer direction by direction."""
     known: Any = layer._parameters
     try:
         return [known[name] for name in names]
-    except KeyError:  # one is computed from others (torch.nn.utils.parametrizations)
+    except KeyError:  # a weight is computed from others (torch.nn.utils.parametrizations)
         return [getattr(layer, name) for name in names]
 
 
 def _draw_masks(spec: CallSpec, steps: int, first: Sequence[Tensor]) -> list[Tensor]:
-    """The cell's noise of each place."""
+    """Draw the cell's masks for each place: each direction of each layer."""
     cell = spec.cell
     masks: list[Tensor] = []
     rows = dict(zip(cell.states, first, strict=True))
@@ -232,6 +232,6 @@ def _draw_masks(spec: CallSpec, steps: int, first: Sequence[Tensor]) -> list[Ten
         for noise in cell.noise:
             whole = rows[noise.state]
             like = whole if whole.dim() == 2 else whole[place]
-            # Packed, every valid step is a row of its own.
+            # In a packed input every valid step is a row of its own.
             masks.append(noise.draw(steps, like[0] if spec.packed and noise.every_step else like, True))
     return masks

@@ -1,4 +1,4 @@
-"""The states of a stack, as torch.nn's users hand them in and get them back, and as the kernels want them."""
+"""Turn the states of a stack from torch.nn's layout into that of the kernels, and back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ostinato.types import Tensor
 
 
 def check_tensor(input: Any, expected: str, also: type = torch.Tensor) -> None:
-    """Raises a TypeError that says what to do unless the input of a layer is a tensor, or of this other type."""
+    """Raise a TypeError with a hint unless the input of a layer is a tensor or an instance of `also`."""
     if not isinstance(input, (torch.Tensor, also)):
         is_array = are_entries(input) or hasattr(input, "__array__")
         hint = "; convert it: torch.as_tensor(input, dtype=torch.float32)" if is_array else ""
@@ -23,21 +23,21 @@ def check_tensor(input: Any, expected: str, also: type = torch.Tensor) -> None:
 
 
 def are_entries(given: object) -> TypeIs[tuple[Any, ...] | list[Any]]:
-    """Whether a user gave several things."""
+    """Whether a user gave several values: a tuple or a list."""
     return isinstance(given, tuple | list)
 
 
 def check_floating(name: str, v: Tensor, dtype: torch.dtype, like: str) -> None:
-    """Raises a RuntimeError for types that no kernel takes together: no floating point, and float64 beside another type."""
+    """Raise a RuntimeError for types that no kernel accepts: an integer type, or float64 together with another type."""
     if not v.is_floating_point() or (v.dtype == torch.float64) != (dtype == torch.float64):
         raise RuntimeError(f"{name} expected {dtype}, as {like}, got {v.dtype}; convert it: .to({dtype})")
 
 
 def without_names(hx: Any, names: Collection[str]) -> Any:
-    """First states that came as a `State`, as all others: a tensor, or a tuple in the cell's order where there are several.
+    """Turn first states given as a `State` into a tensor, or into a tuple in the cell's order if there are several.
 
     Raises:
-        ValueError: it has other states than the cell.
+        ValueError: the `State` has other states than the cell.
     """
     if not isinstance(hx, State):
         return hx
@@ -61,11 +61,13 @@ class States(dict[str, tuple[Any, ...]]):
 class StateLayout:
     """How the states of a stack are laid out.
 
-    Outside: for each state of the cell one `(L D, B, H)` tensor, a tuple where there are several; where widths differ, a list over
-    layers of `(D, B, H)` in place of each tensor. Inside: one `State` for each layer and direction, `(B, H)` each.
+    Outside, for users: one `(L D, B, H)` tensor for each state of the cell, in a tuple if there are several. If widths differ, a
+    list over layers of `(D, B, H)` tensors replaces each tensor. Inside, for the kernels: one `State` for each layer and direction,
+    with tensors `(B, H)`.
 
     Attributes:
-        shapes: for each state of the cell, that of a row in each layer: `(H,)`, or with several dimensions, which are flat inside.
+        shapes: for each state of the cell, the shape of one row in each layer: `(H,)`, or several dimensions, which are flattened
+            inside.
         directions: `D`.
         sizes: for each state of the cell, how many numbers it has in each layer.
         has_vectors_only: whether no state has several dimensions.
@@ -86,18 +88,18 @@ class StateLayout:
     def open(
         self, hx: Any, rows: int, batched: bool, packed: bool = False, dtype: torch.dtype | None = None
     ) -> list[State]:
-        """From outside to inside.
+        """Turn the outside layout into the inside one.
 
         Args:
-            hx: as the user gave it.
+            hx: the states as the user gave them.
             rows: `B`.
             batched: whether the input has a batch dimension, and `hx` therefore too.
-            packed: whether it is a `PackedSequence`; torch.nn has other words for a wrong number of dimensions then.
-            dtype: of the input; None where a kernel decides which types go together.
+            packed: whether the input is a `PackedSequence`; the message for a wrong number of dimensions is another one then.
+            dtype: the dtype of the input; None to leave the check of dtypes to the kernel.
 
         Raises:
-            ValueError: for the wrong number of entries.
-            RuntimeError: for a wrong shape, with torch.nn's message.
+            ValueError: the number of entries is wrong.
+            RuntimeError: a shape is wrong; the message is torch.nn's.
         """
         by_name = {
             name: [row for layer in layers for row in layer.unbind(0)]
@@ -110,14 +112,14 @@ class StateLayout:
     def open_whole(
         self, hx: Any, rows: int, batched: bool, packed: bool = False, dtype: torch.dtype | None = None
     ) -> list[Tensor]:
-        """As `open`, where all layers have one width: for each state one tensor `(L D, B, H)`."""
+        """Check the states as `open` does, but return one tensor `(L D, B, H)` for each; all layers must have one width."""
         every = self._entries(hx, rows, batched, packed, dtype).values()
         return [layers[0] if len(layers) == 1 else torch.cat(layers) for layers in every]
 
     def _entries(
         self, hx: Any, rows: int, batched: bool, packed: bool, dtype: torch.dtype | None
     ) -> dict[str, list[Tensor]]:
-        """Of each state the tensors that the user gave, one for all layers or one for each, `(D, B, H)`."""
+        """By state the tensors that the user gave: one for all layers, `(L D, B, H)`, or one for each, `(D, B, H)`."""
         names = list(self.sizes)
         given = hx if len(names) > 1 else (hx,)
         if not are_entries(given) or len(given) != len(names):
@@ -158,14 +160,14 @@ class StateLayout:
         ]
 
     def close_whole(self, last: Sequence[Tensor], batched: bool) -> Any:
-        """The same of states that are laid out so already, `(L D, B, H)`: a tensor, or a tuple where there are several."""
+        """As `close`, for states that are `(L D, B, H)` tensors already: returns a tensor, or a tuple if there are several."""
         closed = last if batched else [v.squeeze(1) for v in last]
         if not self.has_vectors_only:
             closed = [_whole(v, shapes[0]) for v, shapes in zip(closed, self.shapes.values(), strict=True)]
         return tuple(closed) if len(closed) > 1 else closed[0]
 
     def close(self, last: Sequence[State], batched: bool) -> Any:
-        """From inside to outside."""
+        """Turn the inside layout into the outside one."""
         closed: list[Any] = []
         for name, shapes in self.shapes.items():
             tensors = [getattr(state, name) if batched else getattr(state, name).squeeze(0) for state in last]
@@ -196,7 +198,7 @@ def _check_dims(names: Sequence[str], given: Sequence[Any], batched: bool) -> No
 
 
 def _checked(entry: Tensor, places: int, rows: int, shape: tuple[int, ...], batched: bool, message: str) -> Tensor:
-    """`(places, B, H)`."""
+    """Check the shape of an entry, and return it as `(places, B, H)`, each row of the state flattened."""
     whole = entry if batched else entry.unsqueeze(1)
     if (expected := (places, rows, *shape)) != tuple(whole.shape):
         raise RuntimeError(message.format(expected, list(whole.shape)))
@@ -204,5 +206,5 @@ def _checked(entry: Tensor, places: int, rows: int, shape: tuple[int, ...], batc
 
 
 def _whole(flat: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """A state in all its dimensions."""
+    """Undo the flattening of a state: give its last dimension the shape of one row."""
     return flat if len(shape) == 1 else flat.view(*flat.shape[:-1], *shape)

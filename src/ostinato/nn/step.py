@@ -1,4 +1,4 @@
-"""A cell one step at a time, with torch.nn's semantics and `state_dict`."""
+"""A single step of a cell as a module, with torch.nn's semantics and `state_dict`."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from ostinato.types import Tensor
 
 
 class Step(torch.nn.RNNCellBase):
-    """One step of a cell: what the single steps by name have in common.
+    """One step of a cell; the base class of `LSTMCell`, `GRUCell` and all other named single steps.
 
     Args:
         cell: the recurrence.
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the number of input features.
+        hidden_size: `H`, the number of hidden units.
         bias: whether there are biases.
-        device: where the parameters are made.
-        dtype: of the parameters.
+        device: the device of the parameters.
+        dtype: the dtype of the parameters.
         **options: see `StepOptions`.
 
     Raises:
-        ValueError, TypeError: for a bad argument, as torch.nn does.
-        CellError: where the cell cannot take an option.
+        ValueError, TypeError: an argument is bad; torch.nn raises the same.
+        CellError: the cell cannot take an option.
     """
 
     # The class of torch.nn whose forward computes the same when no option acts, if there is one.
@@ -95,29 +95,29 @@ class Step(torch.nn.RNNCellBase):
         return self._cells[self.training]
 
     def reset_parameters(self) -> None:
-        """Fill all parameters anew, as `init` and `forget_bias` say; the default draws what torch.nn would draw."""
+        """Fill all parameters anew, as `init` and `forget_bias` say; by default with the numbers that torch.nn would draw."""
         parameters = dict(self.named_parameters())
         self.options.init.fill(self._cells[True], parameters, self.hidden_size)
         if self.options.forget_bias is not None:
             set_forget_bias(self._cells[True], parameters, self.hidden_size, self.options.forget_bias)
 
     def forward(self, input: Tensor, hx: Any = None, **extras: Any) -> Any:
-        """One step.
+        """Take one step.
 
         Args:
             input: `(B, I)` or `(I,)`.
-            hx: the states before it, `(B, H)` or `(H,)`, a tuple (h, c) for the LSTM, or a `State`; None for zeros.
-            **extras: those of the cell by name, `(B,)`, or `(B, width)`; without `B` where the input has none.
+            hx: the states before the step, `(B, H)` or `(H,)`, a tuple (h, c) for the LSTM, or a `State`; None for zeros.
+            **extras: the extras of the cell by name, `(B,)` or `(B, width)`; without `B` if the input has none.
 
         Returns:
-            The states after it, like `hx`.
+            The states after the step, like `hx`.
         """
-        # One step of a cell of torch's is so little work that a choice would take as long.
+        # One step of a cell that torch has is so little work that choosing a backend would take as long.
         if (torch_step := self._torch_steps[self.training]) is not None and _are_plain(input, hx, self._state_count):
             known: Any = self._parameters
             if dispatch.is_plain(self.backend) and all(
                 map(known.__contains__, _TORCHS)
-            ):  # one may be computed from others
+            ):  # a weight that is computed from others is not among the parameters
                 return torch_step(input, hx, *map(known.__getitem__, _TORCHS))
         if is_symbolic(input):
             return as_one_node(self, input, hx, **extras)
@@ -186,7 +186,7 @@ class Step(torch.nn.RNNCellBase):
                 raise RuntimeError(f"hx[{at}] should be {len(shape)}D, as the input is, got {v.dim() - 1}D")
         return State(**{name: v.flatten(1) if v.dim() > 2 else v for name, v in zip(names, rows, strict=True)})
 
-    def __prepare_scriptable__(self) -> Any:  # torch.jit.script's
+    def __prepare_scriptable__(self) -> Any:  # torch.jit.script calls it
         raise not_scriptable(self)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -199,7 +199,7 @@ class Step(torch.nn.RNNCellBase):
         self._make_cells()
 
     def extra_repr(self) -> str:
-        """torch.nn's, then the options that were changed."""
+        """torch.nn's text, then the options that are not at their default."""
         text = super().extra_repr()
         if self.torch_class is None:
             text = f"{self.base_cell.name}, {text}"
@@ -210,7 +210,7 @@ _TORCHS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def _are_plain(input: Any, hx: Any, count: int) -> bool:
-    """Whether input and so many states are tensors of one dtype with a batch dimension; all else torch checks."""
+    """Whether the input and `count` states are 2-D tensors of one dtype; torch's function checks the rest."""
     if count == 1:
         return _is_plain(input) and _is_plain(hx) and hx.dtype is input.dtype
     kind = type(hx)  # pyright: ignore[reportUnknownVariableType]

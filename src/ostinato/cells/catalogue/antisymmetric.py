@@ -22,12 +22,12 @@ SOURCE = "Chang et al. 2019, arXiv 1902.09689"
 
 
 def _by_width(v: Tensor) -> Tensor:
-    """Normal, of variance 1 / (columns)."""
+    """Fill with normal numbers of variance 1 / columns."""
     return torch.nn.init.normal_(v, 0.0, 1 / math.sqrt(max(1, v.shape[1])))
 
 
 def _skew(w: Tensor) -> Tensor:
-    """Of every block on the diagonal, which lie below each other; there is one, or one a head."""
+    """Turn every block on the diagonal, w, into w - w^T; the blocks, one for each head, are stored one below the other."""
     blocks = w.view(-1, w.shape[1], w.shape[1])
     return (blocks - blocks.transpose(1, 2)).reshape(w.shape)
 
@@ -79,16 +79,16 @@ def antisymmetric_gated(epsilon: float = 0.01, gamma: float = 0.01) -> Cell:
 def named_antisymmetric(*, gated: bool = False, epsilon: float = 0.01, gamma: float = 0.01) -> Cell:
     """Antisymmetric network: h' = h + epsilon tanh((W - W^T - gamma I) h + V x + b).
 
-    W and V start normal, of variance one over their columns; biases at 0. `weight_hh` (`weight` where it is gated) is W, of
-    which the half above its diagonal would do.
+    W and V start normal, of variance one over their columns; biases at 0. `weight_hh` (`weight` if `gated`) is the full W, though
+    the half above its diagonal would suffice.
 
-    Source: Chang et al. 2019, arXiv 1902.09689, (12), and (13) where it is gated; (10) is (12) with `gamma=0.0`. The paper chooses
-    epsilon, gamma and the variance of W by validation.
+    Source: Chang et al. 2019, arXiv 1902.09689, (12), or (13) if `gated`; (10) is (12) with `gamma=0.0`. The paper chooses epsilon,
+    gamma and the variance of W by validation.
 
     Args:
-        gated: h' = h + epsilon z tanh(...), with a gate z that has the matrix W too, and its own V and b.
+        gated: h' = h + epsilon z tanh(...), with a gate z that shares the matrix W and has its own V and b.
         epsilon: the length of a step, above 0.
-        gamma: the strength of the diffusion, at least 0, which keeps Euler's method stable.
+        gamma: the strength of the diffusion, at least 0; it keeps Euler's method stable.
     """
     return antisymmetric_gated(epsilon, gamma) if gated else antisymmetric(epsilon, gamma)
 

@@ -25,9 +25,9 @@ def atr(x: Gates, s: State, U: Any, candidate: Wrap = identity) -> State:
 def named_atr() -> Cell:
     """The addition-subtraction twin-gated network: h' = sigmoid(p + q) p + sigmoid(p - q) h, with p = W x + b and q = U h + b'.
 
-    The paper has p = W x and q = U h (`bias=False` here); the authors' code adds a bias to q alone. The second gate is that of the
-    code: in the paper it is misprinted, its authors say beside the code (bzhangGo/ATR), and a state that p - q does not hold back
-    explodes. Their translation system can have 1 - sigmoid(p - q) for the first gate, which they found more stable.
+    The paper has p = W x and q = U h (`bias=False` here); the authors' code adds a bias to q only. The second gate is that of the
+    code (bzhangGo/ATR), where the authors say that the paper misprints it; with the paper's gate the state explodes. Their
+    translation system also offers 1 - sigmoid(p - q) as the first gate, which they found more stable.
 
     Source: Zhang et al. 2018, arXiv 1810.12546, Simplifying neural machine translation with addition-subtraction twin-gated
     recurrent networks.

@@ -1,4 +1,4 @@
-"""Bistable recurrent cells, which latch as neurons do: alone, or with gates that see the other units."""
+"""Bistable recurrent cells, which latch as neurons do: with gates that read the unit's own state only, or that of all units."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def brc(x: Gates, s: State, U: None, memory_a: Tensor, memory_c: Tensor, candida
     gates="a c",
     states="h",
     keep="c",
-    parameters={"weight_h": "H I"},  # what is written has no recurrent product and no bias, so it is no gate
+    parameters={"weight_h": "H I"},  # the candidate has no recurrent product and no bias, so it is not a gate
     starts={
         "weight_ih": _xavier_by_gate(2),
         "weight_hh": _xavier_by_gate(2),
@@ -69,9 +69,9 @@ def nbrc(x: Tensor, s: State, U: Any, W: Any, weight_h: Tensor, candidate: Wrap 
 def named_brc() -> Cell:
     """The bistable cell: h' = c h + (1 - c) tanh(W_h x + a h), a = 1 + tanh(W_a x + w_a h), c = sigmoid(W_c x + w_c h).
 
-    Each unit sees its own state alone: w_a and w_c are vectors, and there is no `weight_hh`. A unit with a above 1 is bistable.
+    Each unit reads its own state only: w_a and w_c are vectors, and there is no `weight_hh`. A unit with a above 1 is bistable.
     Weights start as in the authors' code: Xavier, w_a and w_c at 1. Their code adds biases to a and c, which the paper leaves out;
-    here W_h x has one too, and all start at 0.
+    here W_h x has a bias too, and all biases start at 0.
 
     Source: Vecoven, Ernst & Drion 2021 (2020), arXiv 2006.05252, A bio-inspired bistable recurrent cell allows for long-lasting
     memory.

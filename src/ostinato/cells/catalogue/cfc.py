@@ -1,4 +1,4 @@
-"""The closed-form continuous-time network: what a liquid network would come to after a time, without a solver."""
+"""The closed-form continuous-time network: an approximate solution of a liquid network's equation, without a solver."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ HEADS = {"default": "f g a b", "no_gate": "f g a b", "pure": "f"}
 
 
 def cfc(mode: str = "default", backbone: int = 1) -> Cell:
-    """The cell of this mode and backbone, the same object for the same ones; see `named_cfc`.
+    """The cell with this mode and backbone; equal arguments give the same object; see `named_cfc`.
 
     Source: Hasani et al. 2022, arXiv 2106.13898v2, Closed-form Continuous-time Neural Networks, (10), and (9) for "pure".
 
     Raises:
-        CellError: for another mode, or a backbone that is not a whole number of at least 0.
+        CellError: the mode is unknown, or the backbone is not a whole number of at least 0.
     """
     if mode not in HEADS:
         raise CellError(f"mode expected one of {', '.join(HEADS)}, got {mode!r}")
@@ -79,24 +79,25 @@ def _head(name: str, units: list[Tensor], own: dict[str, Tensor]) -> Tensor:
 def named_cfc(*, mode: str = "default", backbone: int = 1) -> Cell:
     """The closed-form continuous-time network: h' = (1 - t) f + t g, with the time gate t = sigmoid(a dt + b).
 
-    f and g are tanh, a and b linear, of a backbone z = 1.7159 tanh(0.666 (W x + U h + b)). The extra `dt`, `(T, B)`, is the time
-    that has gone by since the step before: ones where all are alike. Its weights start best with `init="xavier"`, as theirs do.
+    f and g are tanh of a linear map, a and b are linear, all of a backbone z = 1.7159 tanh(0.666 (W x + U h + b)). The extra `dt`,
+    `(T, B)`, is the time since the step before: ones if all steps are equally long. The authors initialise with `init="xavier"`,
+    which is best here too.
 
-    Source: Hasani et al. 2022, arXiv 2106.13898v2, (10). It follows the authors' code (raminmh/CfC, mlech26l/ncps), where a dt + b
-    has the sign of g's share, while the paper writes sigmoid(-f t) of the other one; a backbone of several layers is not here.
-    "pure" is (9) with -A for its B, and f(x) for its f(-x), as in their code. There w_tau starts at zero, where |w_tau| has no
-    slope; here it starts in [0, 0.1].
+    Source: Hasani et al. 2022, arXiv 2106.13898v2, (10). It follows the authors' code (raminmh/CfC, mlech26l/ncps), where
+    sigmoid(a dt + b) is the share of g, while the paper writes sigmoid(-f t) as the share of the other term; a backbone of several
+    layers is not supported. "pure" is (9) with -A for its B, and f(x) for its f(-x), as in their code. There w_tau starts at zero,
+    where |w_tau| has no slope; here it starts in [0, 0.1].
 
     Args:
         mode: "default"; "no_gate" for h' = f + t g; "pure" for h' = A - A exp(-dt (|w_tau| + |f|)) f, the solution itself.
-        backbone: its width for each hidden unit, so that it has `backbone * hidden_size` units; 0 for none, where f, g, a and b
-            are linear in x and h at once.
+        backbone: the width of the backbone for each hidden unit, which has `backbone * hidden_size` units; 0 for none: f, g, a and
+            b are then made directly from linear maps of x and h.
     """
     return cfc(mode, backbone)
 
 
 def __getattr__(name: str) -> Cell:
-    # A cell is pickled by the name that its module has for it; this module has one for every mode and backbone.
+    # A cell is pickled by its name in its module, so this module has a name for every mode and backbone.
     if (found := re.fullmatch("cfc_(.+)_([0-9]+)", name)) and found[1] in HEADS:
         return cfc(found[1], int(found[2]))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -29,7 +29,7 @@ def _open_and_closed(bias: Tensor) -> None:
     states="h",
     keep="theta",
     write="eta",
-    parameters={"weight_c": "H I"},  # the candidate has no recurrent product and no bias, so it is no gate
+    parameters={"weight_c": "H I"},  # the candidate has no recurrent product and no bias, so it is not a gate
     starts={
         "weight_ih": _SMALL,
         "weight_hh": _SMALL,

@@ -1,4 +1,4 @@
-"""Echo state networks: reservoirs of fixed random weights, of which a layer behind alone is learned."""
+"""Echo state networks: reservoirs of fixed random weights; only a layer behind the network is learned."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FIXED = "weight_ih weight_hh bias_ih bias_hh"
 
 def _reservoir(spectral_radius: float, input_scaling: float) -> dict[str, Any]:
     def scaled(v: Tensor) -> Tensor:
-        """Uniform, with this largest magnitude of an eigenvalue; so is every block, where there are several."""
+        """Fill every block with uniform numbers, scaled so that its largest eigenvalue has this magnitude."""
         init.uniform_(v, -1.0, 1.0)
         if not v.numel():
             return v
@@ -83,17 +83,17 @@ def es2n(beta: float = 0.1, spectral_radius: float = 0.9, input_scaling: float =
 def named_esn(*, leak: float = 1.0, spectral_radius: float = 0.9, input_scaling: float = 1.0) -> Cell:
     """Echo state network of leaky units: h' = (1 - leak) h + leak tanh(W x + U h + b). Nothing of it is learned.
 
-    W and b start uniform in [-input_scaling, input_scaling], U uniform and scaled to its spectral radius; learn a layer behind.
-    Another `init` than "torch" has no such scale.
+    W and b start uniform in [-input_scaling, input_scaling], U uniform and scaled to its spectral radius; put a learned layer
+    behind this one. An `init` other than "torch" does not use these scales.
 
     Source: Jaeger, Lukosevicius, Popovici & Siewert 2007, Optimization and applications of echo state networks with
     leaky-integrator neurons, Neural Networks 20; Jaeger 2001. The equation is (1) of Ceni & Gallicchio 2023, arXiv 2308.02902, who
     have no b (`bias=False` here).
 
     Args:
-        leak: how much is new in a step, in (0, 1].
+        leak: the share of the state that is new in a step, in (0, 1].
         spectral_radius: the largest magnitude of an eigenvalue of U, at least 0; that of (1 - leak) I + leak U is near it.
-        input_scaling: the largest weight of the input and largest bias, at least 0.
+        input_scaling: the largest magnitude of input weights and biases, at least 0.
     """
     return esn(leak, spectral_radius, input_scaling)
 
@@ -102,16 +102,16 @@ def named_esn(*, leak: float = 1.0, spectral_radius: float = 0.9, input_scaling:
 def named_es2n(*, beta: float = 0.1, spectral_radius: float = 0.9, input_scaling: float = 1.0) -> Cell:
     """Echo state network at the edge of stability: h' = beta tanh(W x + U h + b) + (1 - beta) O h. Nothing of it is learned.
 
-    O starts orthogonal, W and b uniform in [-input_scaling, input_scaling], U uniform and scaled to its spectral radius; learn a
-    layer behind. Another `init` than "torch" has no such scales.
+    O starts orthogonal, W and b uniform in [-input_scaling, input_scaling], U uniform and scaled to its spectral radius; put a
+    learned layer behind this one. An `init` other than "torch" does not use these scales.
 
     Source: Ceni & Gallicchio 2023, arXiv 2308.02902, Edge of stability echo state networks, (5). The paper has no b (`bias=False`
-    here), and a normal U, of variance one over its columns, times the spectral radius, which is near that then.
+    here). Its U is normal, of variance one over its columns, times a number that is close to the spectral radius of the result.
 
     Args:
-        beta: how much goes through tanh, in (0, 1]; the rest turns and is kept.
+        beta: the share of the tanh, in (0, 1]; the rest of the state is rotated by O and kept.
         spectral_radius: the largest magnitude of an eigenvalue of U, at least 0.
-        input_scaling: the largest weight of the input and largest bias, at least 0.
+        input_scaling: the largest magnitude of input weights and biases, at least 0.
     """
     return es2n(beta, spectral_radius, input_scaling)
 

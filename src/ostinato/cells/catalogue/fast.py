@@ -18,7 +18,7 @@ __all__ = ["fastgrnn", "fastgrnn_lowrank", "fastrnn", "fastrnn_lowrank"]
 
 SOURCE = "Kusupati et al. 2018, arXiv 1901.02358"
 
-# As in the authors' code, also the biases and the scalars below; the scalars are given before their sigmoid.
+# All initial values are as in the authors' code, those of the scalars before their sigmoid.
 _WEIGHTS = {"weight_ih": "normal(0, 0.1)", "bias_ih": 1.0, "bias_hh": 0.0}
 _FULL = _WEIGHTS | {"weight_hh": "normal(0, 0.1)"}
 _LOW = _WEIGHTS | {"U1": "normal(0, 0.1)", "U2": "normal(0, 0.1)"}
@@ -104,8 +104,8 @@ def named_fastrnn(*, rank: int | None = None) -> Cell:
     Source: Kusupati et al. 2018, arXiv 1901.02358, (2).
 
     Args:
-        rank: of U = U1 U2, at least 1; None for a full matrix. W of a low rank is a `torch.nn.Linear(I, rank, bias=False)` before
-            the layer, whose input is then of width rank.
+        rank: the rank of U = U1 U2, at least 1; None for a full matrix. For a W of low rank put a
+            `torch.nn.Linear(I, rank, bias=False)` before the layer, whose `input_size` is then that rank.
     """
     return fastrnn if rank is None else fastrnn_lowrank(rank)
 
@@ -114,14 +114,14 @@ def named_fastrnn(*, rank: int | None = None) -> Cell:
 def named_fastgrnn(*, rank: int | None = None) -> Cell:
     """A gated network with the matrices of an ungated one: h' = (zeta (1 - z) + nu) tanh(v + b_h) + z h, z = sigmoid(v + b_z).
 
-    v = W x + U h is one for both. b_h is `bias_ih` and `bias_hh`; `bias_z` is how far b_z is from b_h. zeta and nu are the
-    sigmoids of two learned numbers a layer, which start at 1 and -4; like the biases, which start at 1, as in the authors' code.
+    v = W x + U h is used in both places. b_h is `bias_ih` + `bias_hh`, and b_z is b_h + `bias_z`. zeta and nu are the sigmoids of
+    two learned numbers a layer, which start at 1 and -4; b_h and b_z start at 1. All are as in the authors' code.
 
     Source: Kusupati et al. 2018, arXiv 1901.02358, (6); a low rank, (7).
 
     Args:
-        rank: of U = U1 U2, at least 1; None for a full matrix. W of a low rank is a `torch.nn.Linear(I, rank, bias=False)` before
-            the layer, whose input is then of width rank.
+        rank: the rank of U = U1 U2, at least 1; None for a full matrix. For a W of low rank put a
+            `torch.nn.Linear(I, rank, bias=False)` before the layer, whose `input_size` is then that rank.
     """
     return fastgrnn if rank is None else fastgrnn_lowrank(rank)
 

@@ -51,7 +51,7 @@ def gru_d(
     """x^ = m x + (1 - m) (g_x last + (1 - g_x) mean) and h^ = g_h h, with g = exp(-max(0, W dt + b)), diagonal for x; then a GRU.
 
     r = sigmoid(W_r x^ + U_r h^ + V_r m + b_r), z likewise; n = tanh(W x^ + U (r h^) + V m + b); h' = (1 - z) h^ + z n. The state
-    `last` is the last value that was seen, less the mean, so that the mean stands where none was seen yet.
+    `last` is the last observed value minus the mean, so that its first value, zero, stands for the mean.
     """
     last = mask * (x - mean) + (1 - mask) * s.last
     keep_input = exp(-relu(decay_input * dt + decay_input_bias))
@@ -66,16 +66,16 @@ def gru_d(
 
 @named("GRUD")
 def named_gru_d() -> Cell:
-    """GRU-D, for series with missing values: a value that is not there decays from the last one to the mean, and so does the state.
+    """GRU-D, for series with missing values: a missing value decays from the last observed one to the mean; the state decays too.
 
-    It has two extras, `(T, B, I)` each: `mask`, 1 where a value is there and 0 where it is not, and `dt`, the time since that
-    variable was last there. What the input holds where `mask` is 0 does not matter, as long as it is a number. `mean_l0` is the
-    mean of each variable: copy it there before training; it is not learned, and is zero at first. As the extras are as wide as
-    the input, `num_layers` is 1 unless `input_size` is `hidden_size`.
+    It has two extras, `(T, B, I)` each: `mask`, 1 for an observed value and 0 for a missing one, and `dt`, the time since that
+    variable was last observed. Input values with `mask` 0 have no effect, but must be finite numbers. `mean_l0` is the mean of each
+    variable: copy it there before training; it is not learned, and is zero at first. As the extras are as wide as the input,
+    `num_layers` must be 1 unless `input_size` is `hidden_size`.
 
     Source: Che et al. 2018, arXiv 1606.01865, (11) to (16), Recurrent neural networks for multivariate time series with missing
-    values. The authors' code (PeterChe1990/GRU-D) has inputs of mean zero, gives the gates 1 - m instead of m, and keeps z h of
-    the state before its decay, with (1 - z) n; its decays start at zero, where max(0, .) has no slope, so here those of the input
-    start in [0, 1], and those of the state in [0, 0.1].
+    values. The authors' code (PeterChe1990/GRU-D) has inputs of mean zero, gives the gates 1 - m instead of m, and computes
+    h' = z h + (1 - z) n with the h before its decay. Its decay weights start at zero, where max(0, .) has no slope; here those of
+    the input start in [0, 1], and those of the state in [0, 0.1].
     """
     return gru_d

@@ -1,4 +1,4 @@
-"""HGRN: gates that see the input alone, and forget no more than a bound that is higher in the layers above."""
+"""HGRN: gates that depend on the input only, with a lower bound of the forget gate that is higher in higher layers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _check(lower_bound: float) -> None:
 
 
 def _turns(v: Tensor) -> Tensor:
-    """10000^(-2 n / H), as in rotary embeddings."""
+    """Fill with 10000^(-2 n / H), as in rotary embeddings."""
     return v.copy_(10000 ** (-2 / max(1, len(v)) * torch.arange(len(v), dtype=torch.float64)))
 
 
@@ -70,21 +70,21 @@ def hgrn_real(lower_bound: float = 0.0) -> Cell:
 def named_hgrn(*, lower_bound: float = 0.0, real: bool = False) -> Cell:
     """Hierarchically gated network: c' = f exp(i theta) c + (1 - f) silu(z), of complex c and z, with f >= lower_bound.
 
-    f = lower_bound + (1 - lower_bound) sigmoid(W_f x + b_f), and theta is learned, one a unit. The output h' = P (p re) + Q (q im)
-    takes real and imaginary part through gates p and q, silu of W x + b. The cell is the paper's HGRU but for the layer norm of its
-    output, which in the authors' code stands between c' and the gates, in their description behind the gates, and for the bias of
-    what follows; the GLU is a layer around.
+    f = lower_bound + (1 - lower_bound) sigmoid(W_f x + b_f), and theta is learned, one number a unit. In the output
+    h' = P (p re) + Q (q im) the gates p and q, silu of W x + b, scale real and imaginary part. The cell is the paper's HGRU without
+    two parts: the layer norm of the output (between c' and the gates in the authors' code, after the gates in their description),
+    and the bias of the output product. The GLU of the paper is a separate layer.
 
     The paper learns a bound for every layer, by a cumulative softmax over the layers: 0 in the lowest, near 1 in the highest. Here
-    it is a number, of all layers of a stack; for one a layer, stack layers of one.
+    it is one number for all layers of a stack; for another number in each layer, stack layers with `num_layers=1`.
 
-    Source: Qin et al. 2023, arXiv 2311.04823, section 3. The recurrence is in the caption of figure 1; the whole is in the authors'
-    description of the algorithm (OpenNLPLab/HGRN), where g is p and q here, and W_o is P and Q.
+    Source: Qin et al. 2023, arXiv 2311.04823, section 3. The recurrence is in the caption of figure 1; the whole cell is in the
+    authors' description of the algorithm (OpenNLPLab/HGRN), whose g is p and q here, and whose W_o is P and Q.
 
     Args:
-        lower_bound: the least that is kept, in [0, 1).
-        real: without complex numbers, c' = f c + (1 - f) silu(z) and h' = silu(p) c', the ablation of the paper; P and the layer
-            norm are layers around.
+        lower_bound: the lower bound of the forget gate f, in [0, 1).
+        real: use no complex numbers: c' = f c + (1 - f) silu(z) and h' = silu(p) c', the ablation of the paper; P and the layer
+            norm are separate layers.
     """
     return hgrn_real(lower_bound) if real else hgrn(lower_bound)
 

@@ -1,4 +1,4 @@
-"""IndRNN, the independently recurrent network: every unit sees itself alone of the step before."""
+"""IndRNN, the independently recurrent network: of the step before, every unit reads its own state only."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _BY_NONLINEARITY = {"relu": indrnn_relu, "tanh": indrnn_tanh}
 def named_indrnn(*, nonlinearity: str = "relu") -> Cell:
     """Independently recurrent network: h' = relu(W x + u h + b), with one recurrent weight u a unit.
 
-    Units meet in the layer above only, so stack several. u starts in [0, 1], as in the authors' code. The paper bounds it by
-    2^(1/T) for sequences of T steps, so that nothing explodes, and the code clips it there after every update:
-    `layer.u_l0.data.clamp_(-2 ** (1 / T), 2 ** (1 / T))`; of the last layer, where the last step alone counts, it starts u
+    Only the layer above combines units, so stack several layers. u starts in [0, 1], as in the authors' code. The paper bounds |u|
+    by 2^(1/T) for sequences of T steps, so that nothing explodes, and the code clips u after every update:
+    `layer.u_l0.data.clamp_(-2 ** (1 / T), 2 ** (1 / T))`. In the last layer, if only its last step is used, the code starts u
     between 0.5^(1/T) and 2^(1/T).
 
     Source: Li et al. 2018, arXiv 1803.04831, (2).

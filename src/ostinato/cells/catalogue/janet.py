@@ -1,4 +1,4 @@
-"""JANET, just another network: an LSTM of which only the forget gate is left."""
+"""JANET, just another network: an LSTM that has only the forget gate."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["janet"]
 
 
 def janet(beta: float = 1.0) -> Cell:
-    """The cell with this `beta`, the same object for the same number.
+    """The cell with this `beta`; equal numbers give the same object.
 
-    h' = sigmoid(s) h + (1 - sigmoid(s - beta)) tanh(W_c x + U_c h + b_c), with s = W_f x + U_f h + b_f. At 0 what is written is
-    what is forgotten, f h + (1 - f) g; above 0 more is written.
+    h' = sigmoid(s) h + (1 - sigmoid(s - beta)) tanh(W_c x + U_c h + b_c), with s = W_f x + U_f h + b_f. With beta = 0 the cell
+    writes as much as it forgets, h' = f h + (1 - f) g; above 0 it writes more.
 
     Source: van der Westhuizen & Lasenby 2018, arXiv 1804.04849, The unreasonable effectiveness of the forget gate. The authors
     start b_f by chrono initialisation (`init="chrono(784)"`).
 
     Args:
-        beta: a number; theirs is 1.
+        beta: a finite number; the authors use 1.
 
     Raises:
         CellError: if it is not a finite number.
@@ -57,18 +57,18 @@ def _janet(beta: float) -> Cell:
 def named_janet(*, beta: float = 1.0) -> Cell:
     """Just another network: h' = sigmoid(s) h + (1 - sigmoid(s - beta)) tanh(W_c x + U_c h + b_c), s = W_f x + U_f h + b_f.
 
-    The authors start b_f by chrono initialisation. Their code had beta = 1 from the beginning, the paper since it was updated.
+    The authors start b_f by chrono initialisation. Their code had beta = 1 from the beginning, the paper only since an update.
 
     Source: van der Westhuizen & Lasenby 2018, arXiv 1804.04849.
 
     Args:
-        beta: at 0 what is written is what is forgotten; above 0 more is written.
+        beta: a finite number; at 0 the cell writes as much as it forgets, above 0 more.
     """
     return janet(beta)
 
 
 def __getattr__(name: str) -> Cell:
-    # A cell is pickled by the name that its module has for it; this module has one for every beta.
+    # A cell is pickled by its name in its module, so this module has a name for every beta.
     if name.startswith("janet_"):
         try:
             return janet(float(name.removeprefix("janet_")))

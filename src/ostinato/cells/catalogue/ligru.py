@@ -40,8 +40,8 @@ def li_gru(x: Gates, s: State, U: Any, candidate: Wrap = identity) -> State:
 def named_li_gru() -> Cell:
     """The light GRU: h' = z h + (1 - z) relu(W_h x + U_h h + b_h), z = sigmoid(W_z x + U_z h + b_z).
 
-    The paper normalises W_z x and W_h x over the batch, which keeps its rectified units stable. Here `layer_norm=True` is in its
-    place: it needs no batch and normalises U h too. U_z and U_h start orthogonal, as in the paper.
+    The paper normalises W_z x and W_h x over the batch, which keeps its rectified units stable. Here `layer_norm=True` does that:
+    it needs no batch and normalises U h too. U_z and U_h start orthogonal, as in the paper.
 
     Source: Ravanelli et al. 2018, arXiv 1803.10225, Light gated recurrent units for speech recognition.
     """

@@ -20,13 +20,13 @@ __all__ = ["legendre", "lmu"]
 
 
 def legendre(order: int, theta: float) -> tuple[Tensor, Tensor]:
-    """A `(order, order)` and B `(order,)` of one step, by zero-order hold: the paper's (2) over a time of one, its input constant.
+    """The matrices A, `(order, order)`, and B, `(order,)`, of one step: the paper's (2) over a time of 1 by zero-order hold.
 
     Args:
-        order: how many coefficients.
+        order: how many coefficients there are.
         theta: the length of the window, in steps.
     """
-    # Whatever the default device is: the cell is kept, and filled into layers of any.
+    # On the CPU whatever the default device is: the cell keeps the matrices and copies them into layers on any device.
     n = torch.arange(order, dtype=torch.float64, device="cpu")
     sign, i, j = (-1.0) ** n, n[:, None], n[None, :]
     scale = (2 * n + 1) / theta
@@ -100,9 +100,9 @@ def lmu(order: int = 32, theta: float = 100.0) -> Cell:
 def named_lmu(*, order: int = 32, theta: float = 100.0) -> Cell:
     """Legendre memory unit: u = e_x x + e_h h + e_m m; m' = A m + B u; h' = tanh(W_x x + W_h h + W_m m' + b).
 
-    u is one number, and m has the coefficients of its last theta steps in Legendre polynomials. A and B are not learned. e_x and
-    e_h start as LeCun's uniform, e_m at 0, the matrices as Glorot's normal: the authors' code. b, which the
-    paper has not, starts at 0.
+    u is one number, and m has the Legendre coefficients of the last theta steps of u. A and B are not learned. As in the authors'
+    code, e_x and e_h start as LeCun's uniform, e_m at 0, and the matrices as Glorot's normal. b, which the paper does not have,
+    starts at 0.
 
     Source: Voelker et al. 2019, Legendre Memory Units, NeurIPS, (1) to (7).
 

@@ -30,10 +30,10 @@ def lru(r_min: float = 0.0, r_max: float = 1.0, max_phase: float = 2 * math.pi) 
         raise CellError(f"r_min expected a number below r_max, got {r_min} and {r_max}")
 
     def on_a_ring(v: Tensor) -> Tensor:
-        """nu, theta and gamma: lambda uniform on the ring, and gamma = log sqrt(1 - |lambda|^2)."""
+        """Fill nu, theta and gamma, so that lambda is uniform on the ring and gamma = log sqrt(1 - |lambda|^2)."""
         inner, outer, tiny = r_min**2, r_max**2, torch.finfo(v.dtype).tiny
         nu, theta, gamma = v.view(3, -1).unbind()
-        # Within the ring: at its two ends the logarithms may have no value.
+        # Strictly inside the ring: the logarithms are infinite at magnitudes 0 and 1.
         squared = init.uniform_(torch.empty_like(nu, dtype=torch.float64), inner, outer).clamp(1e-9, 1 - 1e-9)
         nu.copy_((-0.5 * squared.log()).log())
         gamma.copy_(0.5 * (1 - squared).log())
@@ -65,7 +65,7 @@ def _glorot(v: Tensor) -> Tensor:
 
 
 def _glorot_input(v: Tensor) -> Tensor:
-    """B, real and imaginary part, with half the variance each; then D."""
+    """Fill B and D with normal numbers; the real and the imaginary part of B have half the variance each."""
     B, D = v[: len(v) // 3 * 2], v[len(v) // 3 * 2 :]
     init.normal_(B, 0.0, 1 / math.sqrt(2 * max(1, v.shape[1])))
     init.normal_(D, 0.0, 1 / math.sqrt(max(1, v.shape[1])))
@@ -76,20 +76,20 @@ def _glorot_input(v: Tensor) -> Tensor:
 def named_lru(*, r_min: float = 0.0, r_max: float = 1.0, max_phase: float = 2 * math.pi) -> Cell:
     """Linear recurrent unit: x' = lambda x + exp(gamma) B u; y' = Re(C x') + D u, of complex x, lambda, B and C.
 
-    lambda = exp(-exp(nu) + i exp(theta)), one a unit. `ring` holds nu, theta and gamma below each other; B and D are the rows of
-    `weight_ih`: real part, imaginary part, D. lambda starts uniform on the ring between r_min and r_max, gamma at
+    lambda = exp(-exp(nu) + i exp(theta)), one number a unit. `ring` holds nu, theta and gamma one after the other; `weight_ih` has
+    the rows of B's real part, of B's imaginary part, and of D. lambda starts uniform on the ring between r_min and r_max, gamma at
     log sqrt(1 - |lambda|^2).
 
-    The cell is the paper's LRU. Of its block, the normalisation before it, and the nonlinearity, gated linear unit and dropout
-    behind it are layers around; its skip is `connection="residual"`. D is a full matrix, so that I and H may differ, where the
-    paper has a diagonal; B u has a bias, which starts at 0.
+    The cell is the paper's LRU. The other parts of the paper's block are separate layers: the normalisation before the LRU, and the
+    nonlinearity, gated linear unit and dropout after it; its skip connection is `connection="residual"`. D is a full matrix, so
+    that I and H may differ, while the paper's is diagonal; B u has a bias, which starts at 0.
 
     Source: Orvieto et al. 2023, arXiv 2303.06349, (7), with lambda as in section 3.3; appendix A.
 
     Args:
         r_min: the least magnitude of lambda at the start, in [0, 1), below r_max.
-        r_max: the largest, in (0, 1]; near 1 for long memories.
-        max_phase: the largest angle at the start, above 0; a tenth of a turn and less for long sequences.
+        r_max: the largest magnitude at the start, in (0, 1]; near 1 for long memories.
+        max_phase: the largest angle of lambda at the start, in radians, above 0; a tenth of a turn or less for long sequences.
     """
     return lru(r_min, r_max, max_phase)
 

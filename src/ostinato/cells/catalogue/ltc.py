@@ -18,7 +18,7 @@ __all__ = ["ltc"]
 
 
 def ltc(unfolds: int = 6) -> Cell:
-    """The cell whose solver takes so many steps, the same object for the same number; see `named_ltc`.
+    """The cell whose solver takes this number of steps; equal numbers give the same object; see `named_ltc`.
 
     Source: Hasani et al. 2021, arXiv 2006.04439, Liquid Time-constant Networks, (3), the fused step of algorithm 1.
 
@@ -57,22 +57,22 @@ def named_ltc(*, unfolds: int = 6) -> Cell:
     """The liquid time-constant network: dh/dt = -(1 / tau + f) h + f A, with f = sigmoid(W x + U h + b).
 
     The fused solver of the paper takes `unfolds` steps of dt / unfolds each: h = (h + dt f A) / (1 + dt (1 / tau + f)). The extra
-    `dt`, `(T, B)`, is the time that has gone by since the step before: ones where all are alike. tau, which is positive, is
-    learned as its logarithm, from tau = 1.
+    `dt`, `(T, B)`, is the time since the step before: ones if all steps are equally long. tau is positive; its logarithm is
+    learned, starting at tau = 1.
 
     Source: Hasani et al. 2021, arXiv 2006.04439, (1), and (3) with algorithm 1. The paper leaves the nonlinearity of f open; its
     example is tanh. The authors' code (raminmh/liquid_time_constant_networks, mlech26l/ncps) has another f: every pair of units has
-    a synapse w sigmoid(sigma (v - mu)) with a reversal potential of its own in the place of A, and a unit adds up its synapses, of
-    which a wiring may leave out most. Here a unit has one f and one A.
+    a synapse w sigmoid(sigma (v - mu)) with its own reversal potential in place of A; a unit adds up its synapses, most of which a
+    wiring may leave out. Here a unit has one f and one A.
 
     Args:
-        unfolds: steps of the solver, at least 1; theirs are 6.
+        unfolds: the number of steps of the solver, at least 1; the authors use 6.
     """
     return ltc(unfolds)
 
 
 def __getattr__(name: str) -> Cell:
-    # A cell is pickled by the name that its module has for it; this module has one for every number of steps.
+    # A cell is pickled by its name in its module, so this module has a name for every number of steps.
     if found := re.fullmatch("ltc_([1-9][0-9]*)", name):
         return ltc(int(found[1]))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The minimal gated unit, which has one gate, and three forms whose gate sees less."""
+"""The minimal gated unit, which has one gate, and three forms whose gate has fewer inputs."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def _mixed(x: Gates, s: State, U: Any, f: Tensor, candidate: Wrap) -> State:
 def named_mgu(*, variant: int = 0) -> Cell:
     """The minimal gated unit: h' = (1 - f) h + f tanh(W_h x + U_h (f h) + b_h), f = sigmoid(W_f x + U_f h + b_f).
 
-    An open f writes, though it is named the forget gate: the paper's own sign, of which some libraries have the opposite (Flax).
+    An open f writes, though it is called the forget gate: that is the paper's sign; some libraries have the opposite (Flax).
 
     Sources: Zhou et al. 2016, arXiv 1603.09420; its forms MGU1 to MGU3: Heck & Salem 2017, arXiv 1701.03452.
 
     Args:
         variant: 0 for the unit itself; 1, 2 and 3 for f = sigmoid(U_f h + b_f), f = sigmoid(U_f h) and f = sigmoid(b_f). In the
-            last two f is no gate of the layer, so that `forget_bias` and chrono initialisation have none to act on.
+            last two f is not a gate of the layer, so that `forget_bias` and chrono initialisation cannot act on it.
     """
     forms = (mgu, mgu1, mgu2, mgu3)
     if isinstance(variant, bool) or variant not in range(len(forms)):

@@ -1,4 +1,4 @@
-"""MinimalRNN: what is written is the input, made ready once; all else is one gate."""
+"""MinimalRNN: one gate mixes the old state with a map of the input."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ostinato.cells.spec import Cell, cell, identity
 __all__ = ["minimal_rnn"]
 
 
-# Of z the input's rows make z itself, and those of `weight_hh` are U_z, through which the gate sees it.
+# The rows of z in `weight_ih` make z itself; its rows in `weight_hh` are U_z, with which the gate u reads z.
 @cell(gates="u z", states="h", inputs="z", keep="u", source="Chen 2017, arXiv 1711.06788")
 def minimal_rnn(x: Gates, s: State, U: Any, candidate: Wrap = identity) -> State:
     """h' = u h + (1 - u) z, with z = tanh(W x + b_z) and u = sigmoid(U_h h + U_z z + b_u)."""
@@ -27,8 +27,8 @@ def minimal_rnn(x: Gates, s: State, U: Any, candidate: Wrap = identity) -> State
 def named_minimal_rnn() -> Cell:
     """MinimalRNN: h' = u h + (1 - u) z, with z = tanh(W x + b_z) and u = sigmoid(U_h h + U_z z + b_u).
 
-    `weight_hh` has U_h in the rows of u and U_z in those of z. z is the paper's map of the input in the form that it studies, one
-    layer of tanh.
+    `weight_hh` has U_h in the rows of u and U_z in those of z. z is the paper's map of the input, in the form that the paper
+    studies: one layer with tanh.
 
     Source: Chen 2017, arXiv 1711.06788, MinimalRNN: toward more interpretable and trainable recurrent neural networks.
     """

@@ -1,4 +1,4 @@
-"""mLSTM, the LSTM of xLSTM with a memory that is a matrix: what is written with a key is read with a query."""
+"""mLSTM, the LSTM of xLSTM with a matrix as memory, which is written with keys and read with queries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["mlstm"]
 
 
 def forgetting(bias: Tensor) -> Tensor:
-    """From 3 to 6 over the heads."""
+    """Fill with numbers from 3 to 6, evenly spaced over the heads."""
     return bias.copy_(torch.linspace(3, 6, len(bias), dtype=bias.dtype, device=bias.device))
 
 
@@ -46,8 +46,8 @@ def mlstm(
 ) -> State:
     """m' = max(log f + m, i); C' = f' C + i' v k^T; n' = f' n + i' k; h' = sigmoid(o) C' q / max(|n'^T q|, exp(-m')).
 
-    Here f' = exp(log f + m - m') and i' = exp(i - m'), with log f = log sigmoid(f), a number each for each head: (19) to (27) with
-    the stabiliser of (15) to (17), which is in the exp(-m') too.
+    Here f' = exp(log f + m - m') and i' = exp(i - m'), with log f = log sigmoid(f), one number each a head: (19) to (27) with the
+    stabiliser of (15) to (17), from which exp(-m') comes too.
     """
 
     def heads(v: Tensor) -> Tensor:
@@ -68,12 +68,12 @@ def mlstm(
 def named_mlstm() -> Cell:
     """The mLSTM of xLSTM, whose memory is a matrix for each of `num_heads`: C' = f C + i v k^T, read as sigmoid(o) C' q.
 
-    All its gates see the input alone: there is no `weight_hh`. The states are h, C `(N, d, d)`, n `(N, d)` and m `(N,)`, for N
-    heads of d = H / N units. The compiler has no code for matrices as states, so it runs in plain PyTorch, step by step.
+    All its gates depend on the input only: there is no `weight_hh`. The states are h, C `(N, d, d)`, n `(N, d)` and m `(N,)`, for N
+    heads of d = H / N units. The compiler does not support matrices as states, so the cell runs in plain PyTorch, step by step.
 
-    Source: Beck et al. 2024, arXiv 2405.04517, (19) to (27), with the sigmoid of the two that (26) allows. It is the recurrence
-    alone; the authors' block (NX-AI/xlstm) has a convolution before q and k and a normalisation of each head after the memory, and
-    its i and f see q, k and v instead of x, with eps = 1e-6 added to the divisor. As theirs, i and f start with weights of zero,
-    f with biases from 3 to 6 over the heads.
+    Source: Beck et al. 2024, arXiv 2405.04517, (19) to (27); (26) allows sigmoid or exp for the forget gate, and this is sigmoid.
+    It is the recurrence only: the authors' block (NX-AI/xlstm) has a convolution before q and k and a normalisation of each head
+    after the memory; its i and f read q, k and v instead of x, and it adds eps = 1e-6 to the divisor. As in their code, i and f
+    start with weights of zero, f with biases from 3 to 6 over the heads.
     """
     return mlstm

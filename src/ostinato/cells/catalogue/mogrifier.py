@@ -1,4 +1,4 @@
-"""The Mogrifier LSTM: input and state gate each other in rounds, before an LSTM sees them."""
+"""The Mogrifier LSTM: input and state gate each other in rounds, before an LSTM reads them."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ __all__ = ["mogrifier_lstm"]
 
 
 def mogrifier_lstm(rounds: int = 5, rank: int = 0) -> Cell:
-    """The cell with so many rounds, the same object for the same numbers.
+    """The cell with this number of rounds; equal numbers give the same object.
 
-    For i = 1 .. rounds, with x_{-1} = x and h_0 = h: x_i = 2 sigmoid(Q_i h_{i-1}) x_{i-2} where i is odd, and
-    h_i = 2 sigmoid(R_i x_{i-1}) h_{i-2} where it is even; then an LSTM of the last x and the last h.
+    For i = 1 .. rounds, with x_{-1} = x and h_0 = h: x_i = 2 sigmoid(Q_i h_{i-1}) x_{i-2} if i is odd, and
+    h_i = 2 sigmoid(R_i x_{i-1}) h_{i-2} if it is even; then an LSTM gets the last x and the last h.
 
     Source: Melis, Kocisky & Blunsom 2020, arXiv 1909.01792, Mogrifier LSTM, (1) and (2). The authors' code (google-deepmind/lamb)
-    adds a bias to each of these products, and lets the input gate be at most 1 - f.
+    adds a bias to each of these products, and limits the input gate to at most 1 - f.
 
     Args:
-        rounds: theirs are 5 or 6; 0 is the LSTM.
-        rank: of each Q and R, as the product of two matrices; 0 for whole ones.
+        rounds: the number of rounds; the authors use 5 or 6; 0 is the LSTM.
+        rank: the rank of each Q and R, which is then a product of two matrices; 0 for full matrices.
 
     Raises:
-        CellError: if one is not a whole number of at least 0.
+        CellError: one is not a whole number of at least 0.
     """
     for name, number in (("rounds", rounds), ("rank", rank)):
         if isinstance(number, bool) or not isinstance(number, int) or number < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -85,17 +85,17 @@ def named_mogrifier_lstm(*, rounds: int = 5, rank: int = 0) -> Cell:
     """The Mogrifier LSTM: input and state gate each other, x = 2 sigmoid(Q h) x and h = 2 sigmoid(R x) h in turns, then an LSTM.
 
     Source: Melis, Kocisky & Blunsom 2020, arXiv 1909.01792, (1) and (2). The authors' code adds a bias to each Q h and R x, and
-    lets the input gate be at most 1 - f.
+    limits the input gate to at most 1 - f.
 
     Args:
-        rounds: of gating, the input's first, each with a matrix of its own; theirs are 5 or 6.
-        rank: of these matrices, each of which is then a product of two; 0 for whole matrices.
+        rounds: the number of rounds of gating, each with its own matrix; the first gates the input. The authors use 5 or 6.
+        rank: the rank of these matrices, each of which is then a product of two; 0 for full matrices.
     """
     return mogrifier_lstm(rounds, rank)
 
 
 def __getattr__(name: str) -> Cell:
-    # A cell is pickled by the name that its module has for it; this module has one for every pair of numbers.
+    # A cell is pickled by its name in its module, so this module has a name for every pair of numbers.
     if found := re.fullmatch("mogrifier_lstm_([0-9]+)(?:_of_rank_([1-9][0-9]*))?", name):
         return mogrifier_lstm(int(found[1]), int(found[2] or 0))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The multiplicative LSTM: what the state does to the gates depends on the input."""
+"""The multiplicative LSTM: the effect of the state on the gates depends on the input."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ostinato.types import Tensor
 __all__ = ["multiplicative_lstm", "multiplicative_lstm_late"]
 
 _SOURCE = "Krause et al. 2016, arXiv 1609.07959, (18) to (22) of its ICLR workshop form"
-# m is as wide as what enters the product that it takes the place of: P, which is H without a projection.
+# m replaces h in the recurrent product, so it has the width of h: P, which is H without a projection.
 _OWN = {"weight_mx": "P I", "weight_mh": "P P"}
 
 
@@ -60,15 +60,15 @@ def _product(x: Tensor, s: State, U: Any, weight_mx: Tensor, weight_mh: Tensor) 
 
 @named("MultiplicativeLSTM", variants=[{}, {"late_tanh": True}])
 def named_multiplicative_lstm(*, late_tanh: bool = False) -> Cell:
-    """The multiplicative LSTM, mLSTM before xLSTM: the LSTM of x and m = (W_mx x) (W_mh h) in place of h.
+    """The multiplicative LSTM, the older of two cells called mLSTM: the LSTM of x and m = (W_mx x) (W_mh h) in place of h.
 
-    `forget_bias` is 1.0 where it is not given, as in the authors' code for Chainer.
+    `forget_bias` is 1.0 by default, as in the authors' code for Chainer.
 
-    Source: Krause, Lu, Murray & Renals 2016, arXiv 1609.07959, Multiplicative LSTM for sequence modelling, (18) to (22) as its ICLR
-    2017 workshop form counts them. The (16) of that form is late_tanh's h' = tanh(o c').
+    Source: Krause, Lu, Murray & Renals 2016, arXiv 1609.07959, Multiplicative LSTM for sequence modelling, (18) to (22) in the
+    numbering of its ICLR 2017 workshop version. (16) of that version is h' = tanh(o c'), as with `late_tanh`.
 
     Args:
-        late_tanh: c' = f c + i g and h' = tanh(o c'), as in the authors' code for MATLAB, which adds the bias of g within that
+        late_tanh: c' = f c + i g and h' = tanh(o c'), as in the authors' code for MATLAB, which adds the bias of g inside that
             tanh; else c' = f c + i tanh(g) and h' = o tanh(c'), as in their code for Chainer.
     """
     return multiplicative_lstm_late if late_tanh else multiplicative_lstm

@@ -1,4 +1,4 @@
-"""MUT1, MUT2 and MUT3: the three best cells that a search by evolution has found."""
+"""MUT1, MUT2 and MUT3: the three best cells that an evolutionary search found."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _SOURCE = (
 )
 
 
-# z has no recurrent product, and what is written has no other input than tanh(W_h x): so the rows of z are W_z in `weight_ih`
-# and U_h in `weight_hh`.
+# z has no recurrent product, and the candidate has no input but tanh(W_h x). So both share one gate: its rows are W_z in
+# `weight_ih` and U_h in `weight_hh`.
 @cell(gates="z r", states="h", write="z", parameters={"weight_h": "H I"}, source=f"{_SOURCE}, MUT1")
 def mut1(x: Tensor, s: State, U: Any, W: Any, weight_h: Tensor, candidate: Wrap = identity) -> State:
     """h' = (1 - z) h + z tanh(U_h (r h) + tanh(W_h x) + b_h), with z = sigmoid(W_z x + b_z), r of x and h."""
@@ -54,7 +54,7 @@ def _mixed(x: Gates, s: State, U: Any, z: Tensor, r: Tensor, candidate: Wrap) ->
 def named_mut1() -> Cell:
     """The first mutant: h' = (1 - z) h + z tanh(U_h (r h) + tanh(W_h x) + b_h), with z = sigmoid(W_z x + b_z), r of x and h.
 
-    The paper has tanh(x), as its inputs have the width of the state; W_h lets them have any. `layer_norm` leaves W_h x as it is.
+    The paper has tanh(x), as its inputs have the width of the state; W_h allows any width. `layer_norm` leaves W_h x as it is.
     In the `state_dict` the rows of z are W_z in `weight_ih` and U_h in `weight_hh`.
 
     Source: Jozefowicz, Zaremba & Sutskever 2015, section 4, unnumbered.
@@ -66,8 +66,8 @@ def named_mut1() -> Cell:
 def named_mut2() -> Cell:
     """The second mutant: h' = (1 - z) h + z tanh(W_h x + U_h (r h) + b_h), with z and r of x and h.
 
-    The paper has r = sigmoid(x + U_r h + b_r), as its inputs have the width of the state; W_r lets them have any, and makes this
-    a GRU with the reset before the product. It starts as such; `weight_ih` may be given the paper's identity.
+    The paper has r = sigmoid(x + U_r h + b_r), as its inputs have the width of the state; W_r allows any width, and makes this a
+    GRU with the reset before the product. W_r is initialised as in a GRU; set it to the identity for the paper's form.
 
     Source: Jozefowicz, Zaremba & Sutskever 2015, section 4, unnumbered.
     """

@@ -1,4 +1,4 @@
-"""The cell that neural architecture search has found on Penn Treebank."""
+"""The cell that neural architecture search found on Penn Treebank."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["nas"]
     source="Zoph & Le 2017, arXiv 1611.01578, figure 8, unnumbered; as in TensorFlow's NASCell",
 )
 def nas(x: Gates, s: State, U: Any, candidate: Wrap = identity, memory: Wrap = identity) -> State:
-    """A tree of eight nodes, each of the input and the state; see `named_nas`."""
+    """Combine eight nodes, each made from the input and the state, as a tree; see `named_nas`."""
     u = U(s.h)
     a = sigmoid(x.n0 + u.n0) * relu(x.n1 + u.n1)
     b = sigmoid(x.n2 + u.n2) + relu(x.n3 * u.n3)
@@ -37,8 +37,8 @@ def named_nas() -> Cell:
     With n_k = W_k x + U_k h + b_k, but for n_3 = (W_3 x + b_3) (U_3 h + b'_3): a = sigmoid(n_0) relu(n_1),
     b = sigmoid(n_2) + relu(n_3), d = tanh(n_4) sigmoid(n_5), e = tanh(n_6) + sigmoid(n_7).
 
-    The paper draws the cell, in its figure 8, and has no equations; these are those of TensorFlow's `NASCell`
-    (`tf.contrib.rnn.NASCell`). There biases are off unless asked for (`bias=False` here), and are added to U h alone.
+    The paper draws the cell in figure 8, without equations; these are the equations of TensorFlow's `NASCell`
+    (`tf.contrib.rnn.NASCell`). There biases are off by default (`bias=False` here), and are added to U h only.
 
     Source: Zoph & Le 2017, arXiv 1611.01578, Neural architecture search with reinforcement learning.
     """

@@ -1,4 +1,4 @@
-"""CoRNN and UnICORNN: networks of oscillators, each unit with a place y and a speed z."""
+"""CoRNN and UnICORNN: networks of oscillators; each unit has a position y and a speed z."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def cornn(dt: float = 0.042, gamma: float = 2.7, epsilon: float = 4.7, implicit:
         z = (s.z + dt * force) / (1 + dt * epsilon) if implicit else s.z + dt * (force - epsilon * s.z)
         return State(y=s.y + dt * z, z=z)
 
-    # Its two matrices are the rows of one: those of gate y are multiplied with y, those of gate z with z.
+    # W and W_z are stored as one matrix: the rows of gate y are multiplied with y, those of gate z with z.
     return cell(gates="y z", states="y z", inputs="y", source="Rusch & Mishra 2021, arXiv 2010.00951, (3)")(step)
 
 
@@ -64,14 +64,14 @@ def named_cornn(*, dt: float = 0.042, gamma: float = 2.7, epsilon: float = 4.7, 
 
     W and W_z are the rows of `weight_hh`. The output is y.
 
-    Source: Rusch & Mishra 2021, arXiv 2010.00951, (3), which has both forms of the damping; the authors' code has the
-    one that is not implicit. The three numbers are theirs for sequential MNIST.
+    Source: Rusch & Mishra 2021, arXiv 2010.00951, (3), which has both forms of the damping; the authors' code has the explicit one.
+    The default numbers are the authors' for sequential MNIST.
 
     Args:
         dt: the length of a step, above 0.
-        gamma: how strongly y is drawn back.
-        epsilon: how strongly z is damped.
-        implicit: the damping is that of z', epsilon z', which is stable for every dt.
+        gamma: the strength that pulls y back to 0.
+        epsilon: the strength of the damping of z.
+        implicit: use epsilon z', with the new z', as damping; it is stable for every dt.
     """
     return cornn(dt, gamma, epsilon, implicit)
 
@@ -80,14 +80,15 @@ def named_cornn(*, dt: float = 0.042, gamma: float = 2.7, epsilon: float = 4.7, 
 def named_unicornn(*, dt: float = 0.19, alpha: float = 30.65) -> Cell:
     """Undamped independent controlled oscillators: z' = z - e (tanh(w y + V x + b) + alpha y); y' = y + e z', e = dt sigmoid(c).
 
-    w and c are one number a unit, so units meet in the layer above only: stack several. The output is y. w starts in [0, 1], c in
-    [-0.1, 0.1], V as `torch.nn.init.kaiming_uniform_(a=8)`, b at 0: the authors' code, which may give every layer a dt of its own.
+    w and c are one number a unit, so only the layer above combines units: stack several layers. The output is y. As in the authors'
+    code, w starts in [0, 1], c in [-0.1, 0.1], V as `torch.nn.init.kaiming_uniform_(a=8)`, and b at 0; their code allows another dt
+    in every layer.
 
-    Source: Rusch & Mishra 2021, arXiv 2103.05487, 2. The two numbers are the authors' for permuted MNIST.
+    Source: Rusch & Mishra 2021, arXiv 2103.05487, section 2. The default numbers are the authors' for permuted MNIST.
 
     Args:
         dt: the longest step, above 0.
-        alpha: how strongly y is drawn back, at least 0.
+        alpha: the strength that pulls y back to 0, at least 0.
     """
     return unicornn(dt, alpha)
 

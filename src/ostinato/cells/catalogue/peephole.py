@@ -35,16 +35,16 @@ def peephole_lstm(
     candidate: Wrap = identity,
     memory: Wrap = identity,
 ) -> State:
-    """An LSTM of which i and f see w_c c, and o sees w_c c': the option `peephole` of `lstm`."""
+    """An LSTM that adds w_ci c and w_cf c to its gates i and f, and w_co c' to o: the option `peephole` of `lstm`."""
     own = {"weight_ci": weight_ci, "weight_cf": weight_cf, "weight_co": weight_co}
     return _SEEING.step(x, s, U, **own, candidate=candidate, memory=memory)
 
 
 @named("PeepholeLSTM")
 def named_peephole_lstm() -> Cell:
-    """The LSTM whose gates see its memory: i + w_ci c, f + w_cf c and o + w_co c', with a number for each unit, which start at 0.
+    """The LSTM whose gates read its memory: i + w_ci c, f + w_cf c and o + w_co c', with one weight a unit, which starts at 0.
 
-    It is `ostinato.LSTM(..., peephole=True)` under a name, with the same `state_dict`.
+    It is `ostinato.LSTM(..., peephole=True)` under a name of its own, with the same `state_dict`.
 
     Source: Gers & Schmidhuber 2000, Recurrent Nets that Time and Count; the equations are those of Graves 2013, arXiv 1308.0850.
     """

@@ -1,4 +1,4 @@
-"""The phased LSTM: each unit is open for a part of a rhythm of its own."""
+"""The phased LSTM: each unit is open for a part of its own period."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["phased_lstm"]
 
 
 def phased_lstm(leak: float = 0.001) -> Cell:
-    """The cell with this leak, the same object for the same number.
+    """The cell with this leak; equal numbers give the same object.
 
     Source: Neil, Pfeiffer & Liu 2016, arXiv 1610.09513, Phased LSTM, (1) to (10).
 
     Args:
-        leak: their alpha, what of a closed phase is let through, at least 0.
+        leak: the paper's alpha, the openness in the closed phase, at least 0.
 
     Raises:
         CellError: if it is not a finite number of at least 0.
@@ -81,26 +81,27 @@ def _phased_lstm(leak: float) -> Cell:
 
 @named("PhasedLSTM")
 def named_phased_lstm(*, leak: float = 0.001) -> Cell:
-    """The phased LSTM, for events at any time: a unit takes part for a share of its period, and keeps its state for the rest of it.
+    """The phased LSTM, for events at any time: a unit is updated in one part of its period, and keeps its state in the rest.
 
-    With the phase p = ((t - shift) mod period) / period: k = 2 p / ratio where p < ratio / 2, 2 - 2 p / ratio where p < ratio, else
-    leak p. An LSTM with peepholes proposes c and h, of which a share k is taken: h' = k h~ + (1 - k) h. Its extra `t` is the time
-    of each step, `(T, B)`, in any unit that suits the periods: they start in U(10, 100) and the shifts in U(0, 1000), as in the
-    authors' code for times of up to 1000; for others set them, `layer.period_l0.uniform_(1, 5)`. The ratio, 0.05, is not learned.
+    With the phase p = ((t - shift) mod period) / period: k = 2 p / ratio if p < ratio / 2, 2 - 2 p / ratio if p < ratio, else
+    leak p. An LSTM with peepholes proposes c~ and h~, of which a share k is taken: h' = k h~ + (1 - k) h, c' likewise. The extra
+    `t` is the time of each step, `(T, B)`, in a unit that fits the periods. As in the authors' code, which is for times of up to
+    1000, periods start in U(10, 100) and shifts in U(0, 1000); for other times set them, `layer.period_l0.uniform_(1, 5)`. The
+    ratio, 0.05, is not learned.
 
-    Source: Neil, Pfeiffer & Liu 2016, arXiv 1610.09513, (1) to (10). In (4) o sees c'; their code (dannyneil/public_plstm) lets it
-    see the proposed c~, as here, and the first author has said that (4) means c~. The code adds the shift to t, and its leak is
-    zero where it does not train: `leak=0.0` with the same `state_dict`. Its peepholes start in N(0, 0.1), and its forget gate at
-    2, as here.
+    Source: Neil, Pfeiffer & Liu 2016, arXiv 1610.09513, (1) to (10). In (4) o reads c'; in their code (dannyneil/public_plstm) it
+    reads the proposed c~, as here, and the first author has said that (4) means c~. The code adds the shift to t, and its leak is
+    zero in evaluation: for that, load the same `state_dict` with `leak=0.0`. Its peepholes start in N(0, 0.1), and its forget gate
+    at 2, as here.
 
     Args:
-        leak: what of a closed phase is let through, so that gradients pass.
+        leak: the openness k in the closed phase is leak p; above 0 it lets gradients pass.
     """
     return phased_lstm(leak)
 
 
 def __getattr__(name: str) -> Cell:
-    # A cell is pickled by the name that its module has for it; this module has one for every leak.
+    # A cell is pickled by its name in its module, so this module has a name for every leak.
     if name.startswith("phased_lstm_"):
         try:
             return phased_lstm(float(name.removeprefix("phased_lstm_")))

@@ -41,8 +41,8 @@ def qrnn_ifo(x: Gates, s: State, U: None, candidate: Wrap = identity, memory: Wr
     return State(h=sigmoid(x.o) * memory(c), c=c)
 
 
-# With a window of two steps, what the matrix V of the step before makes of an input is a state until the next step. It has no bias,
-# so that before the first step there are zeros, as in the paper.
+# With a window of two steps, the product V x_t is kept as a state for the next step. It has no bias, so that a first state of zeros
+# means an input of zeros before the first step, as in the paper.
 _V = {"V": "G I"}
 
 
@@ -52,14 +52,14 @@ def _of_two(x: Tensor, W: Any, s: State) -> Gates:
 
 
 def _kept(new: State, x: Tensor, V: Tensor, names: str) -> State:
-    """With V x_t for the step after."""
+    """Add V x_t to the new states, for the next step."""
     parts = F.linear(x, V).chunk(len(names.split()), -1)
     return new.with_(**{f"{name}_before": v for name, v in zip(names.split(), parts, strict=True)})
 
 
 @cell(gates="z f", states="h z_before f_before", recurrent=False, keep="f", parameters=_V, source=f"{SOURCE}, (2), (3)")
 def qrnn_f_window(x: Tensor, s: State, U: None, W: Any, V: Tensor, candidate: Wrap = identity) -> State:
-    """As `qrnn_f`, with z and f of two steps."""
+    """As `qrnn_f`, with z and f made from the inputs of two steps."""
     return _kept(qrnn_f.step(_of_two(x, W, s), s, U, candidate=candidate), x, V, "z f")
 
 
@@ -74,7 +74,7 @@ def qrnn_f_window(x: Tensor, s: State, U: None, W: Any, V: Tensor, candidate: Wr
 def qrnn_fo_window(
     x: Tensor, s: State, U: None, W: Any, V: Tensor, candidate: Wrap = identity, memory: Wrap = identity
 ) -> State:
-    """As `qrnn_fo`, with z, f and o of two steps."""
+    """As `qrnn_fo`, with z, f and o made from the inputs of two steps."""
     return _kept(qrnn_fo.step(_of_two(x, W, s), s, U, candidate=candidate, memory=memory), x, V, "z f o")
 
 
@@ -90,7 +90,7 @@ def qrnn_fo_window(
 def qrnn_ifo_window(
     x: Tensor, s: State, U: None, W: Any, V: Tensor, candidate: Wrap = identity, memory: Wrap = identity
 ) -> State:
-    """As `qrnn_ifo`, with all gates of two steps."""
+    """As `qrnn_ifo`, with all gates made from the inputs of two steps."""
     return _kept(qrnn_ifo.step(_of_two(x, W, s), s, U, candidate=candidate, memory=memory), x, V, "z f o w")
 
 
@@ -108,14 +108,14 @@ _FORMS = {
 def named_qrnn(*, pooling: str = "fo", window: int = 2) -> Cell:
     """Quasi-recurrent network: c' = f c + (1 - f) z; h' = o c', with z = tanh(W_z x_t + V_z x_{t-1} + b_z), f and o likewise.
 
-    The gates see the input alone: there is no `weight_hh`. In the authors' code f is the negative of the paper's, 1 - f, and a
-    mask on it is their zoneout. The state of a layer has V x_{t-1} of every gate beside c, so that a sequence can go on.
+    The gates depend on the input only: there is no `weight_hh`. The authors' code writes 1 - f for the paper's f, and masks it for
+    zoneout. The states of a layer also have V x_{t-1} of every gate, so that a sequence can be continued in another call.
 
     Source: Bradbury et al. 2017, arXiv 1611.01576, (2) to (5).
 
     Args:
         pooling: "f", h' = f h + (1 - f) z; "fo"; or "ifo", c' = f c + w z (the paper's i).
-        window: how many time steps the gates see, 1 or 2, as in the authors' code.
+        window: the number of time steps whose inputs the gates read, 1 or 2, as in the authors' code.
     """
     if pooling not in ("f", "fo", "ifo"):
         raise CellError(f"pooling expected one of f, fo, ifo, got {pooling!r}")

@@ -16,7 +16,7 @@ from ostinato.types import Tensor
 __all__ = ["ran", "ran_linear"]
 
 _SOURCE = "Lee, Levy & Zettlemoyer 2017, arXiv 1705.07393, (1)"
-_OWN = {"weight_c": "H I"}  # the content has no recurrent product and no bias, so it is no gate
+_OWN = {"weight_c": "H I"}  # the content has no recurrent product and no bias, so it is not a gate
 
 
 @cell(gates="i f", states="h c", keep="f", write="i", parameters=_OWN, source=_SOURCE)
@@ -51,6 +51,6 @@ def named_ran(*, linear: bool = False) -> Cell:
     Source: Lee, Levy & Zettlemoyer 2017, arXiv 1705.07393, Recurrent additive networks, (1).
 
     Args:
-        linear: h' = c', the paper's other choice of what comes out.
+        linear: h' = c', the paper's other choice of the output.
     """
     return ran_linear if linear else ran

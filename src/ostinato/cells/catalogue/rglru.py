@@ -1,4 +1,4 @@
-"""RG-LRU, the real-gated linear recurrent unit of Griffin: a diagonal recurrence whose gates see the input alone."""
+"""RG-LRU, the real-gated linear recurrent unit of Griffin: a diagonal recurrence whose gates depend on the input only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ C = 8.0
 
 
 def _long(v: Tensor) -> Tensor:
-    """sigmoid(v)^8 uniform between 0.9 and 0.999."""
+    """Fill `v` so that sigmoid(v)^8 is uniform between 0.9 and 0.999."""
     log_a = init.uniform_(v, 0.9, 0.999).log_().div_(C)
     return v.copy_(log_a - (-expm1(log_a)).log())  # log(a / (1 - a))
 
@@ -42,13 +42,14 @@ def rglru(x: Gates, s: State, U: None, Lambda: Tensor, candidate: Wrap = identit
 def named_rglru() -> Cell:
     """Real-gated linear recurrent unit: h' = a h + sqrt(1 - a^2) (i v), with a = sigmoid(Lambda)^(8 r), gates r and i.
 
-    r, i and v are W x + b each. In Griffin's block v comes first, of a linear layer and a convolution over four steps, and the
-    gates are of v, with block-diagonal matrices; here all three are of x, which without the convolution is the same up to
-    its matrices. The convolution, the gated branch beside and the layer behind are layers around. An open r
-    forgets, so `forget_bias` closes it.
+    r, i and v are W x + b each. In Griffin's block a linear layer and a convolution over four steps make v first, and the gates are
+    made from v with block-diagonal matrices. Here all three are made from x, which without the convolution is the same but for the
+    matrices. The block's convolution, its gated second branch and its last layer are separate layers. An open r forgets, so
+    `forget_bias` closes it.
 
-    Lambda starts so that a of an open r is uniform in [0.9, 0.999], as the paper says; the authors' code has sigmoid(Lambda) itself
-    there, uniform in its square. It also writes i v whole in the first step of a sequence, and bounds the gradient of the root.
+    Lambda starts so that a, for a fully open r, is uniform in [0.9, 0.999], as the paper says; in the authors' code the square of
+    sigmoid(Lambda) itself is uniform between the squares of these numbers. Their code also writes i v unscaled in the first step of
+    a sequence, and bounds the gradient of the root.
 
     Source: De et al. 2024, arXiv 2402.19427, (1) to (4).
     """

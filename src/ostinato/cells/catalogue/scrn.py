@@ -1,4 +1,4 @@
-"""The structurally constrained network: beside its hidden units a context of units that change slowly."""
+"""The structurally constrained network: hidden units, and context units that change slowly."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["scrn"]
 
 
 def scrn(context: int = 40, alpha: float = 0.95) -> Cell:
-    """The cell with so many slow units, the same object for the same numbers.
+    """The cell with this number of slow units; equal numbers give the same object.
 
     s' = (1 - alpha) B x + alpha s; h' = sigmoid(P s' + A x + R h).
 
     Source: Mikolov et al. 2014, arXiv 1412.7753, Learning longer memory in recurrent neural networks, section 3.
 
     Args:
-        context: slow units, at least 1.
-        alpha: how much of themselves they keep, in [0, 1).
+        context: the number of slow units, at least 1.
+        alpha: the share of their old value that they keep in a step, in [0, 1).
 
     Raises:
-        CellError: if one of them is none of these.
+        CellError: a number is out of its range.
     """
     if isinstance(context, bool) or not isinstance(context, int) or context < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise CellError(f"context expected the number of slow units, an integer of at least 1, got {context!r}")
@@ -63,20 +63,20 @@ def _scrn(context: int, alpha: float) -> Cell:
 def named_scrn(*, context: int = 40, alpha: float = 0.95) -> Cell:
     """The structurally constrained network: s' = (1 - alpha) B x + alpha s; h' = sigmoid(P s' + A x + R h).
 
-    The output is h'. The paper's next layer sees s' too, y = f(U h' + V s'): `return_states=True` gives both. The paper has no
-    bias (`bias=False` here). The authors' code (`facebookarchive/SCRNNs`) lets h' see the slow units before the step, P s.
+    The output is h'. The paper's next layer also reads s', y = f(U h' + V s'): `return_states=True` gives both. The paper has no
+    bias (`bias=False` here). In the authors' code (`facebookarchive/SCRNNs`) h' depends on the slow units before the step, P s.
 
     Source: Mikolov et al. 2014, arXiv 1412.7753, Learning longer memory in recurrent neural networks, section 3.
 
     Args:
-        context: slow units, at least 1.
-        alpha: how much of themselves they keep, in [0, 1), the same for all.
+        context: the number of slow units, at least 1.
+        alpha: the share of their old value that slow units keep in a step, in [0, 1), the same for all.
     """
     return scrn(context, alpha)
 
 
 def __getattr__(name: str) -> Cell:
-    # A cell is pickled by the name that its module has for it; this module has one for all numbers.
+    # A cell is pickled by its name in its module, so this module has a name for every pair of numbers.
     if found := re.fullmatch(r"scrn_([1-9][0-9]*)_([0-9.e-]+)", name):
         try:
             return scrn(int(found[1]), float(found[2]))

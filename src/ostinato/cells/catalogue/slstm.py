@@ -1,4 +1,4 @@
-"""sLSTM, the LSTM of xLSTM with a memory of numbers: exponential gates, a normaliser and a stabiliser."""
+"""sLSTM, the LSTM of xLSTM with one number a unit as memory: exponential gates, a normaliser and a stabiliser."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["slstm"]
 
 
 def forgetting(bias: Tensor, num_heads: int) -> Tensor:
-    """From 5 down to -7 in each head of d units: 5 - 12 (j / (d - 1))^0.3 for j = 0 .. d - 1."""
+    """Fill with numbers from 5 down to -7 in each head of d units: 5 - 12 (j / (d - 1))^0.3 for j = 0 .. d - 1."""
     units = len(bias) // num_heads
     places = torch.arange(units, dtype=bias.dtype, device=bias.device) / max(units - 1, 1)
     return bias.view(num_heads, units).copy_(5 - 12 * places**0.3)
@@ -35,8 +35,8 @@ def forgetting(bias: Tensor, num_heads: int) -> Tensor:
 def slstm(x: Gates, s: State, U: Any, candidate: Wrap = identity, memory: Wrap = identity) -> State:
     """m' = max(log f + m, i); c' = f' c + i' tanh(z); n' = f' n + i'; h' = sigmoid(o) c' / n'.
 
-    Here f' = exp(log f + m - m') and i' = exp(i - m'), with log f = log sigmoid(f): (8) to (17) with the forget gate that the
-    authors' code has, of the two that the paper allows. Where nothing was written yet, n = 0, there is nothing to keep and m' = i.
+    Here f' = exp(log f + m - m') and i' = exp(i - m'), with log f = log sigmoid(f): (8) to (17); of the two forget gates that the
+    paper allows, it is the one of the authors' code. Before anything has been written, n = 0, there is nothing to keep and m' = i.
     """
     u = U(s.h)
     i, f = x.i + u.i, F.logsigmoid(x.f + u.f) + s.m
@@ -51,10 +51,10 @@ def slstm(x: Gates, s: State, U: Any, candidate: Wrap = identity, memory: Wrap =
 def named_slstm() -> Cell:
     """The sLSTM of xLSTM: c' = f c + exp(i) tanh(z); n' = f n + exp(i); h' = sigmoid(o) c' / n', stabilised by m.
 
-    `num_heads` gives it heads, which do not see each other. It is the recurrence alone: the authors' block has a convolution, a
-    normalisation of each head and a feed-forward part around it. As theirs it starts with a recurrent matrix of zeros, and in
-    each head with biases of f from 5 down to -7. The options `zoneout` of c, n or m, `peephole` and `coupled_gates` act on
-    numbers that the stabiliser has scaled, or on gates that are no sigmoids; they are the LSTM's.
+    `num_heads` gives it heads, which do not read each other's states. It is the recurrence only: the authors' block has a
+    convolution, a normalisation of each head and a feed-forward part around it. As in their code, the recurrent matrix starts at
+    zero, and the biases of f go from 5 down to -7 in each head. The options `zoneout` of c, n or m, `peephole` and `coupled_gates`
+    are made for the LSTM: here they would act on numbers that the stabiliser has scaled, or on gates that are not sigmoids.
 
     Source: Beck et al. 2024, arXiv 2405.04517, (8) to (17). Of the two forget gates that (13) allows, sigmoid and exp, this is
     sigmoid, as in the authors' code.

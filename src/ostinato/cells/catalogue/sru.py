@@ -1,4 +1,4 @@
-"""SRU, the simple recurrent unit: products of the input alone, and gates that see the old state unit by unit."""
+"""SRU, the simple recurrent unit: matrix products of the input only, and gates that read the old state unit by unit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RANGE = math.sqrt(1.5)
 
 
 def _scaled(scales: list[float], v: Tensor) -> Tensor:
-    """Each gate's rows of variance scale / columns."""
+    """Fill each gate's rows with uniform numbers of variance scale / columns."""
     init.uniform_(v, -1.0, 1.0)
     for scale, rows in zip(scales, v.chunk(len(scales)), strict=True):
         rows.mul_(math.sqrt(3 * scale / max(1, v.shape[1])))
@@ -79,13 +79,14 @@ def sru_plain(
 def named_sru(*, skip: bool = True) -> Cell:
     """Simple recurrent unit: c' = f c + (1 - f) W_z x; h' = r c' + (1 - r) W_x x, gates f and r of x and, unit by unit, of c.
 
-    There is no `weight_hh`. W_x is the fourth matrix that the authors' code has where I and H differ; where they are the same, it
-    and the paper take x itself, times sqrt(3). W_z x and W_x x have biases here, which start at 0 as all do. Weights start with
-    variance 1 / I, those of f and r with half of it, W_x with three times that; v_f and v_r with variance 1/2: the authors' code.
+    There is no `weight_hh`. W_x is the fourth matrix that the authors' code has if I and H differ; if they are equal, their code
+    and the paper use x itself, times sqrt(3). W_z x and W_x x have biases here; all biases start at 0. As in the authors' code,
+    weights start with variance 1 / I, those of f and r with half of it, W_x with three times 1 / I, and v_f and v_r with variance
+    1/2.
 
     Source: Lei et al. 2018, arXiv 1709.02755, (1) to (4).
 
     Args:
-        skip: whether h' has the input in it; without, h' = r c'.
+        skip: whether the input is added to h'; without it, h' = r c'.
     """
     return sru if skip else sru_plain

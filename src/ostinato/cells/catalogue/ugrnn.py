@@ -32,9 +32,9 @@ def ugrnn(x: Gates, s: State, U: Any, candidate: Wrap = identity) -> State:
 def named_ugrnn() -> Cell:
     """The update gate RNN: h' = g h + (1 - g) tanh(W_c x + U_c h + b_c), g = sigmoid(W_g x + U_g h + b_g).
 
-    `forget_bias` is 1.0 where it is not given: the paper adds a constant to b_g, which it searches for, and which is 1 in the
-    authors' code in TensorFlow (`tf.contrib.rnn.UGRNNCell`). Here b_g starts there. The paper searches for the nonlinearity too,
-    tanh or ReLU; this is tanh. It learns the first state, as `initial_state="learned"` does.
+    `forget_bias` is 1.0 by default. The paper adds a constant to b_g and finds it by a search; it is 1 in the authors' code in
+    TensorFlow (`tf.contrib.rnn.UGRNNCell`). Here b_g starts at that constant. The paper also chooses the nonlinearity, tanh or
+    ReLU, by a search; this is tanh. The paper learns the first state, as `initial_state="learned"` does.
 
     Source: Collins, Sohl-Dickstein & Sussillo 2017, arXiv 1611.09913, Capacity and trainability in recurrent neural networks,
     (2) to (4).

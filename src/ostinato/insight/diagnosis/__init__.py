@@ -1,1 +1,1 @@
-"""The doctor: what is wrong with a recurrent model, how one sees it, and which argument to change."""
+"""The doctor: finds what is wrong with a recurrent model, with the evidence and the argument to change."""

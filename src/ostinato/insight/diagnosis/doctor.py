@@ -1,4 +1,4 @@
-"""`doctor`: all checks, one after the other, on a copy of the model."""
+"""`doctor`: run all checks, one after the other, on a copy of the model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ostinato.types import Lengths
 
 Check = Callable[[Patient], Iterator[Finding]]
 
-# By the names of their findings, those that explain others first.
+# The checks by the names of their findings; findings that explain others come first.
 CHECKS: dict[str, Check] = {
     "loss or gradient not finite": losses.not_finite,
     "worse than a simpler model": simpler.worse_than_simpler,
@@ -57,7 +57,7 @@ _NEEDS = {
     "overfitting": ("history",),
     "embedding rows never used": ("optimizer",),
 }
-# What needs no number from the model: the rest says nothing more where these are not finite.
+# Checks that need no number from the model; the others mean nothing if its numbers are not finite.
 _WITHOUT_NUMBERS = {
     "loss or gradient not finite",
     "worse than a simpler model",
@@ -87,32 +87,33 @@ def doctor(
     figures: Mapping[str, float] | None = None,
     baselines: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Diagnosis:
-    """What is wrong with a recurrent model, how one sees it, and which argument to change.
+    """Find what is wrong with a recurrent model, with the evidence and the argument to change.
 
     Everything is measured, and remedies are tried, on a copy: the model, its gradients, mode, buffers, the optimiser and the random
-    generators are as before. The more it is given, the more it can look for; what it could not look for is in `unchecked`.
+    generators are as before. More arguments allow more checks; the checks that were not possible are in `unchecked`.
 
     Args:
-        model: holds recurrent layers, ours or torch.nn's.
-        batch: of training, as `loss` takes it.
+        model: a model with recurrent layers, ours or torch.nn's.
+        batch: a batch of training, as `loss` takes it.
         loss: `loss(model, batch)` gives a scalar, or a tuple that begins with it; it must use the model that it is given. None
-            calls the model's own `loss(batch, state)`, which gives the loss and the state to go on with, as training does.
-        next_batch: the batch that follows in the same streams; tells whether states are carried over.
-        optimizer: of the model's parameters; tells whether it has them all, and whether its learning rate fits.
+            calls the model's own `loss(batch, state)`, which gives the loss and the next state, as in training.
+        next_batch: the batch that follows in the same streams; for the check whether states are carried over.
+        optimizer: the optimiser of the model's parameters; for the checks whether it has all of them, and whether its learning rate
+            fits.
         history: lines of training, oldest first, with any of "step", "loss", "validation_loss", "gradient_norm" (before clipping),
             as `metrics.jsonl` of a run has them.
         clip_norm: the norm that training clips at, above 0.
         lengths: `(B,)` valid steps of each row of the batch.
         batch_first: whether the batch's sequences are `(B, T, ...)`, if that is known.
-        figures: how good the model is on data that it was not trained on, by name, such as {"accuracy": 0.9}; what counts most
-            first.
-        baselines: the same of simpler models on the same data, by the name of the model; `report.json` of a run has both.
+        figures: how good the model is on data that it was not trained on, by name, such as {"accuracy": 0.9}; the most important
+            figure first.
+        baselines: figures of simpler models on the same data, by the name of the model; `report.json` of a run has both.
 
     Returns:
         The findings, the worst first. Print it, or read `findings`.
 
     Raises:
-        InsightError: the model has no recurrent layer or cannot be copied, or the loss is no scalar.
+        InsightError: the model has no recurrent layer or cannot be copied, or the loss is not a scalar.
     """
     rows = None if lengths is None else as_tensor(lengths)
     if rows is not None:
@@ -136,8 +137,8 @@ def doctor(
             baselines=baselines,
         )
         if not any(isinstance(part, nn.RNNBase | nn.RNNCellBase) for part in model.modules()):
-            recurrent_modules(model)  # raises, and says what there is instead
-        _ = patient.seen  # whatever is wrong with batch or loss is the caller's to know
+            recurrent_modules(model)  # raises an error that says what the model has instead
+        _ = patient.seen  # errors of the batch or the loss go to the caller
         is_finite = True
         for name, check in CHECKS.items():
             if reason := _not_possible(patient, name, is_finite):
@@ -145,7 +146,7 @@ def doctor(
                 continue
             try:
                 found = list(check(patient))
-            except (InsightError, RuntimeError) as error:  # a user's model that cannot run in another way
+            except (InsightError, RuntimeError) as error:  # a user's model may not run in the way that a check needs
                 unchecked[name] = " ".join(str(error).split())
                 continue
             checked.append(name)
@@ -155,7 +156,7 @@ def doctor(
 
 
 def _not_possible(patient: Patient, name: str, is_finite: bool) -> str | None:
-    """Why a check cannot be made, if it cannot."""
+    """The reason why a check is not possible; None if it is possible."""
     missing = [each for each in _NEEDS.get(name, ()) if getattr(patient, each) is None or not _has_lines(patient, each)]
     if missing:
         return f"give {', '.join(f'{each}=' for each in missing)}"

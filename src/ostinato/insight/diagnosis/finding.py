@@ -1,4 +1,4 @@
-"""What the doctor says: findings, and the diagnosis that holds them."""
+"""The results of the doctor: findings, and the diagnosis that contains them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Severity: TypeAlias = Literal["fault", "warning"]
 
 _ORDER: dict[Severity, int] = {"fault": 0, "warning": 1}
 _STYLES: dict[Severity, str] = {"fault": "bold red", "warning": "bold yellow"}
-_WIDTH = 100  # characters of a line where nobody says how wide the page is
+_WIDTH = 100  # characters of a line if the width of the page is not known
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Number:
     """A measured value.
 
     Attributes:
-        value: of what was measured.
+        value: the number.
         unit: "nats", "steps", "rows", ...; "" for a ratio.
     """
 
@@ -37,13 +37,14 @@ class Finding:
     """One thing that is wrong.
 
     Attributes:
-        name: of the kind of finding, such as "vanishing gradient"; a row of the table in docs/doctor.md.
-        severity: "fault" (it does not compute what was meant) or "warning" (it learns badly, or an argument does nothing).
+        name: the kind of finding, such as "vanishing gradient"; a row of the table in docs/doctor.md.
+        severity: "fault" (the model does not compute what was intended) or "warning" (it learns badly, or an argument has no
+            effect).
         where: the module, parameter or argument.
-        evidence: what was seen, with its numbers and their units.
+        evidence: the observation, with its numbers and their units.
         remedy: what to do; names the argument to change.
-        effect: what the remedy did when it was tried on a copy; None where it was not tried.
-        numbers: those of the evidence and the effect, by name.
+        effect: the effect of the remedy, tried on a copy; None if it was not tried.
+        numbers: the numbers of the evidence and the effect, by name.
     """
 
     name: str
@@ -68,12 +69,12 @@ class Finding:
 
 
 class Diagnosis(Sequence[Finding]):
-    """The findings, the worst first; `str` is to be read in a terminal.
+    """The findings, the worst first; `str` gives a text for a terminal.
 
     Attributes:
         findings: all of them.
         checked: the names of the findings that were looked for.
-        unchecked: what could not be looked for, and why.
+        unchecked: the names of the checks that were not possible, each with the reason.
     """
 
     def __init__(self, findings: Iterable[Finding], checked: Iterable[str], unchecked: Mapping[str, str]):
@@ -96,7 +97,7 @@ class Diagnosis(Sequence[Finding]):
 
     @property
     def names(self) -> list[str]:
-        """Of the findings."""
+        """The names of the findings."""
         return [each.name for each in self.findings]
 
     def to_dict(self) -> dict[str, Any]:

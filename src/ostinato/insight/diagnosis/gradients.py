@@ -20,18 +20,19 @@ from ostinato.nn.options import LayerOptions
 from ostinato.nn.recurrent import Recurrent
 from ostinato.types import Tensor
 
-# The gain is looked at over so many steps, or over all where there are fewer: what a model of text or of a series ought to keep.
+# The distance at which the gain is examined, or the greatest one if there are fewer steps: a model of text or of a series should
+# remember so many steps.
 _DISTANCE = 50
-# float32 rounds there (its eps is 1.2e-7): a contribution of 1e-7 of that from distance 1 is lost in the sum that it is added to.
+# The rounding error of float32 (its eps is 1.2e-7): a contribution of 1e-7 of that from distance 1 is lost in their sum.
 # Measured at distance 50, 64 units, random input: tanh RNN 2e-13, LSTM 3e-10, GRU 7e-11; LSTM with forget_bias=1 3e-4, with
 # chrono(100) 0.4. At distance 29: LSTM 1e-6, MinGRU 2e-8; the demo run after training, at 23, 0.08.
 _VANISHED = 1e-7
-_HELPS = 10.0  # what a remedy has to win, as a factor, to be one
-# The greatest gain at any distance, in the gain at distance 1. Healthy layers stay below 4 (LSTM, forget_bias=3, 100 steps).
+_HELPS = 10.0  # the least factor by which a remedy must improve the gain
+# The greatest gain at any distance, relative to that at distance 1. Healthy layers stay below 4 (LSTM, forget_bias=3, 100 steps).
 _EXPLODED = 100.0
 # torch's two biases add up to 0 on average, with a mean over the units within 0.1; Gers and Jozefowicz ask for 1.
 _SMALL_FORGET_BIAS = 0.5
-# Beside the loss; what reaches the states of an untrained network is 1e-3 of it and more.
+# A gradient of the states relative to the loss; in an untrained network it is at least 1e-3.
 _NO_GRADIENT = 1e-12
 
 
@@ -46,13 +47,13 @@ def without_gradient(patient: Patient) -> Iterator[Finding]:
         if each.startswith("weight_hh")
     }
     for name, gradient in patient.seen.gradients.items():
-        if "initial_" in name:  # a learned first state acts where no state is given, which is not in every batch
+        if "initial_" in name:  # a learned first state is used only in batches that give no state
             continue
         if gradient is None:
             unused.append(name)
         elif not bool(gradient.any()):
             zero.append(name)
-    if not unused and (not zero or _still_zero(patient)):  # which is told of the states
+    if not unused and (not zero or _still_zero(patient)):  # weights that are still 0 are reported by `state_ignored`
         return
     names = unused + zero
     if one_step and set(names) <= one_step:
@@ -85,7 +86,7 @@ def without_gradient(patient: Patient) -> Iterator[Finding]:
 
 
 def state_ignored(patient: Patient) -> Iterator[Finding]:
-    """The loss does not depend on what a recurrent layer says."""
+    """The loss does not depend on the output of a recurrent layer."""
     if not any(g is not None and bool(g.any()) for g in patient.seen.gradients.values()):
         return
     for name, flows in patient.flows.items():
@@ -116,7 +117,7 @@ def state_ignored(patient: Patient) -> Iterator[Finding]:
 
 
 def _still_zero(patient: Patient) -> list[str]:
-    """Weights outside the recurrent layers that are all 0 and will not stay so."""
+    """The names of weights outside the recurrent layers that are all 0, but have a gradient that will change them."""
     within = {id(each) for layer in patient.layers.values() for each in layer.parameters()}
     return [
         name
@@ -130,7 +131,7 @@ def _still_zero(patient: Patient) -> list[str]:
 
 
 def vanishing(patient: Patient) -> Iterator[Finding]:
-    """Nothing of the gradient is left after some steps back."""
+    """The gradient is practically zero after some steps back."""
     for name, flow, distance in _far(patient):
         left = flow.relative(distance)
         if not left < _VANISHED:
@@ -183,7 +184,7 @@ def exploding(patient: Patient) -> Iterator[Finding]:
 
 
 def forget_bias(patient: Patient) -> Iterator[Finding]:
-    """An LSTM that forgets half of its memory at every step, on sequences where that leaves nothing."""
+    """An LSTM forgets half of its memory at every step, on sequences so long that nothing is left."""
     for name, flow, distance in _far(patient):
         layer = patient.layers.get(name)
         if not isinstance(layer, Recurrent) or not layer.bias or layer.cell.keep != "f" or "c" not in layer.cell.states:
@@ -197,7 +198,7 @@ def forget_bias(patient: Patient) -> Iterator[Finding]:
             continue
         other = _fresh(layer, forget_bias=1.0)
         got = _gain(other, patient, name, distance) if other is not None else None
-        if got is not None and got < _VANISHED:  # something else is to blame
+        if got is not None and got < _VANISHED:  # the cause is something else
             continue
         yield Finding(
             "forget bias near 0",
@@ -216,17 +217,18 @@ def forget_bias(patient: Patient) -> Iterator[Finding]:
 
 
 def _far(patient: Patient) -> Iterator[tuple[str, Flow, int]]:
-    """For each module the layer and direction with the least gain, and the distance to look at."""
+    """For each module its name, the layer and direction with the least gain, and the distance to examine."""
     for name, flows in patient.flows.items():
         usable = [flow for flow in flows if len(flow.gain) > 2 and flow.gain[1] > 0]
         if usable:
             distance = min(min(len(flow.gain) for flow in usable) - 1, _DISTANCE)
-            # Least and greatest are the same layer in practice; where they are not, the stack vanishes.
+            # The same flow is used for explosion: in practice the layer with the least gain has also the greatest; if it is
+            # another, the gradient of the stack vanishes.
             yield name, min(usable, key=lambda flow: flow.relative(distance)), distance
 
 
 def _tried(patient: Patient, name: str, layer: nn.RNNBase, distance: int) -> dict[str, float]:
-    """The gain at this distance of other layers of this size on the same input, untrained, by how they are made."""
+    """The gain at this distance of other untrained layers of this size on the same input, by the code that makes them."""
     if not isinstance(layer, Recurrent):
         return {}
     T = _steps(patient, name)
@@ -244,7 +246,7 @@ def _tried(patient: Patient, name: str, layer: nn.RNNBase, distance: int) -> dic
 
 
 def _fresh(layer: Recurrent, cell: Cell | None = None, **options: Unpack[LayerOptions]) -> Recurrent | None:
-    """A new layer of the same sizes, of another cell if one is given; None where it has no biases to set."""
+    """A new layer of the same sizes, of another cell if one is given; None if an option needs biases and the layer has none."""
     try:
         return Recurrent(
             cell or layer.base_cell,
@@ -283,7 +285,7 @@ def _steps(patient: Patient, name: str) -> int:
 
 
 def _gate_bias(layer: Recurrent, cell: Cell, at: int, gate: str) -> Tensor:
-    """`(H,)`: what the biases of a gate add up to, in the layer and direction number `at`."""
+    """The sum of the biases of a gate, `(H,)`, in the layer and direction number `at`."""
     weights = layer._named_weights(at // layer.num_directions, at % layer.num_directions)
     hidden = layer.hidden_sizes[at // layer.num_directions]
     total = torch.zeros(hidden, device=weights["bias_ih"].device, dtype=weights["bias_ih"].dtype)

@@ -1,4 +1,4 @@
-"""What goes into the layers: its scale, and the states of the chunk before."""
+"""Checks of what enters the layers: the scale of the input, and the states of the chunk before."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from ostinato.insight.diagnosis.structure import place
 from ostinato.insight.gates import Saturation
 from ostinato.types import Tensor
 
-# torch's weights, uniform in +-1/sqrt(H), make of I inputs of size s sums of size s sqrt(I / 3H): with I = H = 64 a size of 10
-# gives 5.8, where a sigmoid's slope is 1 % of its greatest. Standardised data have 1; pixels to 1 have 0.3, to 255 have 80.
+# torch's weights, uniform in +-1/sqrt(H), turn I inputs of size s into sums of size s sqrt(I / 3H): with I = H = 64 a size of 10
+# gives 5.8, where a sigmoid's slope is 1 % of its maximum. Standardised data have size 1; pixels from 0 to 1 have 0.3, from 0 to
+# 255 have 80.
 _LARGE = 10.0
-# The length of an input vector beside biases of size 1/sqrt(H), 0.04 for 512 units. One-hot vectors have 1.
+# The length of an input vector, compared with biases of size 1/sqrt(H), 0.04 for 512 units. One-hot vectors have 1.
 _SMALL = 0.02
-# Between the most and the least varying feature.
+# The ratio of the standard deviations of the most and the least varying feature.
 _APART = 1e3
 
 
@@ -68,7 +69,7 @@ def _share_at_ends(seen: Saturation) -> float:
 
 
 def _standardised(patient: Patient, name: str) -> Saturation:
-    """How far the gates are at their ends where each feature has mean 0 and standard deviation 1 over the batch."""
+    """The saturation of the gates if each feature has mean 0 and standard deviation 1 over the batch."""
     model = patient.another()
 
     def standardise(layer: nn.Module, args: Any) -> Any:
@@ -112,7 +113,7 @@ def states_not_carried(patient: Patient) -> Iterator[Finding]:
 
 
 def _is_fresh(given: Any, before: Any) -> bool:
-    """Whether a state is none, zero, or what the chunk before began with as well."""
+    """Whether a state is None, zero, or equal to the state with which the chunk before began."""
     now, then = list(_parts(given)), list(_parts(before))
     if all(not bool(part.any()) for part in now):
         return True

@@ -1,4 +1,4 @@
-"""Where the batch and the steps are: which axis is time, which steps are padding."""
+"""Checks of the layout: which axis is time, and which steps are padding."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ostinato.insight.diagnosis.structure import place
 from ostinato.nn.lengths import as_tensor
 from ostinato.types import Tensor
 
-# Neighbours along time resemble each other in a series (a sine of 20 steps: 0.95); rows that were shuffled do not. Both axes are
-# asked, and have to be longer than 16, as a few independent rows resemble each other by chance.
+# Neighbours along time resemble each other in a series (a sine of 20 steps: 0.95); shuffled rows do not. Both axes are tested, and
+# must be longer than 16, as a few independent rows resemble each other by chance.
 _ALIKE, _UNLIKE, _NEIGHBOURS = 0.6, 0.2, 16
-# Of gradients: what is masked is zero and not small, so that this is room for nothing but rounding.
+# A share of gradients: masked gradients are exactly zero, so that this allows only for rounding.
 _SHARE = 1e-6
 
 
 def wrong_batch_first(patient: Patient) -> Iterator[Finding]:
-    """A layer takes rows of the batch for time steps."""
+    """A layer treats rows of the batch as time steps."""
     for name, layer in patient.layers.items():
         call = patient.seen.calls.get(name)
         if call is None or call.is_packed or call.input.dim() != 3:
@@ -52,7 +52,7 @@ def _reasons(patient: Patient, call: Call, steps_at: int) -> Iterator[str]:
     given = [tensor for tensor in tensors(patient.batch) if tensor.dim() >= 2 and tensor.shape[:2] == x.shape[:2]]
     if patient.batch_first is not None and given and patient.batch_first != (steps_at == 1):
         yield f"you say batch_first={patient.batch_first} of the batch, which enters it as it is"
-    if steps == rows:  # the other reasons look at sizes, which say nothing here
+    if steps == rows:  # the other reasons depend on sizes, which tell nothing if they are equal
         return
     lengths = patient.lengths
     if lengths is not None and lengths.numel() == steps:
@@ -122,7 +122,7 @@ def padding_in_loss(patient: Patient) -> Iterator[Finding]:
 
 
 def tensors(batch: Any) -> Iterator[Tensor]:
-    """All that a batch holds: of tuples, lists, mappings, dataclasses."""
+    """All tensors in a batch: in tuples, lists, mappings and dataclasses."""
     if isinstance(batch, Tensor):
         yield batch
     elif isinstance(batch, Mapping):
@@ -137,7 +137,7 @@ def tensors(batch: Any) -> Iterator[Tensor]:
 
 
 def _shifted_axis(given: list[Tensor]) -> int | None:
-    """The dimension along which one tensor is another, one step later; None where there is no such pair, or it is both."""
+    """The dimension along which a tensor is another one shifted by a step; None if there is no such pair, or both fit."""
     for at, first in enumerate(given):
         for second in given[at + 1 :]:
             if first.shape != second.shape or first.dtype != second.dtype or bool((first == second).all()):
@@ -164,7 +164,7 @@ def _likeness(x: Tensor, axis: int) -> float:
 
 
 def _lengths(patient: Patient, call: Call, steps_at: int) -> Tensor | None:
-    """The layer's own; the user's, where they are of what it reads; or those that trailing padding shows."""
+    """The lengths given to the layer; or the user's, if they fit its input; or those that trailing padding shows."""
     if call.lengths is not None:
         return as_tensor(call.lengths)
     if patient.lengths is not None and _are_of(patient.lengths, patient.batch, call, steps_at):
@@ -176,7 +176,7 @@ def _lengths(patient: Patient, call: Call, steps_at: int) -> Tensor | None:
             return _filled(tensor != paddings.copy().pop(), steps_at)
     if call.is_raw and not call.is_packed:
         lengths = _filled((call.input.detach() != 0).any(-1), steps_at)
-        # Zeros are numbers too: only rows that end at several places in a row of zeros look like padding.
+        # Zeros may be data: it looks like padding only if rows end with zeros from different steps on.
         steps = call.input.shape[steps_at]
         short = lengths[lengths < steps - 1]
         if short.numel() >= lengths.numel() / 4 and short.unique().numel() > 1 and int(lengths.min()) > 0:
@@ -185,9 +185,9 @@ def _lengths(patient: Patient, call: Call, steps_at: int) -> Tensor | None:
 
 
 def _are_of(lengths: Tensor, batch: Any, call: Call, steps_at: int) -> bool:
-    """Whether lengths of a batch may be those of what a layer reads: a decoder reads answers, whose lengths are others.
+    """Whether lengths of a batch may belong to a layer's input: a decoder, for example, reads answers of other lengths.
 
-    They are taken for those of the first tensor that has their number of rows.
+    They are assumed to belong to the first tensor that has their number of rows.
     """
     rows, longest = lengths.numel(), int(lengths.max())
     if call.is_packed:
@@ -200,7 +200,7 @@ def _are_of(lengths: Tensor, batch: Any, call: Call, steps_at: int) -> bool:
 
 
 def _filled(filled: Tensor, steps_at: int) -> Tensor:
-    """`(B,)`: one past the last step that is filled. `filled`: bool, steps along `steps_at`."""
+    """The lengths `(B,)`: one past the last step that is filled. `filled` is bool, with steps along `steps_at`."""
     rows = filled.T if steps_at == 0 else filled  # (B, T)
     places = torch.arange(1, rows.shape[1] + 1, device=rows.device)
     return (rows * places).amax(1)
@@ -215,7 +215,7 @@ def _share(gradient: Tensor | None, past: Tensor) -> float:
 
 
 def _share_of_targets(patient: Patient, past: Tensor) -> float:
-    """Of the gradient of what the model says, where it says one thing for each step, in the order of the layer's output."""
+    """The share of the model's output gradient at the steps `past`, if it has one output for each step, in the layer's order."""
     for criterion in patient.seen.criteria:
         gradient = criterion.gradient
         if gradient is None:
@@ -228,7 +228,7 @@ def _share_of_targets(patient: Patient, past: Tensor) -> float:
 
 
 def _looks_at_end(call: Call, steps_at: int) -> bool:
-    """Whether the loss takes nothing of the output but its last step."""
+    """Whether the loss depends only on the last step of the output."""
     gradient = call.output_gradient
     if gradient is None:
         return False
@@ -237,7 +237,7 @@ def _looks_at_end(call: Call, steps_at: int) -> bool:
 
 
 def _loss_with_lengths(patient: Patient, name: str, lengths: Tensor, steps_at: int, *, at_end: bool) -> float | None:
-    """What the batch's loss is if the layer knows the lengths; with `at_end`, if each row's last valid output stands at the end."""
+    """The batch's loss if the layer gets the lengths; with `at_end`, also if each row's last valid output is put at the end."""
     model = patient.another()
 
     def give(layer: nn.Module, args: Any, kwargs: dict[str, Any]) -> Any:

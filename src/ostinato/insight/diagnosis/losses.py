@@ -1,4 +1,4 @@
-"""What the value of the loss tells, beside what guessing would get."""
+"""Checks of the value of the loss, compared with the loss of guessing."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from ostinato.insight.diagnosis.passes import Criterion
 from ostinato.insight.diagnosis.patient import Patient
 from ostinato.types import Tensor
 
-# A model that was trained for fewer updates may stand at the level of guessing with every right.
+# After fewer updates it is normal that a model is no better than guessing.
 _UPDATES_TO_LEARN = 200
-# The share of guessing's loss that must be gone by then. The demo run has lost 28 % of it (4.6 to 3.3 nats) after 20 updates.
+# The share of the loss of guessing by which the loss must be lower then. The demo run is 28 % lower (4.6 to 3.3 nats) after 20
+# updates.
 _WON = 0.02
-# A network of torch's initialisation starts 0.0 to 0.1 nats above ln V (LSTM of 512 units, V = 100); a tied embedding from
-# N(0, 1) starts tens of nats above.
+# A network with torch's initialisation starts 0.0 to 0.1 nats above ln V (LSTM of 512 units, V = 100); one with a tied embedding
+# from N(0, 1) starts tens of nats above.
 _NATS_ABOVE = 1.0
 
 
@@ -57,14 +58,14 @@ def not_finite(patient: Patient) -> Iterator[Finding]:
 
 
 def softmax_twice(patient: Patient) -> Iterator[Finding]:
-    """`cross_entropy` is given probabilities, where it wants logits."""
+    """`cross_entropy` gets probabilities, but expects logits."""
     for criterion in patient.seen.criteria:
         if criterion.name != "cross_entropy" or criterion.input.shape[-1] < 2:
             continue
         said = criterion.input.double()
         classes = 0 if said.dim() == 1 else 1
         sums = said.sum(classes)
-        # Logits add up to 1 everywhere by no chance.
+        # It is practically impossible that logits are positive and add up to 1 everywhere.
         if bool((said >= 0).all()) and bool(((sums - 1).abs() < 1e-3).all()):
             floor = math.log(1 + (said.shape[classes] - 1) / math.e)
             yield Finding(
@@ -80,7 +81,7 @@ def softmax_twice(patient: Patient) -> Iterator[Finding]:
 
 
 def guessing(patient: Patient) -> Iterator[Finding]:
-    """After training, the loss is what a constant answer gets."""
+    """After training, the loss is no better than that of a constant answer."""
     if patient.updates < _UPDATES_TO_LEARN:
         return
     for criterion in patient.seen.criteria:
@@ -131,14 +132,14 @@ def above_guessing(patient: Patient) -> Iterator[Finding]:
 
 
 def constant_loss(criterion: Criterion) -> tuple[float, str, str] | None:
-    """What the best answer that does not look at the input gets on these targets: the loss, its unit, and that answer in words."""
+    """The loss of the best answer that ignores the input, on these targets: the loss, its unit, and that answer in words."""
     target = criterion.target
     if criterion.name in ("cross_entropy", "nll_loss") and not target.is_floating_point():
         counts = torch.bincount(_counted(criterion).flatten()).double()
         p = counts[counts > 0] / counts.sum()
         return float(-(p * p.log()).sum()), "nats", "always answering with the classes' frequencies"
     if criterion.name in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss") and target.numel() > 1:
-        # One constant for each of the last dimension's outputs, as a bias could hold it.
+        # One constant for each output along the last dimension, as a bias could learn it.
         rows = target.double().reshape(-1, target.shape[-1]) if target.dim() > 1 else target.double()[:, None]
         if criterion.name == "mse_loss":
             return float((rows - rows.mean(0)).square().mean()), "squared error", "always answering with the mean"
@@ -153,7 +154,7 @@ def _counted(criterion: Criterion) -> Tensor:
 
 
 def _own_loss(criterion: Criterion) -> float | None:
-    """The mean over what counts, without weights of classes and penalties of the model."""
+    """The mean loss over targets that are not ignored, without weights of classes and penalties of the model."""
     if criterion.input.shape[:1] != criterion.target.shape[:1] and criterion.input.dim() > 1:
         return None
     said, target = criterion.input.double(), criterion.target

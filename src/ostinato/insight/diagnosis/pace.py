@@ -1,4 +1,4 @@
-"""Whether the learning rate fits the loss: its curvature, and some updates on a copy."""
+"""Check whether the learning rate fits the loss: by its curvature, and by some updates on a copy."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ostinato.insight.layers import InsightError
 from ostinato.types import Tensor
 
 _UPDATES = 5
-_PRODUCTS = 12  # with the Hessian, each as dear as two or three updates
+_PRODUCTS = 12  # products with the Hessian; each costs as much as two or three updates
 _SLOWER = 100.0
-# Training may well go on beyond the bound of a quadratic ("edge of stability", Cohen et al. 2021, arXiv 2103.00065), so that the
-# bound alone is no finding: the loss of this very batch must rise as well when it is learnt from 5 times. Learning too slowly
-# means that these updates win less than 0.1 % of the loss, and with 100 times the rate, still within the bound, more than 1 % and
-# 20 times as much. Adam with its default of 1e-3 wins 4 % on a young LSTM of 16 units.
+# Training can work beyond the bound of a quadratic loss ("edge of stability", Cohen et al. 2021, arXiv 2103.00065). So exceeding
+# the bound is not enough for a finding: the loss of this batch must also rise when it is learnt 5 times. Learning is too slow if
+# these updates win less than 0.1 % of the loss, but with 100 times the rate, still within the bound, more than 1 % and 20 times as
+# much. Adam with its default of 1e-3 wins 4 % on an LSTM of 16 units at the beginning of training.
 _TOO_LITTLE = 1e-3
 _WORTH_IT = 0.01
 _SHARE = 0.05
@@ -34,7 +34,7 @@ def learning_rate(patient: Patient) -> Iterator[Finding]:
     if optimizer is None or not any(group["lr"] > 0 for group in optimizer.param_groups):
         return
     now = max(group["lr"] for group in optimizer.param_groups)
-    # A schedule lowers the rate on purpose: only the rate that it began with can be too low.
+    # A schedule lowers the rate on purpose: only its initial rate can be too low.
     start = max(group.get("initial_lr", group["lr"]) for group in optimizer.param_groups)
     sharpness, bound = sharpness_of(patient), _bound(optimizer)
     ratio = None if sharpness is None else now * sharpness / bound
@@ -64,8 +64,8 @@ def learning_rate(patient: Patient) -> Iterator[Finding]:
             numbers | {"after": Number(after, "loss"), "after the remedy": Number(better, "loss")},
         )
         return
-    # Where the curvature is not known, as in a young Adam's measure, a few updates alone do not tell that they are short: theirs is
-    # then the length of the rate itself, whatever the gradient.
+    # If the curvature is not known, as with Adam before its first updates, a few updates cannot show that the rate is too low:
+    # their length is then the rate itself, whatever the gradient.
     if ratio is None or ratio * start / now * _SLOWER > 1:
         return
     slow, fast = before - _after(patient, start / now), before - _after(patient, _SLOWER * start / now)
@@ -82,15 +82,16 @@ def learning_rate(patient: Patient) -> Iterator[Finding]:
 
 
 def sharpness_of(patient: Patient) -> float | None:
-    """The largest eigenvalue of the Hessian of the batch's loss, in the optimiser's own measure.
+    """The largest eigenvalue of the Hessian H of the batch's loss, preconditioned as by the optimiser.
 
-    Gradient descent's is the Hessian itself; Adam's and RMSprop's is D^-1/2 H D^-1/2, with D the root of the mean squared gradient
-    that they divide by.
+    For gradient descent it is H itself; for Adam and RMSprop D^-1/2 H D^-1/2, where D is the root of the mean squared gradient by
+    which they divide.
 
     Source: Cohen et al. 2021, arXiv 2103.00065; with preconditioner: Cohen et al. 2022, arXiv 2207.14484, (2).
 
     Returns:
-        None for an optimiser that divides by something that it has not measured yet, or of an unknown kind.
+        The eigenvalue; None if it is not positive and finite, if the optimiser has not measured its divisor yet, or if its kind is
+        not known.
     """
     optimizer = patient.optimizer
     assert optimizer is not None
@@ -131,10 +132,10 @@ def sharpness_of(patient: Patient) -> float | None:
 
 
 def _largest_eigenvalue(product: Callable[[list[Tensor]], list[Tensor]], start: list[Tensor]) -> float:
-    """Of a symmetric matrix, by Lanczos' method: the power method with its products would end at a large negative eigenvalue.
+    """The largest eigenvalue of a symmetric matrix by Lanczos' method; the power method could end at a large negative one.
 
     Args:
-        product: the matrix times a vector, which is a list of tensors.
+        product: multiplies the matrix with a vector, which is a list of tensors.
         start: any vector.
     """
     size = math.sqrt(_dot(start, start))
@@ -150,7 +151,7 @@ def _largest_eigenvalue(product: Callable[[list[Tensor]], list[Tensor]], start: 
         if before is not None:
             w = [a - below * b for a, b in zip(w, before, strict=True)]
         below = math.sqrt(_dot(w, w))
-        if below <= 1e-6 * abs(along):  # nothing new: the space is complete
+        if below <= 1e-6 * abs(along):  # the next vector would add nothing: the Krylov space is complete
             break
         beside.append(below)
         before, v = v, [each / below for each in w]
@@ -166,7 +167,7 @@ def _dot(a: list[Tensor], b: list[Tensor]) -> float:
 
 
 def _scale(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> Tensor | None:
-    """What the optimiser divides the gradient by; None where it is not known."""
+    """The tensor by which the optimiser divides the gradient; None if it is not known."""
     group = next(group for group in optimizer.param_groups if any(p is parameter for p in group["params"]))
     state = optimizer.state.get(parameter, {})
     if isinstance(optimizer, torch.optim.SGD):
@@ -179,7 +180,7 @@ def _scale(optimizer: torch.optim.Optimizer, parameter: nn.Parameter) -> Tensor 
 
 
 def _bound(optimizer: torch.optim.Optimizer) -> float:
-    """The learning rate times the sharpness from which on a quadratic loss diverges."""
+    """The product of learning rate and sharpness above which a quadratic loss diverges."""
     group = optimizer.param_groups[0]
     if "betas" in group:
         beta = group["betas"][0]
@@ -215,17 +216,17 @@ def _after(patient: Patient, factor: float) -> float:
             nn.utils.clip_grad_norm_(model.parameters(), patient.clip_norm)
         try:
             trial.step()
-        except TypeError as error:  # LBFGS wants a function that gives the loss
+        except TypeError as error:  # LBFGS needs a function that returns the loss
             raise InsightError(f"an update of {type(optimizer).__name__} cannot be tried: {error}") from error
     with torch.no_grad():
         return float(patient.evaluate(model, patient.batch)[0])
 
 
 def _made_anew(optimizer: torch.optim.Optimizer, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    """The same optimiser, in the same state, of other parameters."""
+    """An optimiser of the same kind and state for other parameters."""
     try:
         made = type(optimizer)(groups, **_arguments(optimizer))
-    except Exception as error:  # of a class of one's own, which may be made from anything
+    except Exception as error:  # a user's class may need any arguments
         raise InsightError(
             f"an optimizer {type(optimizer).__name__} cannot be made from parameter groups to try it on a copy: {error}"
         ) from error
@@ -234,7 +235,7 @@ def _made_anew(optimizer: torch.optim.Optimizer, groups: list[dict[str, Any]]) -
 
 
 def _arguments(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Those that its class takes; `defaults` holds what schedulers add as well."""
+    """The optimiser's arguments that its class takes; `defaults` also has entries that schedulers added."""
     taken = inspect.signature(type(optimizer)).parameters
     return {name: value for name, value in optimizer.defaults.items() if name in taken and name != "lr"} | {
         "lr": optimizer.defaults.get("lr", 1e-3)

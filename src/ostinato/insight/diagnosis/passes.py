@@ -1,4 +1,4 @@
-"""One pass over a batch, and what is kept of it."""
+"""Run one pass over a batch and record it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Criterion:
     """A call of a loss function of torch.nn.functional.
 
     Attributes:
-        name: such as "cross_entropy".
-        said: what the model said, a node of the graph.
-        target: what was to be said.
-        arguments: the others that were given by name.
+        name: the name of the function, such as "cross_entropy".
+        said: the model's output, a node of the graph.
+        target: the target.
+        arguments: the other arguments by name.
     """
 
     name: str
@@ -35,12 +35,12 @@ class Criterion:
 
     @property
     def input(self) -> Tensor:
-        """What the model said, without its graph."""
+        """The model's output without its graph."""
         return self.said.detach()
 
     @property
     def gradient(self) -> Tensor | None:
-        """Of the loss with respect to what the model said."""
+        """The gradient of the loss with respect to the model's output."""
         return self.said.grad
 
 
@@ -50,12 +50,12 @@ class Call:
 
     Attributes:
         input: `(T, B, I)` or as `batch_first` says; the `data` of a `PackedSequence`.
-        output: laid out like the input.
+        output: the output, laid out like the input.
         is_packed: whether the input was packed.
-        lengths: as the layer was given them, else None.
-        first: the states before the first step that it was given, else None.
+        lengths: the argument `lengths`, else None.
+        first: the states before the first step, if the call gave any, else None.
         last: the states after the last step.
-        is_raw: whether the input was computed from no parameter that trains.
+        is_raw: whether the input does not depend on any trained parameter.
     """
 
     input: Tensor
@@ -68,12 +68,12 @@ class Call:
 
     @property
     def input_gradient(self) -> Tensor | None:
-        """Of the loss; None where it does not depend on the input."""
+        """The gradient of the loss with respect to the input; None if the loss does not depend on it."""
         return self.input.grad
 
     @property
     def output_gradient(self) -> Tensor | None:
-        """Of the loss; None where it does not depend on the output."""
+        """The gradient of the loss with respect to the output; None if the loss does not depend on it."""
         return self.output.grad
 
 
@@ -82,12 +82,12 @@ class ProbePass:
     """One pass over a batch, forward and backward.
 
     Attributes:
-        loss: its value.
-        state: what the model gave back to be carried on, if it did.
-        criteria: the loss functions that were called, in order.
+        loss: the value of the loss.
+        state: the state that the model returned for the next batch, if any.
+        criteria: the calls of loss functions, in order.
         calls: the first call of each recurrent layer, by the layer's name.
-        gradients: of each parameter that requires one, None where the loss does not depend on it.
-        first_not_finite: the innermost module whose output first was no finite number, or None.
+        gradients: the gradient of each parameter that requires one; None if the loss does not depend on it.
+        first_not_finite: the innermost module with the first output that is not finite, or None.
     """
 
     loss: float
@@ -99,7 +99,7 @@ class ProbePass:
 
 
 class Criteria(TorchFunctionMode):
-    """Listens for loss functions."""
+    """Inside, records the calls of loss functions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class Criteria(TorchFunctionMode):
 
 @contextmanager
 def watched(model: nn.Module, calls: dict[str, Call], bad: list[str]) -> Iterator[None]:
-    """Inside, each recurrent layer's first call goes to `calls`, and the names of modules whose output is not finite to `bad`."""
+    """Inside, put each recurrent layer's first call into `calls`, and the names of modules with outputs not finite into `bad`."""
     handles: list[Any] = []
 
     def watch(name: str, layer: nn.Module) -> None:
@@ -132,7 +132,7 @@ def watched(model: nn.Module, calls: dict[str, Call], bad: list[str]) -> Iterato
                 if not x.is_leaf:
                     x.retain_grad()
                 return None
-            # A constant's gradient is wanted too: it tells which steps the loss depends on.
+            # Get the gradient of a constant input too: it shows which steps the loss depends on.
             x = x.detach().requires_grad_()
             given = given._replace(data=x) if isinstance(given, PackedSequence) else x
             return (given, *args[1:]), kwargs

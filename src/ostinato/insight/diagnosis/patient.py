@@ -1,7 +1,7 @@
-"""A copy of the model to be examined, and what one pass over the batch showed.
+"""A copy of the model to be examined, and the record of one pass over the batch.
 
-Everything is done to the copy, so that the model stays as it is. The copy's layers of torch.nn are made ours, which are twice
-differentiable; masks of dropout are off, since what is measured twice should come out the same.
+Everything is done with the copy, so that the model stays as it is. In the copy torch.nn's layers are replaced by ours, which are
+twice differentiable. Dropout is off, so that a repeated measurement gives the same result.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from ostinato.kernels.dispatch import backend
 from ostinato.nn.conversion.convert import convert_known
 from ostinato.types import Tensor
 
-# Nearer to an end than this, a sigmoid's slope is below 1 % of its greatest, and a gate learns a hundred times more slowly.
-# Gates that are meant to be open (forget_bias=4: 0.018 from the end) are not so near.
+# Nearer to an end than this, a sigmoid's slope is below 1 % of its maximum, and a gate learns a hundred times more slowly.
+# Gates that are open on purpose (forget_bias=4: 0.018 from the end) are not so near.
 NEAR_THE_END = 0.0025
-# The state of a unit of an untrained LSTM of 512 units moves by 0.1 and more over a batch.
+# The state of a unit of an untrained LSTM of 512 units varies by 0.1 or more over a batch.
 STUCK_BELOW = 1e-3
 
 
@@ -45,21 +45,21 @@ def _own_loss(model: Any, batch: Any, state: Any) -> Any:
 
 @dataclass
 class Patient:
-    """What the doctor examines.
+    """The model that the doctor examines, with all that is known about its training.
 
     Attributes:
-        original: the model itself, to be read only.
+        original: the model itself, which must not be changed.
         model: the copy.
         batch: one batch.
         loss: `loss(model, batch)`, or None for the model's own `loss(batch, state)`.
         next_batch: the batch that follows in the same streams, or None.
-        optimizer: of the original, or None.
-        history: one mapping a line, oldest first.
-        clip_norm: that training clips at, or None.
+        optimizer: the optimiser of the original, or None.
+        history: one mapping for each line of training, oldest first.
+        clip_norm: the norm that training clips at, or None.
         lengths: `(B,)` valid steps of each row, or None.
-        batch_first: what the user says of the batch, or None.
+        batch_first: the layout of the batch, if the user has given it, or None.
         figures: how good the model is, by name, or None.
-        baselines: the same of simpler models, by name, or None.
+        baselines: figures of simpler models, by the name of the model, or None.
     """
 
     original: nn.Module
@@ -77,7 +77,7 @@ class Patient:
 
     @cached_property
     def seen(self) -> ProbePass:
-        """The pass over `batch`, on a copy of its own: a model may keep a state from call to call."""
+        """The pass over `batch`, on a separate copy, as a model may keep a state from call to call."""
         return self.run(self.another(), self.batch)
 
     @cached_property
@@ -90,11 +90,11 @@ class Patient:
 
     @cached_property
     def saturation(self) -> Saturation:
-        """Of all gates and units."""
+        """The saturation of all gates and units of the copy."""
         return self.saturation_of(self.model)
 
     def saturation_of(self, model: nn.Module) -> Saturation:
-        """Of all gates and units of another copy."""
+        """The saturation of all gates and units of another copy."""
         return saturation(model, self.batch, self._scalar, margin=NEAR_THE_END, stuck_below=STUCK_BELOW)
 
     def _scalar(self, model: nn.Module, batch: Any) -> Tensor:
@@ -102,17 +102,17 @@ class Patient:
 
     @property
     def layers(self) -> dict[str, nn.RNNBase]:
-        """The recurrent layers of the copy, by name; one that has two names is there once."""
+        """The recurrent layers of the copy, by name; a layer with two names appears once."""
         return {name: part for name, part in self.model.named_modules() if isinstance(part, nn.RNNBase)}
 
     @property
     def updates(self) -> int:
-        """How many updates the weights have had, as far as optimiser and history tell."""
+        """The number of updates of the weights, as far as optimiser and history tell it."""
         return max(_optimizer_steps(self.optimizer), _history_steps(self.history))
 
     def evaluate(self, model: nn.Module, batch: Any, state: Any = None) -> tuple[Tensor, Any]:
-        """The loss, a scalar with its graph, and the state after the batch, None where the loss tells none."""
-        torch.manual_seed(0)  # whatever is drawn is drawn again in the next run
+        """The loss, a scalar with its graph, and the state after the batch; None if the loss returns no state."""
+        torch.manual_seed(0)  # every run draws the same random numbers
         with backend("reference"):
             given = self.loss(model, batch) if self.loss is not None else _own_loss(model, batch, state)
         loss, after = given if isinstance(given, tuple) else (given, None)
@@ -122,7 +122,7 @@ class Patient:
         return loss.reshape(()), after
 
     def run(self, model: nn.Module, batch: Any, state: Any = None) -> ProbePass:
-        """Runs forward and backward and keeps what there is to see; the model's gradients are empty afterwards."""
+        """Run forward and backward and record the pass; the model's gradients are empty afterwards."""
         criteria, bad, calls = Criteria(), [], {}
         parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         with criteria, watched(model, calls, bad), torch.enable_grad():
@@ -137,15 +137,15 @@ class Patient:
         )
 
     def another(self) -> nn.Module:
-        """A fresh copy of the copy, to try a remedy on."""
+        """A new copy of the copy, to try a remedy on."""
         return copy.deepcopy(self.model)
 
 
 def fit_for_examination(model: nn.Module) -> nn.Module:
-    """A copy with our layers, without gradients, in training mode but for what draws at random.
+    """Make a copy with our layers, without gradients, in training mode except for recurrent layers and dropout.
 
     Raises:
-        InsightError: it cannot be copied.
+        InsightError: the model cannot be copied.
     """
     try:
         made = convert_known(copy.deepcopy(model), {})
@@ -155,7 +155,7 @@ def fit_for_examination(model: nn.Module) -> nn.Module:
             "If it keeps states between calls, detach them"
         ) from error
     made.zero_grad(set_to_none=True)
-    made.train()  # a model may compute another thing in evaluation, and its training is what is asked about
+    made.train()  # training is examined, and a model may compute something else in evaluation
     for part in made.modules():
         if isinstance(part, nn.RNNBase | nn.RNNCellBase) or "dropout" in type(part).__name__.lower():
             part.eval()
@@ -164,7 +164,7 @@ def fit_for_examination(model: nn.Module) -> nn.Module:
 
 @contextmanager
 def left_as_they_are(model: nn.Module) -> Iterator[None]:
-    """The random generators of Python, NumPy and torch, on all devices of the model, go on afterwards where they were."""
+    """Restore the random generators of Python, NumPy and torch, on all devices of the model, afterwards."""
     devices = {p.device for p in (*model.parameters(), *model.buffers()) if p.device.type == "cuda"}
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - users draw from it
     try:
@@ -185,12 +185,12 @@ def _history_steps(history: Sequence[Mapping[str, Any]]) -> int:
 
 
 def module_of(name: str) -> str:
-    """The module of a layer: of "rnn.l0_reverse" it is "rnn", of "l0" ""; a single-step cell's name is its module's."""
+    """The name of a layer's module: "rnn" for "rnn.l0_reverse", "" for "l0"; a single-step cell's name is returned unchanged."""
     return re.sub(r"(^|\.)l\d+(_reverse)?$", "", name)
 
 
 def detached(state: Any) -> Any:
-    """A state without its graph: tensors in tuples, lists and mappings; what else there is stays."""
+    """A state without its graph: detaches tensors in tuples, lists and mappings; everything else stays."""
     if isinstance(state, Tensor):
         return state.detach()
     if isinstance(state, Mapping):

@@ -1,4 +1,4 @@
-"""What the lines that training wrote tell: clipping, divergence, overfitting."""
+"""Checks of the metrics that training wrote: clipping, divergence, overfitting."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from statistics import median
 from ostinato.insight.diagnosis.finding import Finding, Number
 from ostinato.insight.diagnosis.patient import Patient
 
-_LINES = 20  # fewer say little
-# Clipping in nearly every step makes the update a fixed length: the learning rate no longer sees how steep it is. The demo run
-# (clip_norm 1, LSTM of 512 units) clips in none of 63 lines, its norms are 0.23 to 0.57; clipping now and then is what it is for.
+_LINES = 20  # the least number of lines for a check
+# Clipping in nearly every step gives all updates one length, however steep the loss is. The demo run (clip_norm 1, LSTM of 512
+# units) clips in none of 63 lines, with norms of 0.23 to 0.57; occasional clipping is normal.
 _CLIPPED = 0.95
-# The loss of the last tenth against the best tenth, as a share of all that was won. In the demo run, which is well, it is 0.05
-# (1.22 to 1.33 between lines, from 3.64 at first): noise of minibatches. A quarter is not.
+# The rise of the loss from the best tenth to the last tenth, as a share of its whole fall. In the demo run, which is healthy, it is
+# 0.05 (1.22 to 1.33 between lines, from 3.64 at first): noise of minibatches. A quarter is more than noise.
 _LOST = 0.25
-# Validation loss against its best. The demo run's falls at all of its six evaluations; the two last ones differ by 1.3 %.
-# A log density may be below zero, where the loss itself is no measure: what was won is.
+# The rise of the validation loss above its best value, as a share. In the demo run it falls at all six evaluations; the last two
+# differ by 1.3 %. A loss can be negative (log density); then the share of its whole fall is used.
 _WORSE = 0.05
 
 
@@ -46,13 +46,13 @@ def clipping_always(patient: Patient) -> Iterator[Finding]:
 
 
 def loss_rises_again(patient: Patient) -> Iterator[Finding]:
-    """The training loss has fallen, and has come back up."""
+    """The training loss has fallen and risen again."""
     losses = _column(patient, "loss")
     if len(losses) < _LINES:
         return
     size = max(len(losses) // 10, 2)
     tenths = [median(losses[at : at + size]) for at in range(0, len(losses) - size + 1, size)]
-    # Repeated measurements at the end: the tail itself, not the last full tenth.
+    # For the present loss use the last lines themselves, as the last full tenth may end before them.
     first, best, last = tenths[0], min(tenths), median(losses[-size:])
     if last - best > _LOST * (first - best) and last - best > 0.1 * abs(best):
         at = tenths.index(best) * size
@@ -72,7 +72,7 @@ def overfitting(patient: Patient) -> Iterator[Finding]:
     if len(validation) < 4 or len(training) < 4:
         return
     best = min(validation)
-    last = min(validation[-2:])  # one bad evaluation is none
+    last = min(validation[-2:])  # a single bad evaluation does not count
     at = validation.index(best)
     then = training[min(int(len(training) * (at + 1) / len(validation)), len(training) - 1)]
     now = median(training[-3:])
@@ -94,7 +94,7 @@ def _column(patient: Patient, name: str) -> list[float]:
 
 
 def _round_up(value: float) -> float:
-    """To one digit."""
+    """Round up to one significant digit."""
     if value <= 0:
         return value
     scale = 10.0 ** math.floor(math.log10(value))

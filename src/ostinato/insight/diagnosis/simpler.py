@@ -1,4 +1,4 @@
-"""Whether a simpler model does better, as the figures of both tell."""
+"""Check whether a simpler model is better, by the figures of both."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from ostinato.insight.diagnosis.finding import Finding, Number
 from ostinato.insight.diagnosis.patient import Patient
 
-# By words of their names, as tasks call them: mae, span_f1, nats_per_token. Others, such as coverage, have no better end.
+# Words in the names of figures, such as mae, span_f1, nats_per_token. For others, such as coverage, neither more nor less is
+# better.
 _SMALL_IS_GOOD = re.compile(r"bits|cer|crps|error|loss|ma?pe|mae|mase|r?mse|nats|nll|perplexity|smape|ter|wer")
 _LARGE_IS_GOOD = re.compile(r"accuracy|bleu|chrf|correlation|exact|f1|precision|r2|recall|skill")
 
 
 def worse_than_simpler(patient: Patient) -> Iterator[Finding]:
-    """A model that counts, copies or repeats gets better figures on the same data."""
+    """A simpler model, which counts, copies or repeats, has better figures on the same data."""
     figures, baselines = patient.figures or {}, patient.baselines or {}
     for figure in figures:
         sign = direction(figure)
@@ -24,7 +25,7 @@ def worse_than_simpler(patient: Patient) -> Iterator[Finding]:
             continue
         own, name = figures[figure], max(others, key=lambda each: sign * others[each])
         if sign * others[name] <= sign * own:
-            return  # the first figure that both have decides: the caller puts what counts first
+            return  # the first figure that both have decides: the caller puts the most important one first
         updates = f" after {patient.updates:,} updates" if patient.updates else ""
         yield Finding(
             "worse than a simpler model",
@@ -39,7 +40,7 @@ def worse_than_simpler(patient: Patient) -> Iterator[Finding]:
 
 
 def direction(figure: str) -> int:
-    """1 where more of a figure is better, -1 where less is, 0 where neither is known."""
+    """1 if more of a figure is better, -1 if less is better, 0 if it is not known."""
     words = re.split(r"[^a-z0-9]+", figure.lower())
     if any(map(_SMALL_IS_GOOD.fullmatch, words)):
         return -1

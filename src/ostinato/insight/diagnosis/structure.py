@@ -1,4 +1,4 @@
-"""What can be seen without running the model: arguments without effect, and parameters that nothing trains."""
+"""Checks that need no run of the model: arguments without effect, and parameters that are not trained."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from torch import nn
 from ostinato.insight.diagnosis.finding import Finding, Number
 from ostinato.insight.diagnosis.patient import Patient
 
-# Before that, "no gradient so far" tells of chance: 100 updates of 20 x 35 tokens are as many tokens as seven times 10,000 words.
+# Before that, a row without a gradient may be chance: 100 updates of 20 x 35 tokens have as many tokens as seven times 10,000
+# words.
 _UPDATES_TO_SEE_ALL_ROWS = 100
-# Some rows (<unk>, padding, the rarest words) are seldom asked for in any vocabulary; a quarter of all is one of another text.
+# Some rows (<unk>, padding, the rarest words) are rarely used in any vocabulary; a quarter of all rows means a vocabulary of
+# another text.
 _UNUSED_ROWS = 0.25
 
 
@@ -38,7 +40,7 @@ def frozen(patient: Patient) -> Iterator[Finding]:
         own = dict(part.named_parameters(recurse=False))
         still = [each for each, p in own.items() if not p.requires_grad]
         in_optimizer = [each for each in still if id(own[each]) in held]
-        # A whole module that stands still is common practice (embeddings that were trained elsewhere); a part of one is not.
+        # Freezing a whole module is common (embeddings that were trained elsewhere); freezing a part of one is not.
         if not in_optimizer and (not still or len(still) == len(own)):
             continue
         shown = in_optimizer or still
@@ -59,7 +61,7 @@ def frozen(patient: Patient) -> Iterator[Finding]:
 
 
 def not_in_optimizer(patient: Patient) -> Iterator[Finding]:
-    """Parameters that get a gradient and no update."""
+    """Parameters that get a gradient, but no update."""
     if patient.optimizer is None:
         return
     held = _held(patient.optimizer)
@@ -97,7 +99,7 @@ def tied_layers(patient: Patient) -> Iterator[Finding]:
 
 
 def unused_rows(patient: Patient) -> Iterator[Finding]:
-    """Rows of an embedding that no token has asked for since training began, as Adam's second moments tell."""
+    """Rows of an embedding that no token has used since training began, as Adam's second moments show."""
     if patient.optimizer is None or patient.updates < _UPDATES_TO_SEE_ALL_ROWS:
         return
     for name, part in patient.original.named_modules():
@@ -122,13 +124,13 @@ def unused_rows(patient: Patient) -> Iterator[Finding]:
 
 
 def place(patient: Patient, name: str) -> str:
-    """A module for a reader: "encoder (LSTM)"."""
+    """The name of a module for a reader: "encoder (LSTM)"."""
     part = patient.original.get_submodule(name)
     return f"{name or 'the model'} ({type(part).__name__})"
 
 
 def some(names: dict[str, nn.Parameter] | list[str], shown: int = 4) -> str:
-    """The first few of them."""
+    """The first few names, and the number of the others, as text."""
     every = list(names)
     return ", ".join(every[:shown]) + (f" and {len(every) - shown} more" if len(every) > shown else "")
 

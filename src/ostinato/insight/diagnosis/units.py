@@ -1,4 +1,4 @@
-"""Gates and units that do nothing."""
+"""Checks for gates that are saturated and units that have no effect."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ostinato.insight.diagnosis.patient import NEAR_THE_END, STUCK_BELOW, Patien
 from ostinato.insight.diagnosis.structure import place
 from ostinato.insight.gates import GateShare
 
-# Trained networks saturate with time, and rightly so: the demo run after 40 s has 44 % of its candidates g at their ends.
+# Trained networks saturate with time, which is normal: in the demo run after 40 s, 44 % of the candidates g are at their ends.
 _SATURATED = 0.8
 _USELESS = 0.2
 
 
 def saturated(patient: Patient) -> Iterator[Finding]:
-    """Gates that are at their ends nearly always, where they have no slope to learn by."""
+    """Gates that are nearly always at their ends, where the slope is too small for learning."""
     by_layer: dict[str, list[GateShare]] = {}
     for gate in patient.saturation.gates:
         if gate.kind != "relu" and gate.low + gate.high > _SATURATED:
@@ -67,5 +67,5 @@ def stuck(patient: Patient) -> Iterator[Finding]:
 
 
 def where(patient: Patient, layer: str) -> str:
-    """A layer for a reader: "encoder (LSTM), encoder.l0"."""
+    """The name of a layer for a reader: "encoder (LSTM), encoder.l0"."""
     return f"{place(patient, module_of(layer))}, {layer}"

@@ -1,1 +1,1 @@
-"""Pages that explain: HTML with pictures in it, which open without a server or a network."""
+"""Pages that explain: HTML with embedded pictures, which open without a server or a network."""

@@ -1,4 +1,4 @@
-"""Pages of one file: they open without a network, read in light and dark, on paper and on a phone."""
+"""HTML pages in one file: they open without a network, and can be read in light and dark themes, on paper and on a phone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ MINUS = "\N{MINUS SIGN}"
 _FACE = "system-ui, sans-serif"
 
 
-# The page's own: paper, ink, grid and what is less important; and a blue that can be seen on dark paper too.
+# Colours of a figure, replaced by those of the page: background, text, grid, less important parts; and a blue that is visible on a
+# dark background too.
 _COLOURS = {
     "#ffffff": "var(--card)",
     "#000000": "currentColor",
@@ -27,11 +28,11 @@ _COLOURS = {
 
 
 def document(title: str, body: str, *, scripts: Sequence[str] = ()) -> str:
-    """A whole page.
+    """Make a whole page.
 
     Args:
-        title: plain text, of the window.
-        body: HTML.
+        title: the title of the window, plain text.
+        body: the body, HTML.
         scripts: JavaScript, put at the end of the page.
     """
     code = "".join(f"<script>{script}</script>\n" for script in scripts)
@@ -51,17 +52,17 @@ def asset(name: str) -> str:
 
 
 def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | int | float]], *, caption: str = "") -> str:
-    """A table in which every number has a unit.
+    """Make a table in which every number has a unit.
 
     Args:
-        columns: (name, unit) of each; the unit stands in the heading. "" for a column of words.
-        rows: words, or numbers, which stand to the right with three significant digits (integers whole).
-        caption: plain text above it.
+        columns: (name, unit) of each column; the unit is shown in the heading. "" for a column of words.
+        rows: words or numbers; numbers are aligned to the right, with three significant digits (integers with all digits).
+        caption: the text above the table, plain text.
 
     Raises:
         ValueError: there is a number in a column without a unit.
     """
-    # Shown under its column's name where a phone has no room for columns.
+    # On a phone without room for columns each value is shown with its column's name.
     names = [f"{name} ({unit})" if unit else name for name, unit in columns]
     head = "".join(
         f'<th scope="col"{_right(unit)}>{escape(name)}</th>' for name, (_, unit) in zip(names, columns, strict=True)
@@ -76,7 +77,7 @@ def table(columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str | int 
             cells.append(f'<td data-name="{escape(name)}"{_right(unit)}>{escape(shown)}</td>')
         lines.append(f"<tr>{''.join(cells)}</tr>")
     top = f"<caption>{escape(caption)}</caption>" if caption else ""
-    # It can be scrolled sideways with the keyboard too.
+    # With a tabindex it can be scrolled sideways with the keyboard too.
     return (
         f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption or "table")}"><table>{top}'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
@@ -100,12 +101,12 @@ def number(value: float) -> str:
 
 
 def picture(figure: Figure, described: str, name: str) -> str:
-    """A figure inside the page, in the page's letters and its colours, light and dark.
+    """A figure embedded in the page, with the page's font and its colours, light and dark.
 
     Args:
-        figure: in the style of `ostinato.insight.plots`.
-        described: what it shows, for those who do not see it.
-        name: of letters and digits, and of no other picture of the page.
+        figure: a figure in the style of `ostinato.insight.plots`.
+        described: a description of the picture, for readers who cannot see it.
+        name: a name of letters and digits that no other picture of the page has.
     """
     from ostinato.insight.plots import svg
 
@@ -113,11 +114,11 @@ def picture(figure: Figure, described: str, name: str) -> str:
 
 
 def picture_of_svg(drawn: str, described: str, name: str) -> str:
-    """The same of a figure that `ostinato.insight.plots.svg` has written."""
+    """Embed a figure as `picture` does, from the SVG that `ostinato.insight.plots.svg` has written."""
     drawn = drawn[drawn.index("<svg") :]
     drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.S)
-    drawn = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", drawn)  # equal images would have one name
-    # Names are of the whole page.
+    drawn = re.sub(r'(<image\b[^>]*?) id="[^"]*"', r"\1", drawn)  # equal images would have the same id
+    # Ids must be unique in the whole page.
     drawn = re.sub(r'\bid="', f'id="{name}-', drawn)
     drawn = drawn.replace("url(#", f"url(#{name}-").replace('href="#', f'href="#{name}-')
     drawn = re.sub(r"'DejaVu Sans'[^;\"]*", _FACE, drawn)
@@ -125,7 +126,7 @@ def picture_of_svg(drawn: str, described: str, name: str) -> str:
         drawn = re.sub(rf"\b(fill|stroke): {colour}", rf"\1: {ours}", drawn)
     drawn = re.sub(r'<svg ([^>]*?)width="([\d.]+)pt" height="[\d.]+pt"', _sized, drawn, count=1)
     drawn = drawn.replace("<svg ", f'<svg role="img" aria-label="{escape(described)}" ', 1)
-    # What is written out in full would be read as an address of the network.
+    # Without namespaces, which are full URLs and would look like addresses of the network.
     drawn = re.sub(r' xmlns(:xlink)?="[^"]*"', "", drawn).replace("xlink:href", "href")
     return f'<figure class="picture">{drawn}</figure>'
 

@@ -1,4 +1,4 @@
-"""The reading page: a text with a unit's value behind each character, blue where it is negative and red where it is positive."""
+"""The reading page: a text in which a unit's value colours each character, blue if it is negative, red if it is positive."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ostinato.insight.text_labels import labels
 from ostinato.insight.unit_values import Activations
 from ostinato.insight.units import MeaningfulUnit
 
-_MOST_BYTES = 2_000_000  # of values; a third more in the page, whose characters hold six bits each
+_MOST_BYTES = 2_000_000  # the most bytes of values; in the page they take a third more, as base64
 _LEVELS = 127
 
 
 def reading_page(read: Activations, units: Sequence[MeaningfulUnit] = (), *, title: str = "What the units do") -> str:
-    """A page of its own that shows any unit over a text, whole and in one file.
+    """Make a page in one file that shows any unit over a text.
 
     Args:
-        read: every unit over the text; some thousand steps can be read with pleasure.
-        units: those to offer by name; from `meaningful_units` of this text or of a longer one.
-        title: plain text.
+        read: the values of every unit over the text; some thousand steps can be read comfortably.
+        units: the units to offer by name, from `meaningful_units` of this text or of a longer one.
+        title: the title of the page, plain text.
     """
     truths = {label.name: label.values[read.last_characters] for label in labels(read.text) if label.is_binary}
     body = f"<h1>{escape(title)}</h1>\n<section>{reading(read, units, truths=truths)}</section>"
@@ -40,12 +40,13 @@ def reading_script() -> str:
 def reading(
     read: Activations, units: Sequence[MeaningfulUnit] = (), *, truths: Mapping[str, np.ndarray] | None = None
 ) -> str:
-    """The same as a part of a page, which needs `reading_script` at its end.
+    """Make the reading view as a part of a page, which needs `reading_script` at its end.
 
     Args:
         read: as in `reading_page`.
-        units: as there.
-        truths: binary labels of this text by name, (T,) each; where one is true is underlined while its unit is shown.
+        units: as in `reading_page`.
+        truths: binary labels of this text by name, (T,) each; while a label's unit is shown, the text is underlined where it is
+            true.
     """
     truths = truths or {}
     groups = _groups(read, units)
@@ -91,7 +92,7 @@ def reading(
 
 
 def _groups(read: Activations, units: Sequence[MeaningfulUnit]) -> list[dict[str, Any]]:
-    """States and gates as bytes: of gates the units named, of states also the others, where they are too many the first of them."""
+    """States and gates as bytes: the named units of each, and of states also the other units, as many as fit."""
     series = list(read.series(gates=True))
     named = {(unit.layer, unit.unit) for unit in units}
     states = {layer.name: set(layer.states) for layer in read.layers}
@@ -134,7 +135,7 @@ def _choice(unit: MeaningfulUnit, label: int, series: int) -> str:
 
 
 def _spans(pieces: Sequence[str], values: np.ndarray) -> str:
-    """One element a step, coloured as the first unit has it: also for paper, and for a browser without scripts."""
+    """One HTML element for each step, in the colours of the first unit, also for paper and for browsers without scripts."""
     made = []
     for piece, value in zip(pieces, values.tolist(), strict=True):
         classes = " ".join(name for name, holds in (("n", value < 0), ("e", piece == "\n")) if holds)

@@ -1,1 +1,1 @@
-"""Why a network gave an answer: what each step, channel and word of what it read has to do with it."""
+"""Why a network gave an answer: how much each step, channel and word of its input contributed to it."""

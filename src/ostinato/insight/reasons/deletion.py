@@ -1,8 +1,8 @@
-"""Whether reasons are the model's own: what they name is taken away, and as much at random.
+"""Test whether reasons describe the model: delete the steps and channels that they name, and as many random ones.
 
     drop(share) = f(x) - f(x without the share of steps and channels that speaks most for the answer)
 
-Reasons that say nothing about the model have the drop of a random choice.
+Reasons that say nothing about the model have the same drop as a random choice.
 
 Source: Samek et al. 2017, arXiv 1509.06321, whose regions are here the steps and channels;
 Petsiuk et al. 2018, arXiv 1806.07421, section 4.3 ("deletion").
@@ -26,15 +26,15 @@ _DRAWS = 10
 
 @dataclass(frozen=True)
 class Deletion:
-    """How far answers fall, the mean over examples.
+    """How far answers fall, as means over examples.
 
     Attributes:
-        method: of the reasons.
-        unit: of the drops.
-        examples: how many.
-        shares: of steps and channels that were taken away.
-        named: the drop where they are those that are named, for each share.
-        at_random: where they are drawn, for each share.
+        method: the method of the reasons.
+        unit: the unit of the drops.
+        examples: the number of examples.
+        shares: the shares of steps and channels that were deleted.
+        named: the drop for each share if the strongest reasons are deleted.
+        at_random: the drop for each share if random steps and channels are deleted.
     """
 
     method: str
@@ -46,11 +46,11 @@ class Deletion:
 
     @property
     def is_faithful(self) -> bool:
-        """Whether what is named hurts more than what is drawn, at every share."""
+        """Whether deleting the strongest reasons lowers the answer more than a random choice, at every share."""
         return all(own > drawn for own, drawn in zip(self.named, self.at_random, strict=True))
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Plain values, for JSON."""
         return {
             "method": self.method,
             "unit": self.unit,
@@ -74,13 +74,13 @@ class Deletion:
 def deletion(
     pairs: Iterable[tuple[Question, Reasons]], *, shares: Sequence[float] = SHARES, draws: int = _DRAWS, seed: int = 0
 ) -> Deletion:
-    """Takes away what reasons name, and as much at random.
+    """Delete the steps and channels that reasons name, and as many random ones.
 
     Args:
         pairs: questions with the reasons that one method found.
-        shares: of steps and channels, above 0 and below 1; one at least is taken away, and never all.
-        draws: random choices for each share of each example.
-        seed: of the draws.
+        shares: shares of steps and channels, above 0 and below 1; at least one is deleted, and never all.
+        draws: the number of random choices for each share of each example.
+        seed: the seed of the random choices.
 
     Raises:
         ConfigError: there is no pair, or a share is out of its range.

@@ -1,4 +1,4 @@
-"""Integrated gradients: the gradient on the straight way from nothing to what was read, times what was read.
+"""Integrated gradients: the mean gradient on the straight line from a baseline to the input, times the difference of the two.
 
     contribution_i = (x_i - x0_i) * integral over a from 0 to 1 of  d f(x0 + a (x - x0)) / d x_i
 
@@ -17,24 +17,24 @@ from ostinato.insight.layers import InsightError
 from ostinato.insight.reasons.question import Question, Reasons
 
 POINTS, MOST_POINTS = 16, 256
-TOLERANCE = 1e-3  # of what the answer and the baseline differ by
+TOLERANCE = 1e-3  # share of the difference between answer and baseline
 
 
 def integrated_gradients(
     question: Question, *, tolerance: float = TOLERANCE, most_points: int = MOST_POINTS
 ) -> Reasons:
-    """What each step and channel has to do with an answer, by integrated gradients.
+    """The contribution of each step and channel to an answer, by integrated gradients.
 
-    The layers run as they always do, on whichever kernels. Points of the integral are doubled until the contributions sum to the
-    difference of the answer and the baseline; what they then lack is `Reasons.remainder`.
+    The layers run as always, on any kernels. The number of points of the integral is doubled until the contributions sum to the
+    difference of the answer and the baseline; the remaining error is `Reasons.remainder`.
 
     Args:
-        question: what is asked.
-        tolerance: share of the difference that the sum may be off, above 0.
-        most_points: of the integral, at least 1.
+        question: the answer to explain.
+        tolerance: the error of the sum that is allowed, as a share of the difference, above 0.
+        most_points: the greatest number of points of the integral, at least 1.
 
     Raises:
-        InsightError: the answer does not depend on what was read, or is not a finite number.
+        InsightError: the answer does not depend on the input, or is not a finite number.
     """
     x, base = question.input, question.baseline
     base_value, value = (float(v) for v in question.values(torch.cat([base, x], 1)))
@@ -50,7 +50,7 @@ def integrated_gradients(
 
 
 def _mean_gradient(question: Question, points: int) -> torch.Tensor:
-    """`(T, F)`, float64."""
+    """The mean gradient on the straight line from the baseline to the input, `(T, F)`, float64."""
     x, base = question.input, question.baseline
     at, weights = quadrature(points)
     total = torch.zeros(x.shape[0], x.shape[2], dtype=torch.float64, device=x.device)
@@ -76,6 +76,6 @@ def quadrature(points: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def check_finite(question: Question, *values: float) -> None:
-    """Raises `InsightError` for a number that is none."""
+    """Raise `InsightError` unless all numbers are finite."""
     if not np.isfinite(values).all():
         raise InsightError(f"{question.about}: expected an answer that is a finite number, got {values[0]}")

@@ -1,10 +1,10 @@
-"""The methods by name, and which of them says what.
+"""The methods by name, and the meaning of their contributions.
 
-| method | the contributions | what they say |
-| --- | --- | --- |
-| gradients | integrated gradients | what the answer owes to each number read, on the straight way from nothing; sum to the answer |
-| gates | mean steps | the same from step to step through the gates, in a recurrence as it ran; sum to the answer |
-| occlusion | take it away | what changes without it, everything else as it is; sum to nothing |
+| method | how | meaning of the contributions | sum |
+| --- | --- | --- | --- |
+| gradients | integrated gradients | the share of each input number, on the straight line from the baseline | answer - baseline |
+| gates | mean Jacobians of steps | that share, passed from step to step through the gates as they ran | answer - baseline |
+| occlusion | delete a step or channel | the change of the answer, with everything else as it is | no meaning |
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ DEFAULT = "gradients"
 
 
 def attribute(question: Question, method: str = DEFAULT) -> Reasons:
-    """What each step and channel has to do with an answer.
+    """The contribution of each step and channel to an answer.
 
     Args:
-        question: what is asked.
+        question: the answer to explain.
         method: "gradients", "occlusion" or "gates".
 
     Raises:
         ConfigError: there is no such method.
-        InsightError: the answer does not depend on what was read, or the method does not suit the model.
+        InsightError: the answer does not depend on the input, or the method does not work with the model.
     """
     check_method(method)
     return METHODS[method](question)
 
 
 def check_method(method: str) -> None:
-    """Raises `ConfigError` where there is no such method."""
+    """Raise `ConfigError` if there is no such method."""
     if method not in METHODS:
         raise ConfigError(f"--method {method}: expected one of {', '.join(METHODS)}{did_you_mean(method, METHODS)}")

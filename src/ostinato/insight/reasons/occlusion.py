@@ -1,4 +1,4 @@
-"""Occlusion: take a step away, and see how the answer changes. No gradient, no theory; so it is the check of the others.
+"""Occlusion: delete a step, and see how the answer changes. It needs no gradient and no theory, so it can check other methods.
 
 Source: Zeiler & Fergus 2014, arXiv 1311.2901, section 4.2; Li, Monroe & Jurafsky 2016, arXiv 1612.08220, (1), for words.
 """
@@ -14,14 +14,14 @@ MOST_RUNS = 2048
 
 
 def occlusion(question: Question, *, most_runs: int = MOST_RUNS) -> Reasons:
-    """How far the answer falls where a step, or a channel at a step, is the baseline's.
+    """How far the answer falls if a step, or a channel at a step, is replaced by the baseline.
 
-    Contributions do not sum to anything: two steps that say the same hardly change it one by one.
+    The sum of the contributions has no meaning: two steps with the same information hardly change the answer one by one.
 
     Args:
-        question: what is asked.
-        most_runs: forward passes at most, at least 1. Where there are more steps and channels, neighbouring steps are taken away
-            together, and share what that changes.
+        question: the answer to explain.
+        most_runs: the greatest number of variants to run, at least 1. If there are more steps and channels, neighbouring steps are
+            deleted together, and share the change evenly.
     """
     steps, channels = question.shape
     width = -(-steps * channels // most_runs)

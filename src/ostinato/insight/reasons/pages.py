@@ -1,4 +1,4 @@
-"""Reasons as a page of one file, and as a part of another."""
+"""Reasons as an HTML page in one file, and as a part of another page."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _STRONGEST = 10
 
 
 def page(every: Sequence[Reasons], checked: Deletion | None = None, *, title: str = "Why this answer") -> str:
-    """A page that opens without a network.
+    """Make a page that opens without a network.
 
     Args:
         every: the reasons of each example.
-        checked: how far answers fall without what is named; None where it was not measured.
-        title: plain text.
+        checked: the result of the deletion test; None if it was not made.
+        title: the title of the page, plain text.
     """
     parts = [f"<section>{part(found, f'why{at}')}</section>" for at, found in enumerate(every)]
     if checked is not None:
@@ -34,12 +34,12 @@ LEGEND = '<p class="soft">Red speaks for the answer, blue against it; the strong
 
 
 def part(found: Reasons, name: str, *, level: int = 2) -> str:
-    """What is said of one example.
+    """Make the part of a page for one example.
 
     Args:
         found: the reasons.
-        name: of letters and digits, and of no other picture of the page.
-        level: of its heading.
+        name: a name of letters and digits that no other picture of the page has.
+        level: the level of its heading.
     """
     head = f"<h{level}>{escape(f'{found.name}: ' if found.name else '')}{escape(found.said)}</h{level}>"
     told = f"{found.about}: {number(found.answer)} {found.unit}, where nothing is there {number(found.baseline)}"
@@ -64,7 +64,7 @@ def part(found: Reasons, name: str, *, level: int = 2) -> str:
 
 
 def check_table(checked: Deletion) -> str:
-    """How far answers fall without what is named."""
+    """The table of a deletion test: how far answers fall."""
     rows = [
         (f"{share:.0%}", own, drawn)
         for share, own, drawn in zip(checked.shares, checked.named, checked.at_random, strict=True)

@@ -14,11 +14,11 @@ from ostinato.insight.reasons.words import shade
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LINE, _MOST_CHANNELS = 72, 8  # characters, axes
+_LINE, _MOST_CHANNELS = 72, 8  # characters of a line, and the most axes of a figure
 
 
 def picture_of(found: Reasons) -> Figure:
-    """A picture of what each step and channel has to do with an answer."""
+    """A picture of the contribution of each step and channel to an answer."""
     if found.joiner is not None:
         return _over_text(found)
     if found.channels and found.channels[0] == "column 0":
@@ -90,7 +90,7 @@ def _over_image(found: Reasons) -> Figure:
 
 
 def _over_line(found: Reasons) -> Figure:
-    """Of an image whose steps are its columns, such as a line of text."""
+    """A picture for an image whose steps are its columns, such as a line of text."""
     made, axes = figure(7.6, 3.6 if found.read is not None else 2.0, rows=2 if found.read is not None else 1)
     if found.read is not None:
         axes[0].imshow(found.read.T, cmap="gray_r", interpolation="nearest", aspect="auto")
@@ -135,7 +135,7 @@ def _over_series(found: Reasons) -> Figure:
 
 
 def _name_steps(axes: Any, found: Reasons) -> None:
-    """Where steps are called otherwise than by their numbers, such as times, a few of these names."""
+    """Label a few steps by their names, such as times, if these are not the steps' numbers."""
     if all(name == str(at) for at, name in enumerate(found.steps)):
         return
     every = max(1, math.ceil(len(found.steps) / 5))

@@ -1,4 +1,4 @@
-"""What is asked of a network about one sequence, and what is said in reply."""
+"""A question to a network about one sequence (why this answer?), and the reply: reasons."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ LOG_ODDS, LOG_PROBABILITY = "nats of log-odds", "nats"
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """A number that a network says about one sequence, and what it read.
+    """A number that a network gives for one sequence (the answer), and the sequence.
 
     Attributes:
         model: the network, in evaluation mode.
-        answer: `(model, x)`, from K variants of what was read, `(T, K, F)` of any floating dtype, to `(K,)`, the number for each.
-            It uses the `model` that it is given, which may be a copy in double precision.
-        input: `(T, 1, F)`, what was read: numbers, or the vectors of tokens.
-        baseline: `(T, 1, F)`, what stands for "nothing was there".
+        answer: a function `(model, x)`, from K variants of the input, `(T, K, F)` of any floating dtype, to the K numbers, `(K,)`.
+            It must use the `model` that it is given, which may be a copy in double precision.
+        input: `(T, 1, F)`, the input: numbers, or the vectors of tokens.
+        baseline: `(T, 1, F)`, the input that stands for "nothing was there".
         about: what the number is, such as "class walk".
-        unit: of the number.
-        steps: names of the S steps that are to blame: words, characters, or numbers.
-        channels: names of the C channels; none where a step is one thing, as a word is.
-        cells: `(T, F)` int64, to which step and channel each number belongs, `step * max(C, 1) + channel`; -1 for padding,
-            which is never taken away.
-        joiner: what stands between the steps where they are read as a text; None where they are none.
-        name: of the example, as the data have it.
+        unit: the unit of the number.
+        steps: names of the S steps that get contributions: words, characters, or numbers.
+        channels: names of the C channels; none if a step has no parts, as a word.
+        cells: `(T, F)` int64, the step and channel that each number of the input belongs to, `step * max(C, 1) + channel`; -1 for
+            padding, which is never deleted.
+        joiner: the text between the steps if they form a text; None if they do not.
+        name: the name of the example in the data.
         said: the answer in words, such as the class, or the text that was written.
-        read: `(S, C)`, what was read as the data have it, NaN where missing, for pictures; None for words.
+        read: `(S, C)`, the input as the data have it, NaN if missing, for pictures; None for words.
     """
 
     model: nn.Module
@@ -56,33 +56,33 @@ class Question:
         if self.cells is None:  # pyright: ignore[reportUnnecessaryComparison]
             cells = plain_cells(len(self.input), self.input.shape[2], max(1, len(self.channels)))
             object.__setattr__(self, "cells", cells)
-        # What is no step's stays as it is, or contributions would not sum.
+        # Numbers that belong to no step keep their value in the baseline, or contributions would not sum to the difference.
         nobody = torch.from_numpy(self.cells < 0)[:, None].to(self.input.device)
         object.__setattr__(self, "baseline", torch.where(nobody, self.input, self.baseline))
 
     @property
     def shape(self) -> tuple[int, int]:
-        """S, and C or 1."""
+        """The number of steps S, and of channels C, or 1 without channels."""
         return len(self.steps), max(1, len(self.channels))
 
     def folded(self, contributions: Tensor) -> np.ndarray:
-        """`(S, C)`: of contributions `(T, F)`, the sum of each step and channel."""
+        """Sum contributions `(T, F)` by step and channel, `(S, C)`."""
         flat, count = self.cells.ravel(), self.shape[0] * self.shape[1]
         kept = flat >= 0
         values = contributions.detach().double().cpu().numpy().ravel()
         return np.bincount(flat[kept], values[kept], minlength=count).reshape(self.shape)
 
     def values(self, x: Tensor, at_once: int = 2**24) -> Tensor:
-        """The numbers for K variants `(T, K, F)`, without gradient, `(K,)`, so many numbers of them at a time."""
+        """The answers for K variants `(T, K, F)`, `(K,)`, without gradient; at most `at_once` input numbers are run at a time."""
         rows = max(1, at_once // max(1, self.input.numel()))
         with torch.no_grad():
             return torch.cat([self.answer(self.model, part) for part in x.split(rows, 1)])
 
     def without(self, hidden: Sequence[np.ndarray]) -> Tensor:
-        """`(K,)`: the number where some steps and channels are the baseline's.
+        """The answers `(K,)` if some steps and channels are replaced by the baseline.
 
         Args:
-            hidden: for each of K variants which, `(S, C)` bool.
+            hidden: for each of K variants the steps and channels to replace, `(S, C)` bool.
         """
         found = []
         rows = max(1, 2**24 // max(1, self.input.numel()))
@@ -93,17 +93,17 @@ class Question:
         return torch.cat(found)
 
     def _spread(self, hidden: np.ndarray) -> np.ndarray:
-        """`(T, F)` bool of `(S, C)`."""
+        """Expand a mask of steps and channels, `(S, C)` bool, to the input's numbers, `(T, F)`."""
         return np.append(hidden.ravel(), False)[self.cells]
 
 
 def plain_cells(steps: int, width: int, channels: int = 1) -> np.ndarray:
-    """The `cells` of a question whose steps are those of the network: `(T, F)`.
+    """The `cells`, `(T, F)`, of a question whose steps are the network's time steps.
 
     Args:
         steps: T.
         width: F.
-        channels: C, 1 or F.
+        channels: C, which is 1 or F.
     """
     column = np.arange(width) if channels == width else np.zeros(width, dtype=np.int64)
     return np.arange(steps)[:, None] * channels + column
@@ -111,19 +111,19 @@ def plain_cells(steps: int, width: int, channels: int = 1) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Reasons:
-    """What each step and channel has to do with an answer.
+    """The contributions of each step and channel to an answer.
 
     Attributes:
         method: "gradients", "occlusion" or "gates".
-        about: what the number is.
-        unit: of `answer`, `baseline` and `values`.
-        answer: the number that the network says.
-        baseline: the number where nothing is there.
-        values: `(S, C)`, C at least 1: above 0 what speaks for the answer, below 0 what speaks against it.
+        about: what the number is, see `Question`.
+        unit: the unit of `answer`, `baseline` and `values`.
+        answer: the number that the network gives.
+        baseline: the number for the baseline.
+        values: the contributions `(S, C)`, C at least 1: above 0 for the answer, below 0 against it.
         steps: S names.
         channels: C names, or none.
-        joiner: what stands between the steps of a text; None where they are none.
-        name: of the example.
+        joiner: the text between the steps if they form a text; None if they do not.
+        name: the name of the example.
         said: the answer in words.
         read: see `Question`.
     """
@@ -143,32 +143,32 @@ class Reasons:
 
     @classmethod
     def of(cls, question: Question, method: str, answer: float, baseline: float, values: np.ndarray) -> Reasons:
-        """The reply to a question."""
+        """Make the reasons for a question, with its names and units."""
         same = {name: getattr(question, name) for name in _SAME}
         return cls(method=method, answer=answer, baseline=baseline, values=values, **same)
 
     @property
     def by_step(self) -> np.ndarray:
-        """`(S,)`: the sum of a step's channels."""
+        """The contribution of each step, `(S,)`: the sum over its channels."""
         return self.values.sum(1)
 
     @property
     def by_channel(self) -> dict[str, float]:
-        """The sum of each channel's steps; empty where steps have none."""
+        """The contribution of each channel: the sum over its steps; empty without channels."""
         return dict(zip(self.channels, self.values.sum(0).tolist(), strict=True)) if self.channels else {}
 
     @property
     def remainder(self) -> float:
-        """What the contributions lack of `answer - baseline`."""
+        """The difference between `answer - baseline` and the sum of the contributions."""
         return self.answer - self.baseline - float(self.values.sum())
 
     def strongest(self, count: int = 10) -> list[tuple[int, str, float]]:
-        """The steps that weigh most, for or against: number, name and contribution, the strongest first."""
+        """The steps with the largest contributions, for or against: number, name and contribution, the strongest first."""
         order = np.argsort(-np.abs(self.by_step), kind="stable")[:count]
         return [(int(at), self.steps[at], float(self.by_step[at])) for at in order]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it; `values` only where steps have channels, as `by_step` says it else."""
+        """Plain values, for JSON; `values` only with channels, as without them `by_step` is the same."""
         found: dict[str, Any] = {"example": self.name} if self.name else {}
         found |= {"said": self.said} if self.said else {}
         found |= {"about": self.about, "method": self.method, "unit": self.unit}

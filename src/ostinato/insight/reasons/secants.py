@@ -1,24 +1,26 @@
-r"""What each step handed on through the gates: a decomposition of the answer that sums to it, of any recurrence.
+r"""Split an answer into contributions of the steps, passed on through the gates; they sum to the answer, for any recurrence.
 
-The network is run twice side by side, once on what was read and once on the baseline. Between the two runs the state after step t
-differs by ds_t, and that difference has two causes: what the step read, and the state that it began with. One function gives both
-states, s_t = F(x_t, s_{t-1}), so that its mean Jacobian on the straight way between the two runs splits the difference exactly:
+The network is run twice side by side, once on the input and once on the baseline. Between the two runs the state after step t
+differs by ds_t, and that difference has two causes: the input of the step, and the state that it began with. One function gives the
+states of both runs, s_t = F(x_t, s_{t-1}), so that its mean Jacobian on the straight line between the two runs splits the
+difference exactly:
 
     ds_t = A_t dx_t + B_t ds_{t-1},     [A_t B_t] = integral over a from 0 to 1 of  DF((x0_t, s0_{t-1}) + a (dx_t, ds_{t-1}))
 
-A_t is what the gates let in, B_t what they keep. From step to step that gives the state, and through what follows the layers, each
-operation of which is split in the same way, the answer:
+A_t is what the gates let in, B_t what they keep. From step to step this gives the state. The operations after the recurrent layers
+are split in the same way, one by one, which gives the answer:
 
-    f(x) - f(x0) = sum over t of  m_t A_t dx_t,     m_{t-1} = m_t B_t,     m_T = what the answer makes of the last state
+    f(x) - f(x0) = sum over t of  m_t A_t dx_t,     m_{t-1} = m_t B_t,     m_T = the mean derivative of the answer by the last state
 
 For an LSTM that is linear in its memory, with gates that nothing enters, A_t and B_t are the i and f of Murdoch & Szlam 2017 (arXiv
-1702.02540, (10)), and the sum is theirs; here gates count as well, as they depend on what was read. An integral by quadrature is
-nearly exact. What it lacks is put where the difference is, by the least change of the matrix that makes it exact:
+1702.02540, (10)), and the sum is theirs; here gates count as well, as they depend on the input. An integral by quadrature is nearly
+exact. The remaining error is removed by the smallest change of the matrix that makes the split exact:
 
     [A B] += (ds_t - [A B] d) d' / (d' d),     d = (dx_t, ds_{t-1})                    (Broyden 1965, (4.5), the secant condition)
 
-So sums hold to rounding, also for steps with kinks. DeepLIFT (Shrikumar et al. 2017, arXiv 1704.02685) has a rule for each
-operation instead, and what it says of a step depends on how its equation is written down; here it depends on what that computes.
+So sums are exact up to rounding, also for steps with kinks. DeepLIFT (Shrikumar et al. 2017, arXiv 1704.02685) has a rule for each
+operation instead, so that its result for a step depends on how the equation is written; here it depends only on what the step
+computes.
 """
 
 from __future__ import annotations
@@ -43,9 +45,9 @@ from ostinato.nn.recurrent import Recurrent
 from ostinato.types import Tensor
 
 _POINTS = 12
-_OFF = 1e-6  # of the answer, by which a sum in double precision may be off
+_OFF = 1e-6  # the error of a sum in double precision that is allowed, as a share of the answer
 
-# Linear in all that they are given at once, of finite numbers: torch's own derivative is the mean one.
+# Functions that are linear in all their arguments together, for finite numbers: torch's own derivative is the mean derivative.
 _LINEAR = frozenset(
     {
         *(
@@ -104,7 +106,7 @@ _LINEAR = frozenset(
         *("unflatten", "expand", "expand_as", "repeat"),
     }
 )
-# Linear in the first where nothing else depends on what was read.
+# Functions that are linear in their first argument, if no other argument depends on the input.
 _LINEAR_IN_FIRST = frozenset(
     {"linear", "matmul", "__matmul__", "mm", "bmm", "conv2d", "mul", "__mul__", "__rmul__", "multiply", "masked_fill"}
     | {"div", "__truediv__", "true_divide"}
@@ -112,16 +114,16 @@ _LINEAR_IN_FIRST = frozenset(
 
 
 def step_contributions(question: Question) -> Reasons:
-    """What each step and channel has to do with an answer, handed on from step to step through the gates.
+    """The contribution of each step and channel to an answer, passed on from step to step through the gates.
 
     A copy of the model is run in double precision, step by step in plain PyTorch; contributions sum to the difference of the answer
     and the baseline.
 
     Args:
-        question: what is asked.
+        question: the answer to explain.
 
     Raises:
-        InsightError: the model has no recurrent layer that can be looked into, or does something that cannot be split.
+        InsightError: the model has no recurrent layer that can be examined, or has an operation that cannot be split.
     """
     model = copy.deepcopy(question.model).double().eval().requires_grad_(False)
     x, base = question.input.double(), question.baseline.double()
@@ -154,7 +156,7 @@ def step_contributions(question: Question) -> Reasons:
 
 
 def _split_steps(module: nn.Module, pairs: _Pairs) -> None:
-    """Has a layer's steps split whole, and not operation by operation."""
+    """Change a layer so that each step is split as a whole, and not operation by operation."""
     twin: Any = convert_alone(module)
     twin.eval()
     for training, cell in list(twin._cells.items()):
@@ -185,7 +187,7 @@ def _split(cell: Cell, pairs: _Pairs) -> Cell:
 
 
 def _leaves(parts: Sequence[Any]) -> tuple[list[Tensor], Callable[[Sequence[Tensor]], list[Any]]]:
-    """The tensors of gates and states, or of a tensor itself, and what puts others in their place."""
+    """The tensors in `parts` (gates, states, or tensors), and a function that builds such parts from other tensors."""
 
     def rebuild(given: Sequence[Tensor]) -> list[Any]:
         left = iter(given)
@@ -198,26 +200,26 @@ def _leaves(parts: Sequence[Any]) -> tuple[list[Tensor], Callable[[Sequence[Tens
 
 
 class _Pairs(TorchFunctionMode):
-    """Inside, whatever depends on what was read has a twin, what it is for the baseline, and derivatives that are mean ones."""
+    """Inside, every tensor that depends on the input has a twin, its value for the baseline; derivatives are mean derivatives."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._twins: dict[int, tuple[Tensor, Tensor]] = {}  # holds both, as an id is of what lives
+        self._twins: dict[int, tuple[Tensor, Tensor]] = {}  # keeps both alive, so that their ids stay theirs
 
     def join(self, value: Tensor, twin: Tensor) -> None:
-        """Makes two tensors a pair."""
+        """Record `twin` as the twin of `value`."""
         self._twins[id(value)] = (value, twin)
 
     def has(self, value: Any) -> bool:
-        """Whether it depends on what was read."""
+        """Whether a value depends on the input."""
         return id(value) in self._twins
 
     def forget(self) -> None:
-        """Lets go of all pairs."""
+        """Forget all pairs, which frees their memory."""
         self._twins.clear()
 
     def twin(self, value: Tensor) -> Tensor:
-        """What a tensor is for the baseline."""
+        """The value of a tensor for the baseline."""
         found = self._twins.get(id(value))
         return value if found is None else found[1]
 
@@ -264,12 +266,12 @@ class _Pairs(TorchFunctionMode):
     def split(
         self, run: Callable[..., tuple[Tensor, ...]], given: Sequence[Tensor], *, side_by_side: bool
     ) -> list[Tensor]:
-        """What a function gives, with its mean derivative.
+        """The results of a function, with its mean derivative.
 
         Args:
             run: the function.
-            given: all tensors that it is given, of which some depend on what was read.
-            side_by_side: whether rows are independent, so that the points of the integral can be rows.
+            given: all its tensor arguments, some of which may depend on the input.
+            side_by_side: whether rows are independent, so that the points of the integral can be rows of one call.
         """
         if not any(map(self.has, given)):
             return list(run(*given))
@@ -309,7 +311,7 @@ def _is_number(v: Any) -> bool:
 
 
 class _Mean(torch.autograd.Function):
-    """A function whose derivative is the mean one between two places, made exact for their difference."""
+    """A function whose derivative is its mean derivative between two points, corrected to be exact for their difference."""
 
     @staticmethod
     def forward(
@@ -344,14 +346,14 @@ class _Mean(torch.autograd.Function):
 
 
 def _apart(v: Tensor, twin: Tensor) -> Tensor:
-    """Their difference; none where both are the same infinity, as of scores that are masked out, or both missing."""
+    """The difference `v - twin`; 0 if both are the same infinity, as in masked scores, or both NaN."""
     return torch.where((v == twin) | (v.isnan() & twin.isnan()), 0.0, v - twin)
 
 
 def _pulled(
     run: Any, bases: Sequence[Tensor], apart: Sequence[Tensor], multipliers: Sequence[Tensor], a: Any
 ) -> list[Tensor]:
-    """The multipliers times the Jacobian at a place between."""
+    """The multipliers times the Jacobian at the point `a` between the two, from 0 (baseline) to 1 (input)."""
     with torch.enable_grad():
         points = [(base + a * d).detach().requires_grad_() for base, d in zip(bases, apart, strict=True)]
         made = [(v, m) for v, m in zip(run(*points), multipliers, strict=True) if v.requires_grad]
@@ -364,7 +366,7 @@ def _pulled(
 def _at_rows(
     run: Any, bases: Sequence[Tensor], apart: Sequence[Tensor], multipliers: Sequence[Tensor], at: Any, weights: Any
 ) -> list[Tensor]:
-    """The mean of `_pulled` over all places, which are rows of one call."""
+    """The weighted mean of `_pulled` over all points, which are rows of one call."""
 
     def column(numbers: Any, v: Tensor) -> Tensor:
         return torch.from_numpy(numbers).to(v).reshape(-1, *([1] * (v.dim() - 1)))

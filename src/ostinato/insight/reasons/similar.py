@@ -1,12 +1,13 @@
-"""Where else was the network in this state? The ranges of a corpus whose states are most like those of one range.
+"""Where else was the network in this state? Find the ranges of a corpus whose states are most similar to those of one range.
 
-Of a range of L steps with the states q_1 ... q_L, and L steps of the corpus with the states s_1 ... s_L:
+The measures compare a range of L steps with the states q_1 ... q_L, and L steps of the corpus with the states s_1 ... s_L:
 
     cosine      the mean over the steps of  q_l . s_l / (|q_l| |s_l|)
-    threshold   |Q and S| / |Q or S|, with Q the units that are beyond a threshold, in the same direction, all through the range,
-                and S those of the corpus's range: the question as LSTMVis asks it
+    threshold   |Q and S| / |Q or S|, with Q the units that are beyond a threshold, in the same direction, in the whole range, and S
+                such units of the corpus's range; this is LSTMVis's measure
 
-Source: Strobelt et al. 2018, "LSTMVis", arXiv 1606.07461, section 5.1, for ranges and units beyond a threshold all through them.
+Source: Strobelt et al. 2018, "LSTMVis", arXiv 1606.07461, section 5.1, for ranges, and for units beyond a threshold in all of a
+range.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ THRESHOLD = 0.3
 
 @dataclass(frozen=True)
 class AlikeRange:
-    """A range of steps in which the network was in like states.
+    """A range of steps in which the network was in similar states.
 
     Attributes:
-        score: of likeness, 1 at most.
-        sequence: the number of the sequence that it is in.
+        score: the similarity, at most 1.
+        sequence: the number of the sequence that contains the range.
         start: its first step, from 0.
-        end: the step behind its last.
+        end: the step after its last.
     """
 
     score: float
@@ -50,18 +51,18 @@ def similar_ranges(
     threshold: float = THRESHOLD,
     without: tuple[int, int, int] | None = None,
 ) -> list[AlikeRange]:
-    """The ranges of a corpus that are most like one range, none of which overlap.
+    """The ranges of a corpus that are most similar to one range; they do not overlap each other.
 
-    The best is taken first, then the best of those that it does not overlap, and so on. Four bytes a step of the corpus are held,
-    and the states of one block.
+    The best is taken first, then the best of those that it does not overlap, and so on. The memory is four bytes for each step of
+    the corpus, and the states of one block.
 
     Args:
-        query: `(L, H)`, states of the range.
-        corpus: blocks of states, `(n, H)`, with the number of the sequence that each goes on; those of a sequence
-            follow each other.
-        count: how many ranges at most, at least 1.
-        measure: of likeness.
-        threshold: how far from 0 a unit counts as on, above 0; for the measure of that name.
+        query: `(L, H)`, the states of the range.
+        corpus: blocks of states, `(n, H)`, each with the number of the sequence that it continues; the blocks of a sequence follow
+            each other.
+        count: the most ranges to return, at least 1.
+        measure: the measure of similarity, "cosine" or "threshold".
+        threshold: a unit counts as on if its distance from 0 exceeds this, above 0; only for the measure "threshold".
         without: a sequence, a start and an end that no range may overlap, such as the query itself.
 
     Raises:
@@ -111,7 +112,7 @@ def similar_ranges(
 
 
 class _Cosine:
-    """Of all ranges of a block."""
+    """The cosine measure: scores of all ranges of a block."""
 
     def __init__(self, query: np.ndarray) -> None:
         self._query = _unit(query)
@@ -124,7 +125,7 @@ class _Cosine:
 
 
 class _Overlap:
-    """Of the units that are on."""
+    """The threshold measure: the overlap of the units that are on, for all ranges of a block."""
 
     def __init__(self, query: np.ndarray, threshold: float) -> None:
         self._threshold, self._length = threshold, len(query)
@@ -135,7 +136,7 @@ class _Overlap:
             )
 
     def _through(self, states: np.ndarray) -> np.ndarray:
-        """(n - L + 1, 2 H) bool: beyond the threshold, above or below, all through each range."""
+        """Which units are beyond the threshold, above or below, in the whole of each range: (n - L + 1, 2 H) bool."""
         on = np.concatenate([states > self._threshold, states < -self._threshold], 1)
         counts = np.concatenate([np.zeros((1, on.shape[1]), np.int64), on.cumsum(0)])
         return counts[self._length :] - counts[: -self._length] == self._length

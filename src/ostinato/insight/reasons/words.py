@@ -1,4 +1,4 @@
-"""Reasons on a terminal of 80 columns: coloured where there are colours, and as readable without."""
+"""Reasons as text for a terminal of 80 columns, readable with and without colours."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from ostinato.insight.reasons.question import Reasons
 
 FOR, AGAINST = (214, 66, 46), (52, 120, 200)  # red and blue
 _BAR, _STRONGEST, _CHANNELS = 24, 8, 8
-_FAINT = 0.08  # of the strongest; below it a word has no colour
+_FAINT = 0.08  # share of the strongest contribution below which a word gets no colour
 SUMS = ("gradients", "gates")
 
 
 def shade(weight: float) -> tuple[int, int, int]:
-    """The colour of a weight from -1, blue, over 0, white, to 1, red."""
+    """The colour of a weight: blue at -1, white at 0, red at 1."""
     target, share = FOR if weight > 0 else AGAINST, min(1.0, abs(weight)) ** 0.7
     return tuple(round(255 + (each - 255) * share) for each in target)  # pyright: ignore[reportReturnType]
 
 
 def shown(found: Reasons) -> Text:
-    """What is said of an example: the answer, the text in colours, what weighs most."""
+    """The text for an example: the answer, the steps in colours, and the largest contributions."""
     text = Text()
     text.append(f"{found.name}: " if found.name else "").append(found.said, style="bold").append(
         "\n" if found.said else ""
@@ -50,7 +50,7 @@ def shown(found: Reasons) -> Text:
 
 
 def _signed(value: float, digits: int = 4) -> str:
-    """With so many digits, of large numbers all those before the point."""
+    """A number with its sign and `digits` significant digits; large numbers with all digits before the point."""
     whole = f"{value:+,.0f}"
     return whole if 10**digits <= abs(value) < 1e9 else f"{value:+.{digits}g}"
 
@@ -69,7 +69,7 @@ def _tables(found: Reasons) -> list[tuple[str, list[tuple[str, float]]]]:
 
 
 def _plain(step: str) -> str:
-    """Without what would move a terminal's cursor."""
+    """Replace characters that would move a terminal's cursor."""
     return "".join(
         c if c.isprintable() else {"\n": "\\n", "\t": "\\t"}.get(c, "\N{REPLACEMENT CHARACTER}") for c in step
     )

@@ -1,6 +1,6 @@
-"""From torch.nn to Ostinato: whole models at once, weights kept; and between the two meanings of a GRU's update gate."""
+"""Convert whole models from torch.nn to Ostinato with their weights, and weights between the two forms of a GRU's update gate."""
 
-# What torch keeps in a module has names with an underscore.
+# torch's attributes of a module have names with an underscore.
 # pyright: reportPrivateUsage=false
 
 from __future__ import annotations
@@ -40,11 +40,12 @@ def convert(module: torch.nn.Module, **options: Unpack[LayerOptions]) -> torch.n
     """Replace every torch.nn RNN, LSTM, GRU and cell inside `module` by Ostinato's, and keep the weights.
 
     The parameters are the same objects, so an optimiser that holds them goes on working; mode, hooks, parametrizations and sharing
-    are kept. `to_torch` is the way back. Subclasses of torch.nn's layers stay as they are, because nobody knows what they changed;
-    so do layers that torch has quantized or turned into TorchScript. One warning names each of them and the reason.
+    are kept. `to_torch` is the way back. Subclasses of torch.nn's layers stay as they are, because their changes are not known; so
+    do layers that torch has quantized or turned into TorchScript. One warning names each of them and the reason.
 
     Args:
-        module: any module; it is changed in place. A module that is a recurrent layer itself cannot be, so use the return value.
+        module: any module; it is changed in place. A module that is itself a recurrent layer cannot be changed in place: use the
+            return value.
         **options: options of `LayerOptions` for every layer (not for single cells), if they neither add nor remove parameters.
 
     Returns:
@@ -65,12 +66,12 @@ def convert(module: torch.nn.Module, **options: Unpack[LayerOptions]) -> torch.n
 
 
 def convert_known(module: torch.nn.Module, options: Mapping[str, Any]) -> torch.nn.Module:
-    """`convert` without a warning about what it leaves."""
+    """Do what `convert` does, without a warning about the layers that stay as they are."""
     return exchange(module, lambda old: _converted(old, options))
 
 
 def _reason(module: torch.nn.Module) -> str | None:
-    """Why a recurrent module that is not ours was left; None for one of ours, and for any other module."""
+    """The reason why a recurrent module was not converted; None for one of ours, and for a module that is not recurrent."""
     kind = parametrize.type_before_parametrizations(module)
     if isinstance(module, Recurrent | Step):
         return None
@@ -103,8 +104,8 @@ def _converted(old: torch.nn.Module, options: Any) -> torch.nn.Module:
     if extra.get("num_layers") == 1:
         extra["dropout"] = 0.0  # torch warned when the layer was made; once is enough
     new = new_kind(**extra, device="meta")
-    # Asked of the layer, not of its parameters: parametrizations, weight norm and pruning keep a weight under other names and make
-    # an attribute of it.
+    # Look for attributes of the layer, not for parameters: parametrizations, weight norm and pruning rename the parameter and make
+    # the weight a computed attribute.
     with at_rest(old), torch.no_grad():
         shapes = {
             name: getattr(old, name).shape
@@ -134,7 +135,7 @@ def negate_update_gate(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     weights of n are zero.
 
     Args:
-        state_dict: of a GRU or GRUCell; only `weight_*` and `bias_*` entries with three equal blocks of rows change.
+        state_dict: that of a GRU or GRUCell; only its `weight_ih*`, `weight_hh*`, `bias_ih*` and `bias_hh*` entries change.
     """
     turned: dict[str, Tensor] = {}
     for name, value in state_dict.items():

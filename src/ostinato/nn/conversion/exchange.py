@@ -1,6 +1,6 @@
-"""Puts another module in the place of one, inside of whatever holds it: what `convert` and `to_torch` have in common."""
+"""Replace modules inside the modules that contain them: the part that `convert` and `to_torch` share."""
 
-# What torch keeps in a module, and how it makes parametrized ones, has names with an underscore.
+# torch's attributes of a module, and its functions for parametrized modules, have names with an underscore.
 # pyright: reportPrivateUsage=false
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, cast
 import torch
 from torch.nn.utils import parametrize
 
-# What torch works out of the parameters, for each class in its own way.
+# Attributes that torch derives from the parameters, in another way for each class.
 _WORKED_OUT = frozenset({"_flat_weights", "_flat_weight_refs", "_flat_weights_names", "_all_weights"})
 
 
@@ -21,14 +21,14 @@ def exchange(module: torch.nn.Module, replacement: Callable[[torch.nn.Module], t
     """Replace modules wherever they are.
 
     Args:
-        module: whose parts are looked at, and itself; it is changed in place.
-        replacement: gives for a module the one that takes its place, or the same. It is called once for each.
+        module: the module whose parts, and which itself, may be replaced; it is changed in place.
+        replacement: returns the module that replaces its argument, or the argument itself. It is called once for each module.
 
     Returns:
-        `module`, or what takes its place.
+        `module`, or its replacement.
     """
     made: dict[int, torch.nn.Module] = {}
-    held: list[torch.nn.Module] = []  # so that no other gets the number of one that is gone
+    held: list[torch.nn.Module] = []  # keeps the old modules alive, so that no new one gets the `id` of an old one
 
     def of(old: torch.nn.Module) -> torch.nn.Module:
         if id(old) not in made:
@@ -45,18 +45,18 @@ def exchange(module: torch.nn.Module, replacement: Callable[[torch.nn.Module], t
 
 
 def take_over(new: torch.nn.Module, old: torch.nn.Module, but: Collection[str] = ()) -> None:
-    """Make a fresh module what another one was: its parameters, hooks, mode, and whatever the user hung on it.
+    """Move the state of a module to a new one: parameters, hooks, mode, and all attributes that the user set.
 
     Args:
-        new: of the new class, without parameters of its own that `old` has not.
-        old: of the old one.
-        but: attributes that only the old class has.
+        new: the new module; it has no parameters that `old` has not.
+        old: the old module.
+        but: attributes that only the old class has, and that are not moved.
     """
     for attribute, value in old.__dict__.items():
         if attribute not in but and attribute not in _WORKED_OUT:
             new.__dict__[attribute] = value
     if parametrize.is_parametrized(old):
-        # torch gives a parametrized module a class of its own, with a property for each tensor that is made of others.
+        # torch gives a parametrized module its own class, with a property for each tensor that is computed from others.
         parametrize._inject_new_class(new)
         parametrizations: Any = old.parametrizations
         for tensor in parametrizations:
@@ -72,7 +72,7 @@ def take_over(new: torch.nn.Module, old: torch.nn.Module, but: Collection[str] =
 
 @contextlib.contextmanager
 def at_rest(module: torch.nn.Module) -> Generator[None]:
-    """The module in evaluation, so that a look at a weight changes nothing that it is made of (spectral norm)."""
+    """Keep the module in evaluation mode: in training, reading a computed weight can change its source (spectral norm)."""
     modes = [(m, m.training) for m in module.modules()]
     try:
         for m, _ in modes:

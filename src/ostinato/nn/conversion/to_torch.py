@@ -1,6 +1,6 @@
-"""From Ostinato back to torch.nn: whole models at once, weights kept, for whatever wants torch's own classes."""
+"""Convert whole models from Ostinato back to torch.nn with their weights, for tools that need torch's own classes."""
 
-# What torch keeps in a module has names with an underscore.
+# torch's attributes of a module have names with an underscore.
 # pyright: reportPrivateUsage=false
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ostinato.nn.conversion.exchange import exchange, take_over
 from ostinato.nn.recurrent import Recurrent
 from ostinato.nn.step import Step
 
-# torch's modes, and the class and the arguments of each.
+# By torch's name of a mode (a module's attribute `mode`): the class and the arguments.
 _LAYERS: Mapping[str, tuple[type[torch.nn.RNNBase], dict[str, Any]]] = {
     "LSTM": (torch.nn.LSTM, {}),
     "GRU": (torch.nn.GRU, {}),
@@ -31,7 +31,7 @@ _STEPS: Mapping[str, tuple[type[torch.nn.RNNCellBase], dict[str, Any]]] = {
     "RNN_TANH": (torch.nn.RNNCell, {"nonlinearity": "tanh"}),
     "RNN_RELU": (torch.nn.RNNCell, {"nonlinearity": "relu"}),
 }
-# Options that change nothing of what a layer computes once it is there.
+# Options that do not change what a layer computes after it has been made.
 _NEUTRAL = frozenset({"init", "forget_bias", "backend", "checkpoint_segments"})
 _IN_TRAINING = ", which acts in training"
 _OF_TRAINING = frozenset({"variational_dropout", "recurrent_dropout", "weight_dropout"})
@@ -40,22 +40,23 @@ _OF_TRAINING = frozenset({"variational_dropout", "recurrent_dropout", "weight_dr
 def to_torch(module: torch.nn.Module, *, inference: bool = False, leave: bool = False) -> torch.nn.Module:
     """Replace every recurrent layer and single step of Ostinato inside `module` by torch.nn's, weights kept: `convert`'s inverse.
 
-    The parameters are the same objects; names, `state_dict`, mode, hooks, parametrizations and sharing are kept. Then
-    `torch.ao.quantization.quantize_dynamic` and `torch.jit.script` know the layers.
+    The parameters are the same objects; names, `state_dict`, mode, hooks, parametrizations and sharing are kept.
+    `torch.ao.quantization.quantize_dynamic` and `torch.jit.script` work with the new layers.
 
     Args:
-        module: any module; it is changed in place. A recurrent layer itself cannot be, so use what is returned.
-        inference: drop options that act in training only, such as `variational_dropout`: the module is for evaluation alone then.
-        leave: leave what torch.nn has no counterpart of as it is, with a warning, in place of an error.
+        module: any module; it is changed in place. A module that is itself a recurrent layer cannot be changed in place: use the
+            return value.
+        inference: drop options that act in training only, such as `variational_dropout`; the module is then for evaluation only.
+        leave: instead of raising an error, leave layers without a counterpart in torch.nn as they are, with a warning.
 
     Returns:
         `module`, or its replacement if it is a recurrent layer itself.
 
     Raises:
-        ConfigError: layers have something that torch.nn has not; the message names each layer, and what. Nothing is changed.
+        ConfigError: layers have something that torch.nn has not; the message names each layer, and what it has. Nothing is changed.
 
     Warns:
-        UserWarning: layers were left, with `leave`.
+        UserWarning: layers were left as they are because of `leave`.
     """
     if not isinstance(module, torch.nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(f"to_torch expected a torch.nn.Module, got {told_kind(module)}")
@@ -84,7 +85,7 @@ def _class(module: torch.nn.Module) -> str:
 
 
 def _lacks(module: Recurrent | Step, inference: bool) -> str:
-    """What torch.nn lacks of it, or nothing."""
+    """What the module has and torch.nn lacks, as text; empty if torch.nn has a counterpart."""
     found: list[str] = []
     known = _LAYERS if isinstance(module, Recurrent) else _STEPS
     if parametrize.type_before_parametrizations(module).__module__.partition(".")[0] != __name__.partition(".")[0]:

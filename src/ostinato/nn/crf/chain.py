@@ -1,9 +1,9 @@
 """The sum over all paths of a linear chain: its logarithm, its gradient, and the best path.
 
-Two ways to the same number. `log_partition_by_steps` adds in logarithms, one step after the other, and can be differentiated as
-often as one likes. `log_partition` is several times as fast: it runs the sums from the left and from the right at once, as
-products of scaled numbers in float64, after which the gradient is one product more; where a number would leave float64's range it
-takes the first way.
+Two functions compute the logarithm. `log_partition_by_steps` adds in logarithms, one step after the other, and can be
+differentiated any number of times. `log_partition` is several times as fast: it computes the sums from the left and from the
+right at once, as products of scaled numbers in float64, after which the gradient costs one more product. If a number would
+leave float64's range, it calls `log_partition_by_steps`.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from ostinato.types import Tensor
 
 _FORBIDDEN = -1e30  # a finite stand-in for minus infinity: its exponential is 0, and no gradient becomes NaN
 _SMALLEST = 1e-140  # the product of two such numbers has all its digits in float64
-_RESCALED = 8  # so many steps go by between two divisions; a division costs as much as a step
+_RESCALED = 8  # the number of steps from one rescaling to the next; the division costs as much as a step
 
 
 class Chain(NamedTuple):
     """The scores of a linear chain, all in float64; minus infinity forbids.
 
     Attributes:
-        emissions: (T, B, N), of tag j at step t; finite past a row's end.
-        transitions: (N, N), from tag i, the row, to tag j, the column.
-        start: (N,), of a path that begins with tag j.
-        end: (N,), of a path that ends with tag i.
-        lengths: (B,) int64, from 0 to T.
+        emissions: (T, B, N), the score of tag j at step t; finite past a row's end.
+        transitions: (N, N), the score of going from tag i (matrix row) to tag j (column).
+        start: (N,), the score of beginning with tag j.
+        end: (N,), the score of ending with tag i.
+        lengths: (B,) int64, steps of each row, from 0 to T.
     """
 
     emissions: Tensor
@@ -40,17 +40,18 @@ class Chain(NamedTuple):
 
 
 def log_partition(chain: Chain) -> Tensor:
-    """log of the sum over all paths of exp(score), (B,); 0 for a row of no steps, minus infinity where every path is forbidden."""
+    """log of the sum over all paths of exp(score), (B,); 0 for a row of no steps, minus infinity if every path is forbidden."""
     if chain.emissions.numel() == 0:
         return chain.emissions.sum((0, 2))
-    # Whether float64's range suffices can be seen in values only; and a mode that follows operators does not see into a Function.
+    # The fast way has to look at values, which a recording does not have, and a torch function mode cannot see the operators
+    # inside of an autograd Function.
     if is_recorded() or torch._C._len_torch_function_stack():  # pyright: ignore[reportPrivateUsage]
         return log_partition_by_steps(chain)
     return _LogPartition.apply(*chain)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
 
 def log_partition_by_steps(chain: Chain) -> Tensor:
-    """The same as `log_partition`, as a loop in logarithms:
+    """Compute what `log_partition` computes, as a loop in logarithms:
 
     a_1(j) = start_j + e_1(j),   a_t(j) = e_t(j) + log sum_i exp(a_{t-1}(i) + transition_ij)
     log Z = log sum_i exp(a_T(i) + end_i)
@@ -67,7 +68,7 @@ def log_partition_by_steps(chain: Chain) -> Tensor:
 
 
 class _LogPartition(torch.autograd.Function):
-    """log Z with one backward pass, by marginals; twice differentiable."""
+    """log Z with a fast gradient, computed from the marginals; twice differentiable."""
 
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -96,15 +97,15 @@ class _LogPartition(torch.autograd.Function):
 
 
 class _Sums(NamedTuple):
-    """What can be told of the paths to each step, from both ends; scaled again and again, so that a row's largest number is 1.
+    """Sums over the partial paths up to each step, from both ends; rescaled every few steps, so that a row's largest number is 1.
 
     Attributes:
-        sums: (T, 2, B, N) float64. [:, 0]: alpha_t, from the left, with e_t. [:, 1]: from the right, with the emission too, each
-            row reversed: at s it is that of step length - 1 - s.
+        sums: (T, 2, B, N) float64. [:, 0]: alpha_t, from the left, including e_t. [:, 1]: from the right, including the emission,
+            each row reversed: index s holds step length - 1 - s.
         weights: (N, N), exp(transitions), scaled.
-        logarithms: (T, B), of what alpha was divided by.
+        logarithms: (T, B), logarithms of the divisors of alpha.
         last: (N,), exp(end), scaled.
-        left_out: what `weights`, first and last were divided by, as logarithms.
+        left_out: logarithms of the divisors of `weights`, of exp(start) and of `last`.
     """
 
     sums: Tensor
@@ -115,7 +116,7 @@ class _Sums(NamedTuple):
 
 
 def _sums_of_both_ends(chain: Chain) -> _Sums | None:
-    """None where a number is too small for it."""
+    """Compute the sums; None if a number is too small for float64's range."""
     highest = chain.emissions.amax(-1, keepdim=True)  # (T, B, 1)
     e = torch.exp(chain.emissions - highest)
     (weights, of_weights), (first, of_first), (last, of_last) = map(_exponentials, chain[1:4])
@@ -130,11 +131,11 @@ def _sums_of_both_ends(chain: Chain) -> _Sums | None:
         if t % _RESCALED == 0:
             now.div_(torch.amax(now, -1, keepdim=True, out=scale))
         before = now
-    if not float(sums.amin()) >= _SMALLEST:  # NaN is not
+    if not float(sums.amin()) >= _SMALLEST:  # also if it is NaN
         possible = _possible(chain, len(x))
         if possible is None or not bool(((sums >= _SMALLEST) | ~possible).all()):
             return None
-        sums.nan_to_num_(0.0)  # 0 / 0, where no path leads to any tag
+        sums.nan_to_num_(0.0)  # 0 / 0, at a step where no path leads to any tag
     logarithms = scales[:, 0, :, 0].log() + highest[..., 0]
     return _Sums(sums, weights, logarithms, last, (of_weights, of_first, of_last))
 
@@ -145,7 +146,7 @@ def _exponentials(scores: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _reversed(v: Tensor, lengths: Tensor, of: int) -> Tensor:
-    """At step t, (T, B, N), what each row has at its step `length - of - t`; its step 0 where that is negative."""
+    """Reverse each row, (T, B, N): step t gets the numbers of step `length - of - t`, or of step 0 if that is negative."""
     T, B, N = v.shape
     steps = torch.arange(T, device=v.device).unsqueeze(1)
     places = (lengths - of - steps).clamp_min(0) * B + torch.arange(B, device=v.device)  # (T, B)
@@ -153,7 +154,7 @@ def _reversed(v: Tensor, lengths: Tensor, of: int) -> Tensor:
 
 
 def _possible(chain: Chain, T: int) -> Tensor | None:
-    """(T, 2, 1, N) bool, which tags some path that is allowed has there, seen from each end; None where nothing is forbidden."""
+    """Which tags an allowed path can reach at each step, from each end, (T, 2, 1, N) bool; None if nothing is forbidden."""
     transitions, start, end = (torch.isfinite(part) for part in chain[1:4])
     if bool(transitions.all()) and bool(start.all()) and bool(end.all()):
         return None
@@ -167,7 +168,7 @@ def _possible(chain: Chain, T: int) -> Tensor | None:
 
 
 def _z(chain: Chain, given: _Sums) -> Tensor | None:
-    """log Z, (B,); None where it is not finite."""
+    """log Z, (B,); None if one is not finite."""
     lengths = chain.lengths
     T, _, B, _ = given.sums.shape
     alpha = given.sums[(lengths - 1).clamp_min(0), 0, torch.arange(B, device=lengths.device)]  # (B, N)
@@ -180,7 +181,7 @@ def _z(chain: Chain, given: _Sums) -> Tensor | None:
 
 
 def _gradients(chain: Chain, sums: Tensor, weights: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of log Z with respect to emissions, transitions, start and end: how probable each tag and each transition is.
+    """Gradients of log Z with respect to emissions, transitions, start and end: the probabilities of tags and of transitions.
 
     p(tag i at t) ~ alpha_t(i) beta_t(i),   p(i at t, j at t + 1) ~ alpha_t(i) w_ij e_{t+1}(j) beta_{t+1}(j)
     """
@@ -202,10 +203,10 @@ def _gradients(chain: Chain, sums: Tensor, weights: Tensor, gradient: Tensor) ->
 
 
 def best_path(chain: Chain) -> tuple[Tensor, Tensor]:
-    """The path of the highest score (Viterbi 1967); of equal ones that whose last tags are smallest.
+    """The path with the highest score (Viterbi 1967); among equal scores the one with the smallest last tag, and so on backwards.
 
     Returns:
-        (T, B) int64, 0 past a row's end, and the score, (B,): 0 for a row of no steps.
+        The tags, (T, B) int64, 0 past a row's end, and the score, (B,): 0 for a row of no steps.
     """
     e, transitions, start, end, lengths = chain
     T, B, N = e.shape

@@ -16,12 +16,12 @@ from ostinato.types import Lengths, Tensor
 
 
 class Constraints(NamedTuple):
-    """What no path may do; True forbids.
+    """Transitions, first tags and last tags that no path may have; True forbids.
 
     Attributes:
-        transitions: (N, N) bool, from the row's tag to the column's.
-        start: (N,) bool, to begin with the tag.
-        end: (N,) bool, to end with it.
+        transitions: (N, N) bool, from the tag of the matrix row to that of the column.
+        start: (N,) bool, beginning with the tag.
+        end: (N,) bool, ending with the tag.
     """
 
     transitions: Tensor
@@ -30,12 +30,12 @@ class Constraints(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """What paths are given beside the emissions.
+    """The scores of a path other than its emissions.
 
     Attributes:
-        transitions: (N, N), from the row's tag to the column's.
-        start: (N,), to begin with the tag.
-        end: (N,), to end with it.
+        transitions: (N, N), of going from the tag of the matrix row to that of the column.
+        start: (N,), of beginning with the tag.
+        end: (N,), of ending with the tag.
     """
 
     transitions: Tensor
@@ -48,7 +48,7 @@ class Decoded(NamedTuple):
 
     Attributes:
         tags: (T, B) int64, 0 past a row's end.
-        score: (B,), of each path; minus infinity where constraints and emissions allow none, and the tags then say nothing.
+        score: (B,), of each path; minus infinity if constraints and emissions allow no path, and then the tags mean nothing.
     """
 
     tags: Tensor
@@ -56,12 +56,12 @@ class Decoded(NamedTuple):
 
 
 def span_constraints(tags: Sequence[str], scheme: SpanScheme | None = None) -> Constraints:
-    """What tags that mark spans may not do, by their scheme.
+    """The constraints for tags that mark spans, by their scheme.
 
     Args:
-        tags: their names, in the order of their ids.
-        scheme: as `SpanScheme.of` finds it in tagged sequences; None for IOB2 ("B-x" begins a span, "I-x" goes on with it, "O" is
-            outside), or IOBES where there are tags "E-x" (the last of a span) or "S-x" (a span of one). A tag of another form is
+        tags: the names of the tags, in the order of their ids.
+        scheme: as `SpanScheme.of` finds it in tagged sequences; None for IOB2 ("B-x" begins a span, "I-x" continues it, "O" is
+            outside), or for IOBES if there are tags "E-x" (the last of a span) or "S-x" (a span of one). A tag of another form is
             outside.
 
     Example:
@@ -86,22 +86,22 @@ class CRF(nn.Module):
         score(y) = start_{y_1} + sum_t e_t(y_t) + sum_t transition_{y_t, y_{t+1}} + end_{y_T}
         log p(y) = score(y) - log sum over all y' of exp(score(y'))
 
-    Sums run in float64; what is returned has the type of the emissions, at least float32. A row of no steps has one path, the empty
-    one, of score 0.
+    Sums run in float64; results have the type of the emissions, at least float32. A row of no steps has one path, the empty one,
+    with score 0.
 
     Source: Lafferty, McCallum & Pereira 2001; over a recurrent network Huang, Xu & Yu 2015, arXiv 1508.01991; constraints as in
-    AllenNLP's module, but exact: minus infinity, so that what is forbidden has probability 0.
+    AllenNLP's module, but exact: they score minus infinity, so that a forbidden path has probability 0.
 
     Args:
         num_tags: N, at least 1.
-        constraints: what no path may do, as of `span_constraints`; None allows everything.
-        device: of the parameters.
-        dtype: of the parameters.
+        constraints: what no path may do, as from `span_constraints`; None allows everything.
+        device: the device of the parameters.
+        dtype: the dtype of the parameters.
 
     Attributes:
-        transitions: (N, N), from the row's tag to the column's; drawn from U(-0.1, 0.1) at first, like the others.
-        start: (N,).
-        end: (N,).
+        transitions: (N, N), score from the tag of the matrix row to that of the column. All scores are drawn from U(-0.1, 0.1).
+        start: (N,), score of beginning with the tag.
+        end: (N,), score of ending with the tag.
 
     Raises:
         ConfigError: num_tags is below 1, or the constraints are for another number of tags.
@@ -131,12 +131,12 @@ class CRF(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draws all scores anew."""
+        """Draw all scores anew."""
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -0.1, 0.1)
 
     def extra_repr(self) -> str:
-        """The number of tags, and whether something is forbidden."""
+        """The number of tags, and whether there are constraints."""
         return f"{self.num_tags}, constrained={self.forbidden_transitions is not None}"
 
     def log_likelihood(
@@ -144,13 +144,13 @@ class CRF(nn.Module):
     ) -> Tensor:
         """log p(tags), (B,), in nats for whole sequences; minus infinity for tags that the constraints forbid.
 
-        So it is, and without a gradient, in a row that constraints, or emissions of minus infinity, leave no path at all.
+        It is minus infinity too, without a gradient, in a row where constraints, or emissions of minus infinity, allow no path.
 
         Args:
-            emissions: (T, B, N), floating point. What lies past a row's end is never looked at, be it NaN.
+            emissions: (T, B, N), floating point. Numbers past a row's end have no effect, even NaN.
             tags: (T, B) integers from 0 to N - 1; any number past a row's end.
-            lengths: (B,), steps of each row, from 0 to T; None where all have T.
-            mask: (T, B) bool in the place of `lengths`, True for steps that are there: the first ones of each row.
+            lengths: (B,), steps of each row, from 0 to T; None if all have T.
+            mask: (T, B) bool in place of `lengths`: True for valid steps, which must be the first ones of each row.
 
         Raises:
             DataError: a shape, a tag or a mask does not fit.
@@ -183,12 +183,12 @@ class CRF(nn.Module):
     def log_partition(self, emissions: Tensor, lengths: Lengths | None = None, *, mask: Tensor | None = None) -> Tensor:
         """log of the sum over all paths of exp(score), (B,); for arguments and errors see `log_likelihood`.
 
-        It can be differentiated twice. Minus infinity where every path is forbidden.
+        It can be differentiated twice. It is minus infinity if every path is forbidden.
         """
         return log_partition(self._chain(emissions, lengths, mask)[0]).to(_result_type(emissions))
 
     def marginals(self, emissions: Tensor, lengths: Lengths | None = None, *, mask: Tensor | None = None) -> Tensor:
-        """p(tag j at step t), (T, B, N), 0 past a row's end and where a row has no path; for arguments see `log_likelihood`.
+        """p(tag j at step t), (T, B, N), 0 past a row's end and in a row without a path; for arguments see `log_likelihood`.
 
         They are the gradient of log Z with respect to the emissions, and can be differentiated themselves.
         """
@@ -208,13 +208,13 @@ class CRF(nn.Module):
         mask: Tensor | None = None,
         constraints: Constraints | None = None,
     ) -> Decoded:
-        """The path of the highest score for each row, without gradient; for the other arguments and errors see `log_likelihood`.
+        """The path with the highest score for each row, without gradient; for other errors see `log_likelihood`.
 
         Args:
-            emissions: (T, B, N).
-            lengths: (B,), or None.
-            mask: (T, B) bool in their place.
-            constraints: what this path may not do, beside what no path may: for models that have learnt from data that break them.
+            emissions: as in `log_likelihood`.
+            lengths: as in `log_likelihood`.
+            mask: as in `log_likelihood`.
+            constraints: further constraints for this path only, for models trained on data that break them.
 
         Raises:
             ConfigError: the constraints are for another number of tags.
@@ -226,10 +226,10 @@ class CRF(nn.Module):
         return Decoded(tags, score.to(_result_type(emissions)))
 
     def scores(self, constraints: Constraints | None = None) -> Scores:
-        """What paths are given beside the emissions, in float64; minus infinity for what they may not do.
+        """The scores of paths other than the emissions, in float64; minus infinity for what is forbidden.
 
         Args:
-            constraints: what they may not do, beside what no path may.
+            constraints: further constraints, beside those of the module.
 
         Raises:
             ConfigError: the constraints are for another number of tags.
@@ -241,7 +241,7 @@ class CRF(nn.Module):
         return Scores(**found)
 
     def _chain(self, emissions: Tensor, lengths: Lengths | None, mask: Tensor | None) -> tuple[Chain, Tensor]:
-        """All scores in float64, and which steps are there, (T, B)."""
+        """All scores in float64, and which steps are valid, (T, B) bool."""
         if emissions.dim() != 3 or emissions.shape[2] != self.num_tags:
             raise DataError(f"emissions: expected the shape (T, B, {self.num_tags}), got {tuple(emissions.shape)}")
         T, B, _ = emissions.shape
@@ -274,7 +274,7 @@ class CRF(nn.Module):
 
 
 def _forbidden(constraints: Constraints, num_tags: int, device: Any) -> dict[str, Tensor]:
-    """What the constraints forbid, by name; for this number of tags."""
+    """The constraints as bool tensors by name, checked for this number of tags."""
     found: dict[str, Tensor] = {}
     for name, where in constraints._asdict().items():
         shape = (num_tags, num_tags) if name == "transitions" else (num_tags,)

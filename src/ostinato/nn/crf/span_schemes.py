@@ -2,14 +2,14 @@
 
 | scheme | a span of three, a span of one, two that touch | |
 | --- | --- | --- |
-| `IO` | `I I I`, `I`, cannot be told from one | |
-| `IOB1` | `I I I`, `I`, `I B` | `B` only behind a span of the same kind (Ramshaw & Marcus 1995; the files of CoNLL-2003) |
+| `IO` | `I I I`, `I`, look like one span | |
+| `IOB1` | `I I I`, `I`, `I B` | `B` only after a span of the same kind (Ramshaw & Marcus 1995; the files of CoNLL-2003) |
 | `IOB2` | `B I I`, `B`, `B B` | often called BIO |
 | `IOE1` | `I I I`, `I`, `E I` | `E` only before a span of the same kind |
 | `IOE2` | `I I E`, `E`, `E E` | |
 | `IOBES` | `B I E`, `S`, `S S` | also as `BILOU` (`L` for `E`, `U` for `S`), `BMEWO` and `BMES` (`M` for `I`, `W` for `S`) |
 
-A tag is the letter and the kind of the span: "B-PER", "B_PER" or "PER-B"; the letter alone where there is one kind; "O" is outside.
+A tag is a letter and the kind of the span: "B-PER", "B_PER" or "PER-B"; only the letter if there is one kind; "O" is outside.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Mark(NamedTuple):
 
     Attributes:
         letter: "B", "I", "E", "S", or "O" for outside.
-        kind: of the span, such as "PER"; "" outside, and where there is one kind.
+        kind: the kind of the span, such as "PER"; "" outside, and if there is only one kind.
     """
 
     letter: str
@@ -53,7 +53,14 @@ _FORMS = tuple(
 
 
 class _Rules(NamedTuple):
-    """What is forbidden beside going on: a span that begins without B or S, one that ends without E or S, a B or E of no use."""
+    """Rules of a scheme.
+
+    Attributes:
+        begins: a span must begin with B or S.
+        ends: a span must end with E or S.
+        only_behind: B must follow a span of the same kind.
+        only_before: E must precede a span of the same kind.
+    """
 
     begins: bool = False
     ends: bool = False
@@ -74,15 +81,15 @@ SCHEMES = tuple(_RULES)
 
 
 def mark_of(tag: str | None) -> Mark:
-    """What a tag of the usual form, "B-PER", says; any other, and none, is outside."""
+    """The mark of a tag of the usual form, "B-PER"; any other tag, and None, is outside."""
     return OUTSIDE if tag is None else _mark(tag, _FORMS[0])
 
 
 def may_follow(scheme: str, before: Mark, after: Mark) -> bool:
-    """Whether the scheme lets `after` stand behind `before`; the beginning and the end of a sequence are outside."""
+    """Whether the scheme lets `after` follow `before`; the beginning and the end of a sequence count as outside."""
     rules, same = _RULES[scheme], before.kind == after.kind
     if before.letter in "BI" and after.letter in "IE" and same:
-        return True  # a span goes on
+        return True  # `after` continues the span
     if (rules.begins and after.letter in "IE") or (rules.ends and before.letter in "BI"):
         return False
     if rules.only_behind and after.letter == "B":
@@ -97,9 +104,9 @@ class SpanScheme:
     """The scheme of tagged sequences.
 
     Attributes:
-        name: of the table above.
-        marks: what each tag says.
-        broken: pairs of neighbours that the sequences have although the scheme forbids them.
+        name: a name from the table at the top of this module.
+        marks: the mark of each tag.
+        broken: pairs of neighbours that occur in the sequences although the scheme forbids them.
     """
 
     name: str
@@ -108,14 +115,14 @@ class SpanScheme:
 
     @classmethod
     def of(cls, tags: Iterable[str], sequences: Iterable[Sequence[str | None]] = ()) -> SpanScheme | None:
-        """The scheme that the fewest neighbours in `sequences` break.
+        """The scheme that the fewest pairs of neighbours in `sequences` break.
 
         Args:
-            tags: all that there are.
-            sequences: of tags; None in them says nothing.
+            tags: all tags that exist.
+            sequences: sequences of tags; None in them is a tag that is not known.
 
         Returns:
-            None where the tags mark no spans: some are of another form, or none begins one.
+            The scheme; None if the tags mark no spans: a tag has another form, or no tag begins a span.
         """
         names = [*dict.fromkeys(tags)]
         form = _form(names)
@@ -130,11 +137,11 @@ class SpanScheme:
         return cls(schemes[best].name, marks, tuple(sorted(broken[best], key=str)))
 
     def allows(self, before: str | None, after: str | None) -> bool:
-        """Whether tags may be neighbours, by the scheme or because the sequences have them so; None is an end of the sequence."""
+        """Whether tags may be neighbours: by the scheme, or because they are in the sequences; None is an end of a sequence."""
         return may_follow(self.name, self.read(before), self.read(after)) or (before, after) in self.broken
 
     def read(self, tag: str | None) -> Mark:
-        """What a tag says; of one that the sequences never had, in the form of the others."""
+        """The mark of a tag; a tag that is not in `marks` is read in the form of the others."""
         if tag is None:
             return OUTSIDE
         if tag in self.marks:
@@ -144,7 +151,7 @@ class SpanScheme:
 
 
 def neighbours_in(sequence: Sequence[str | None]) -> list[Pair]:
-    """A sequence's pairs of neighbours, its ends included; without those of which one is not known."""
+    """A sequence's pairs of neighbours, also with its two ends; pairs with a tag that is not known are left out."""
     inner = [pair for pair in pairwise(sequence) if None not in pair]
     ends = [] if not sequence else [(None, sequence[0]), (sequence[-1], None)]
     return [*inner, *(pair for pair in ends if pair != (None, None))]
@@ -156,22 +163,22 @@ def _mark(tag: str, form: re.Pattern[str]) -> Mark:
 
 
 def _letters(form: re.Pattern[str], tags: Iterable[str]) -> set[str]:
-    """As they are written."""
+    """The letters of the tags as they are written: "M", not yet turned into "I"."""
     return {found["letter"] for tag in tags if (found := form.fullmatch(tag))}
 
 
 def _form(tags: Sequence[str]) -> re.Pattern[str] | None:
-    """The form that all tags but "O" have; None where they mark no spans."""
+    """The form that all tags but "O" have; None if the tags mark no spans."""
     marking = [tag for tag in tags if tag != "O"]
     form = next((form for form in _FORMS if marking and all(map(form.fullmatch, marking))), None)
     letters = set[str]() if form is None else _letters(form, marking)
-    # "S-bar" alone is a phrase, and "I" may be a class.
+    # Letters alone prove nothing: a tag "S-bar" may name a phrase, and "I" a class.
     needed = "B" in letters and len({*letters, *tags}) > 1 if form is _FORMS[-1] else not letters.isdisjoint("BIM")
     return form if needed else None
 
 
 def _candidates(form: re.Pattern[str], tags: Sequence[str]) -> list[str]:
-    """Names of schemes by the letters that the tags have, the likeliest first."""
+    """The names of the schemes that have the letters of these tags, the likeliest first."""
     letters = _letters(form, tags)
     if letters & set("LU"):
         return ["BILOU"]

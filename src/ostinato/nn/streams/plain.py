@@ -1,6 +1,6 @@
-"""Streams of a layer whose cell the compiler does not take: its own step in plain PyTorch, used the same."""
+"""Streams of a layer whose cell the compiler does not take: the layer's own step in plain PyTorch, with the same interface."""
 
-# A stream reads what its layer holds.
+# A stream reads private attributes of its layer.
 # pyright: reportPrivateUsage=false
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from ostinato.types import Tensor
 
 
 class PlainStream(Stream, of_rows=False, plain=True):
-    """What `Stream(layer)` is where the compiler does not take the layer's cell: the same calls, at the price of the layer's.
+    """The class of `Stream(layer)` if the compiler does not take the layer's cell: the same calls, as slow as the layer's own.
 
-    Nothing is packed: every step has the weights as they are then, also with `check_weights=False`. Copies share the layer.
+    Nothing is packed: every step uses the layer's current weights, also with `check_weights=False`. Copies share the layer.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class PlainStream(Stream, of_rows=False, plain=True):
         self._sizes = ((layer.input_size,), (1, layer.input_size))
 
     def __call__(self, x: Tensor, **extras: Any) -> Tensor:
-        """One step; see `Stream`."""
+        """Take one step; see `Stream`."""
         if self.check_weights and dtype_of(self.layer) is not self._dtype:
             self.refresh()
         given = self._usable(x)
@@ -58,7 +58,7 @@ class PlainStream(Stream, of_rows=False, plain=True):
         check_names(self.layer.cell, extras, "Stream()")
         more: dict[str, Any] = {name: self._extra(name, extras[name]) for name in self.layer._extra_sizes}
         with torch.inference_mode(False), in_evaluation(self.layer, self.output):
-            # Not the layer's call: as in every stream its hooks are left alone.
+            # `forward` and not the layer's call, because no stream runs the layer's hooks.
             y, state = self.layer.forward(x, state, **more)
             return (y if self.output is None else self.output(y)), state
 
@@ -67,10 +67,10 @@ class PlainStream(Stream, of_rows=False, plain=True):
         return v.to(self._dtype).reshape(1 if width == "1" else (1, -1))
 
     def refresh(self) -> None:
-        """Look whether the layer can still be streamed; there is nothing to pack.
+        """Check that the layer can still be streamed; there is nothing to pack.
 
         Raises:
-            ConfigError: it cannot, or has another dtype.
+            ConfigError: the layer cannot be streamed, or has another dtype.
         """
         check(self.layer, None, self.output)
         if (dtype := dtype_of(self.layer)) is not self._dtype:
@@ -80,12 +80,12 @@ class PlainStream(Stream, of_rows=False, plain=True):
 
     @property
     def weight_bytes(self) -> int:
-        """Of the parameters, which every step reads."""
+        """The size of the parameters in bytes; every step reads all of them."""
         return _weight_bytes(self.layer, self.output)
 
     @property
     def threads(self) -> int:
-        """Threads that PyTorch has for its products."""
+        """The number of threads that PyTorch uses for its products."""
         return torch.get_num_threads()
 
     @property
@@ -119,7 +119,7 @@ class PlainStream(Stream, of_rows=False, plain=True):
         self._state = _copied(self.layer._layout.close(states, batched=False))
 
     def measure_error(self, inputs: Tensor, **extras: Tensor) -> ErrorReport:
-        """None of its weights is rounded: the report of no error."""
+        """Report an error of zero, as no weight is rounded."""
         return ErrorReport(0.0, 0.0, len(self._sequence(inputs)))
 
     def __repr__(self) -> str:
@@ -127,7 +127,7 @@ class PlainStream(Stream, of_rows=False, plain=True):
 
 
 class PlainRows(RowStream, of_rows=True, plain=True):
-    """What `Stream(layer, rows=N)` is there: the layer's own call, with the states of the rows that step."""
+    """The class of `Stream(layer, rows=N)` if the compiler does not take the cell: the layer's `forward` with the rows' states."""
 
     def __init__(
         self,
@@ -152,16 +152,16 @@ class PlainRows(RowStream, of_rows=True, plain=True):
 
     @property
     def rows(self) -> int:
-        """How many there are."""
+        """N, the number of rows."""
         return len(next(iter(self._kept[0].values())))
 
     def __call__(self, x: Tensor, rows: Any = None, **extras: Any) -> Tensor:
-        """One step of some rows; see `RowStream`."""
+        """Take one step of some rows; see `RowStream`."""
         which, alone = self.which(rows), is_one(rows)
         x, more = self._usable_rows(x, len(which), alone), self._usable_extras(extras, len(which))
         if self.check_weights and dtype_of(self.layer) is not self._dtype:
             self.refresh()
-        if not len(which):  # a step of one's own need not take that
+        if not len(which):  # a user's step need not work with a batch of no rows
             return x.new_empty(0, self._width)
         given: dict[str, Any] = {
             name: v[None, :, 0] if self.layer.cell.extras[name] == "1" else v[None] for name, v in more.items()
@@ -170,7 +170,7 @@ class PlainRows(RowStream, of_rows=True, plain=True):
             steps = x[:, None] if self.layer.batch_first else x[None]
             if self.layer.batch_first:
                 given = {name: v.transpose(0, 1) for name, v in given.items()}
-            # Not the layer's call: as in every stream its hooks are left alone.
+            # `forward` and not the layer's call, because no stream runs the layer's hooks.
             y, state = self.layer.forward(steps, self.state_of(which), **given)
             y = y.flatten(0, 1)
             self.set_state(state, which)
@@ -178,7 +178,7 @@ class PlainRows(RowStream, of_rows=True, plain=True):
         return y[0] if alone else y
 
     def outputs_of(self, rows: Any = None) -> None:
-        """See `RowStream`: nothing here tells."""
+        """Return None: the outputs cannot be made from the states; see `RowStream`."""
 
     def refresh(self) -> None:
         """See `PlainStream`."""
@@ -186,12 +186,12 @@ class PlainRows(RowStream, of_rows=True, plain=True):
 
     @property
     def weight_bytes(self) -> int:
-        """Of the parameters, which every step reads."""
+        """The size of the parameters in bytes; every step reads all of them."""
         return _weight_bytes(self.layer, self.output)
 
     @property
     def threads(self) -> int:
-        """Threads that PyTorch has for its products."""
+        """The number of threads that PyTorch uses for its products."""
         return torch.get_num_threads()
 
     def _states_of(self, which: np.ndarray) -> list[dict[str, Tensor]]:
@@ -220,7 +220,7 @@ class PlainRows(RowStream, of_rows=True, plain=True):
         return made
 
     def measure_error(self, inputs: Tensor, **extras: Tensor) -> ErrorReport:
-        """None of its weights is rounded: the report of no error."""
+        """Report an error of zero, as no weight is rounded."""
         return RowStream.measure_error(self, inputs, **extras)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""What it costs to hold the weights of a stream in a smaller dtype."""
+"""The error of a stream that stores its weights in a smaller dtype."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ErrorReport:
-    """What it costs to hold the weights in a smaller dtype.
+    """The error that comes from storing weights in a smaller dtype.
 
     Attributes:
         weights: |rounded - exact| / |exact|, the norms over all weights of the products.
-        outputs: the greatest difference of an output from that of exact weights, divided by the greatest output.
-        steps: of the sequence on which the outputs were compared.
+        outputs: the greatest difference from the output of exact weights, divided by the greatest magnitude of such an output.
+        steps: the length of the sequence on which the outputs were compared.
     """
 
     weights: float

@@ -1,6 +1,6 @@
-"""The states of many rows on the same weights: what a service of many sessions steps together."""
+"""Streams with the states of many rows and one set of weights, for a service that steps many sessions together."""
 
-# A stream reads what its layer holds.
+# A stream reads private attributes of its layer.
 # pyright: reportPrivateUsage=false
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Rows: TypeAlias = "int | Sequence[int] | range | Tensor | np.ndarray"
 
 
 def is_one(rows: Any) -> bool:
-    """Whether it is one number, rather than several."""
+    """Whether `rows` is a single number rather than several."""
     if isinstance(rows, Tensor | np.ndarray):
         return rows.ndim == 0
     return hasattr(rows, "__index__") and not isinstance(rows, bool)
@@ -39,7 +39,7 @@ class RowStream(Stream, of_rows=True, plain=False):
     Rows 3 and 17 take a step, with `x` `(2, I)`, and all others keep their states. No state is copied, and a row
     costs the memory of one state. The weights are read once for all rows that step together.
 
-    A row gets the same bits whatever steps beside it, those that a `Stream` of its own would give.
+    The output of a row does not depend on the other rows in the step: it has the same bits as that of a `Stream` of its own.
     """
 
     def __init__(
@@ -64,23 +64,23 @@ class RowStream(Stream, of_rows=True, plain=False):
 
     @property
     def rows(self) -> int:
-        """How many there are."""
+        """N, the number of rows."""
         return len(self._rows.places)
 
     def __call__(self, x: Tensor, rows: Rows | None = None, **extras: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """One step of some rows.
+        """Take one step of some rows.
 
         Args:
-            x: `(n, I)`, of the layer's dtype; `(I,)` for one row that is given as a number.
-            rows: n different numbers from 0 to N - 1; None for all, in order.
-            **extras: those of the cell by name: `(n, width)`, or `(n,)` of one number each, or a number for all.
+            x: `(n, I)`, of the layer's dtype; `(I,)` if `rows` is a single number.
+            rows: n different numbers from 0 to N - 1, or one number; None for all, in order.
+            **extras: the extras of the cell by name: `(n, width)`, or `(n,)` if the width is 1, or one number for all rows.
 
         Returns:
-            The outputs, `(n, H)` (`(H,)` for one row that is given as a number), a new tensor without gradient.
+            The outputs, `(n, H)` (`(H,)` if `rows` is a single number), a new tensor without gradient.
 
         Raises:
-            ConfigError: for an input of another shape, dtype or device, for one that requires a gradient, and for rows that are
-                not there or are given twice. No row has taken a step then.
+            ConfigError: the input has another shape, dtype or device, or requires a gradient; or a row does not exist or is given
+                twice. No row has taken a step then.
         """
         which, alone = self.which(rows), is_one(rows)
         x = self._usable_rows(x, len(which), alone)
@@ -136,7 +136,7 @@ class RowStream(Stream, of_rows=True, plain=False):
         return self.which(row)
 
     def _usable_rows(self, x: Any, count: int, alone: bool) -> Tensor:
-        """A contiguous input, or the reason why there is none."""
+        """Check the input and make it contiguous; raise `ConfigError` with the reason if it cannot be used."""
         if alone and isinstance(x, Tensor) and x.dim() == 1:
             x = x[None]
         size = self.layer.input_size
@@ -151,7 +151,7 @@ class RowStream(Stream, of_rows=True, plain=False):
         return x.detach().contiguous()
 
     def _usable_extras(self, extras: Mapping[str, Any], count: int) -> dict[str, Tensor]:
-        """`(n, width)` each."""
+        """Check the extras, and give each the shape `(n, width)`."""
         check_names(self.layer.cell, extras, "Stream()")
         found: dict[str, Tensor] = {}
         for name, width in self.layer._extra_sizes.items():
@@ -169,14 +169,14 @@ class RowStream(Stream, of_rows=True, plain=False):
     def refresh(self) -> None:
         """See `Stream`."""
         self._weights.refresh()
-        if self._packed is not self._weights.packed:  # other code, as the step reads something else now
+        if self._packed is not self._weights.packed:  # other code, because something that the step reads changed
             state, rows = self.state, self.rows
             self._begin(self._weights, self.check_weights, rows)
             self.state = state
 
     @property
     def threads(self) -> int:
-        """Threads that share the work where all rows step."""
+        """The number of threads that share the work of a step of all rows."""
         from ostinato.kernels.cpu.stream.together import fitting_threads
 
         return fitting_threads(self.rows * self._packed.weight_bytes, self._packed.blocks)
@@ -185,7 +185,7 @@ class RowStream(Stream, of_rows=True, plain=False):
 
     @property
     def state(self) -> Any:
-        """Of all rows, see `state_of`."""
+        """The states of all rows, see `state_of`."""
         return self.state_of()
 
     @state.setter
@@ -201,24 +201,24 @@ class RowStream(Stream, of_rows=True, plain=False):
         return self.layer._layout.close([State(**v) for v in self._states_of(self.which(rows))], batched=True)
 
     def set_state(self, hx: Any, rows: Rows | None = None) -> None:
-        """Make these, laid out like `state_of(rows)`, the states of some rows before their next steps.
+        """Set the states of some rows before their next steps; `hx` is laid out like `state_of(rows)`.
 
         Raises:
-            ConfigError: for rows that are not there or are given twice, and for states without numbers.
-            RuntimeError: for another shape. No state has changed then.
+            ConfigError: a row does not exist or is given twice, or a state has no data or is not on the CPU.
+            RuntimeError: a state has a wrong shape. No state has changed then.
         """
         which = self.which(rows)
         tensors_in(hx)
         self._put_rows(self.layer._layout.open(hx, len(which), True), which)
 
     def outputs_of(self, rows: Rows | None = None) -> Tensor | None:
-        """What the last step of some rows gave, `(n, H)`, made of their states to the same bits; no row takes a step.
+        """The outputs of the last step of some rows, `(n, H)`, computed again from their states to the same bits, without a step.
 
         Args:
-            rows: as in a call. One that has taken no step gives what its first state shows.
+            rows: as in a call. A row that has taken no step yet gives the output of its first state.
 
         Returns:
-            None where the states do not tell: with residual connections, or without compiled steps.
+            The outputs; None if they cannot be made from the states: with residual connections, or without compiled steps.
         """
         which, packed = self.which(rows), self._packed
         if packed.residual:
@@ -233,7 +233,7 @@ class RowStream(Stream, of_rows=True, plain=False):
             return shown
 
     def reset(self, rows: Rows | None = None) -> None:
-        """Let some rows, or all, go back to the layer's first state: zeros, or what it has learned."""
+        """Put some rows, or all, back to the layer's first state: zeros, or a learned one."""
         if self.layer.options.initial_state.learned:
             check_storage(self.layer.named_parameters())
         which = self.which(rows)
@@ -243,10 +243,10 @@ class RowStream(Stream, of_rows=True, plain=False):
             self._put_rows(every, which)
 
     def grow(self, rows: int) -> None:
-        """Have N rows in all, at least as many as now; the new ones begin where the layer does.
+        """Increase the number of rows to `rows`; the new ones begin at the layer's first state.
 
         Raises:
-            ConfigError: there are more already.
+            ConfigError: there are more than `rows` already.
         """
         if isinstance(rows, bool) or not isinstance(rows, int) or rows < self.rows:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(f"rows expected a number, at least the {self.rows} that are there, got {rows!r}")
@@ -262,10 +262,10 @@ class RowStream(Stream, of_rows=True, plain=False):
         return state_to_bytes(self.state_tensors(row), described(self.layer))
 
     def from_bytes(self, data: bytes, row: int = 0) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Let one row go on from a state that `state_bytes` gave, this stream's or one of one row.
+        """Continue one row from a state that `state_bytes` gave, of this class or of `Stream`.
 
         Raises:
-            StateError: as of `Stream`.
+            StateError: as in `Stream`.
         """
         self.put_state_tensors(state_from_bytes(data, shapes_of(self.state_tensors(row)), described(self.layer)), row)
 
@@ -274,7 +274,7 @@ class RowStream(Stream, of_rows=True, plain=False):
         self._put_rows(self._by_layer(given), self.one(row))
 
     def state_tensors(self, row: int = 0) -> dict[str, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """See `Stream`; of one row."""
+        """The tensors of one row's state; see `Stream`."""
         states = self._states_of(self.one(row))
         return {f"{n}_l{at}": v for at, layer in enumerate(states) for n, v in layer.items()}
 
@@ -287,7 +287,7 @@ class RowStream(Stream, of_rows=True, plain=False):
 
     @torch.no_grad()
     def _put_rows(self, states: Sequence[State], which: np.ndarray) -> None:
-        # Made as they must be first: what cannot be is told before any is put.
+        # Convert all states first, so that an error leaves every state as it was.
         names = self.layer._layout.sizes
         made = [{n: cast("Tensor", getattr(given, n)).to(self._dtype) for n in names} for given in states]
         for at, new in enumerate(made):
@@ -295,7 +295,7 @@ class RowStream(Stream, of_rows=True, plain=False):
                 self._rows.put(at, name, which, v)
 
     def copy(self) -> RowStream:
-        """Another stream on the same packed weights, whose rows go on from these states on their own."""
+        """Another stream on the same packed weights; its rows start from these states and are independent afterwards."""
         made = object.__new__(type(self))
         made._begin(self._weights, self.check_weights, self.rows)
         made.state = self.state

@@ -1,7 +1,7 @@
-"""The state of a stream as bytes, and back: what a service keeps while nobody calls.
+"""The state of a stream as bytes, and back, for a service that stores states between calls.
 
-The bytes are 8 of a mark with the format's number, 16 of a checksum (BLAKE2b), then a safetensors file whose metadata say which
-version wrote it, and of what.
+The first 8 bytes are a mark with the format's number, then come 16 bytes of checksum (BLAKE2b), then a safetensors file whose
+metadata name the version that wrote it and the layer that the state belongs to.
 """
 
 from __future__ import annotations
@@ -26,28 +26,28 @@ DIGEST = 16
 
 
 def state_to_bytes(tensors: Mapping[str, Tensor], what: str) -> bytes:
-    """Pack them.
+    """Pack the tensors of a state.
 
     Args:
-        tensors: by name; on the CPU.
-        what: they are the state of, such as "LSTM(64, 128)"; compared when they are read.
+        tensors: the tensors by name; on the CPU.
+        what: a description of the layer that has this state, such as "lstm 64 to [128]"; compared when the bytes are read.
     """
-    # One entry, as safetensors writes several in any order, and equal states shall be equal bytes.
+    # Only one metadata entry: safetensors writes several in any order, but equal states must give equal bytes.
     metadata = {"state": json.dumps({"of": what, "version": __version__})}
     file = save({name: v.contiguous() for name, v in tensors.items()}, metadata)
     return MARK + _digest(file) + file
 
 
 def state_from_bytes(data: bytes, like: Mapping[str, Shape], what: str) -> dict[str, Tensor]:
-    """Unpack them.
+    """Unpack the tensors of a state.
 
     Args:
-        data: from `state_to_bytes`.
-        like: the names, shapes and dtypes that are expected, see `shapes_of`.
-        what: they are expected to be the state of.
+        data: bytes from `state_to_bytes`.
+        like: the expected names, shapes and dtypes, see `shapes_of`.
+        what: the expected description, as in `state_to_bytes`.
 
     Raises:
-        StateError: the bytes are damaged, or of something else.
+        StateError: the bytes are damaged, or the state of something else.
     """
     if not isinstance(data, bytes | bytearray | memoryview):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise StateError(f"data expected the bytes of a state, from state_bytes(), got {type(data).__name__}")
@@ -69,7 +69,7 @@ def state_from_bytes(data: bytes, like: Mapping[str, Shape], what: str) -> dict[
         )
     try:
         tensors = load(file)
-    except SafetensorError as error:  # nobody's checksum, then
+    except SafetensorError as error:  # the checksum is right, but `state_to_bytes` did not write this
         raise StateError(f"data expected a safetensors file behind its checksum: {error}") from None
     try:
         found, version = _metadata(file)
@@ -86,14 +86,14 @@ def state_from_bytes(data: bytes, like: Mapping[str, Shape], what: str) -> dict[
 
 
 def _metadata(file: bytes) -> tuple[str, str]:
-    """What a file says it is of, and the version that wrote it."""
+    """The description in a file's metadata, and the version that wrote the file."""
     header = json.loads(file[8 : 8 + int.from_bytes(file[:8], "little")])
     more = json.loads(header.get("__metadata__", {}).get("state", "{}"))
     return more.get("of", "something"), more.get("version", "?")
 
 
 def shapes_of(tensors: Mapping[str, Tensor]) -> dict[str, Shape]:
-    """What `state_from_bytes` asks for, of the same."""
+    """The shapes and dtypes of tensors by name, as `state_from_bytes` takes them."""
     return {name: (tuple(v.shape), v.dtype) for name, v in tensors.items()}
 
 

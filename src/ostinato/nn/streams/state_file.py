@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from ostinato.errors import StateError
 
-APPLICATION = 0x05717A70  # what SQLite keeps in the file's header, for who made it
+APPLICATION = 0x05717A70  # the application id in the header of an SQLite file, which tells that we made it
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS states (name TEXT PRIMARY KEY, state BLOB NOT NULL, digest BLOB NOT NULL) WITHOUT ROWID"
 )
@@ -20,18 +20,18 @@ _PUT = "INSERT OR REPLACE INTO states VALUES (?, ?, ?)"
 
 
 class StateFile(MutableMapping[str, bytes]):
-    """The bytes of states by name, `states["ada"] = stream.state_bytes()`, in a file; an SQLite database.
+    """A file of states as bytes by name, `states["ada"] = stream.state_bytes()`; it is an SQLite database.
 
-    Any one is read without the others, so that a hundred thousand of them need no memory. What was put in is on the disk when
-    `update` returns, or the `with` block ends, all of it or nothing; a single assignment is on the disk at once. For one thread
+    A state is read without the others, so that a hundred thousand of them need no memory. When `update` returns, or a `with` block
+    ends, all that was put in is on the disk, or nothing if it failed; a single assignment is on the disk at once. For one thread
     and one writing process at a time.
 
     Args:
-        path: of the file; made where it is missing.
+        path: the path of the file, which is created if it is missing.
 
     Raises:
-        StateError: the file is something else, or cannot be opened, read or written; a state is not what was put in; a name is no
-            text, or a state no bytes.
+        StateError: the file is something else, or cannot be opened, read or written; a state has changed since it was put in; a
+            name is not a text, or a state is not bytes.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -83,7 +83,7 @@ class StateFile(MutableMapping[str, bytes]):
             return self._file.execute("SELECT count(*) FROM states").fetchone()[0]
 
     def update(self, states: Any = (), /, **more: bytes) -> None:
-        """Put all of these in, or nothing where it fails; as of a `dict`."""
+        """Put all of these states in, or none of them if it fails; arguments as those of `dict.update`."""
         pairs: Iterable[tuple[str, bytes]] = cast("Any", states).items() if isinstance(states, Mapping) else states
         rows = (_row(name, state) for given in (pairs, more.items()) for name, state in given)
         with self._told(), contextlib.nullcontext() if self._in_block else self._block():
@@ -96,7 +96,7 @@ class StateFile(MutableMapping[str, bytes]):
             yield
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     def __enter__(self) -> StateFile:
@@ -133,7 +133,7 @@ def _name(name: Any) -> str:
 
 
 def _digest(name: str, state: bytes) -> bytes:
-    """Of both, so that a state under another name is found too."""
+    """The digest of name and state together, so that a state stored under another name is detected too."""
     return hashlib.blake2b(
         state, digest_size=16, person=hashlib.blake2b(name.encode(), digest_size=16).digest()
     ).digest()

@@ -1,6 +1,6 @@
-"""One step after the other for a live service: a layer with its state inside, and as little as can be around its arithmetic."""
+"""Run a layer one step at a time for a live service: the stream keeps the state, and adds as little time as possible to a step."""
 
-# A stream reads what its layer holds.
+# A stream reads private attributes of its layer.
 # pyright: reportPrivateUsage=false
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ if TYPE_CHECKING:
     from ostinato.kernels.cpu.stream.runner import Runner
 
 PROBE_STEPS = 100
-STOCK = 15  # outputs that are allocated together with one that is needed
+STOCK = 15  # the number of outputs that are allocated in advance together with one that is needed
 
 
 class Stream:
     """A layer, a stack of layers, or a model, one step at a time: `y = stream(x)`, with the state kept inside.
 
-    Computes what the layer computes in evaluation, without gradient, for one row. The weights are copied in the order in which
+    It computes what the layer computes in evaluation, without gradient, for one row. The weights are copied in the order in which
     they are read, and a step is one call of machine code for the whole stack.
 
-    At each call the stream looks whether the layer's parameters, buffers and parametrizations are still the same objects, whether
-    their numbers lie where they lay, and in the same version, and packs the weights anew where they are not. Weights that a forward
-    pre-hook makes of these are made anew before. What leaves no such trace, a write through `.data` or a step of an optimiser with
-    `fused=True`, must be followed by `refresh()`.
+    At each call the stream checks whether the layer's parameters, buffers and parametrizations are still the same objects, at the
+    same address and in the same version, and packs the weights anew if they are not. Before the check it renews weights that a
+    forward pre-hook makes from these. Some changes leave no such trace: a write through `.data`, or a step of an optimiser with
+    `fused=True`. Call `refresh()` after them.
 
-    A cell's extras come by name, `stream(x, dt=0.5)`: one number, or `(width,)`.
+    A cell's extras are given by name, `stream(x, dt=0.5)`: one number, or `(width,)`.
 
     A stream serves one caller at a time. `copy()` makes more of them on the same packed weights.
 
-    Where the compiler does not take the layer's cell, a stream is the layer's own step in plain PyTorch: used the same, but slower,
-    and without `streaming_dtype`. Its `repr` says so, with the reason.
+    If the compiler does not take the layer's cell, a stream is the layer's own step in plain PyTorch, with the same interface, but
+    slower and without `streaming_dtype`. Its `repr` says so, with the reason.
 
     Args:
-        layer: in evaluation mode, float32 or float64, on CPU, of one direction. Or a model of `ostinato.models`, whose own
-            `stream` this then calls.
-        streaming_dtype: `torch.bfloat16` holds the weights of the products at half their size, `torch.int8` at a quarter, with a
-            scale for each row; see `error_report`. None leaves them as they are. Inputs, states and biases stay as they are.
+        layer: a layer in evaluation mode, float32 or float64, on CPU, of one direction. Or a model of `ostinato.models`, whose own
+            `open_stream` this then calls.
+        streaming_dtype: `torch.bfloat16` stores the weights of the products at half their size, `torch.int8` at a quarter, with a
+            scale for each matrix row; see `error_report`. None leaves them as they are. Inputs, states and biases keep their dtype.
         rows: N: keep the states of N rows, of which any may step together, see `RowStream`. None for one row.
-        output: a linear layer that every output goes through, in the same call.
-        check_weights: False leaves out the look at the parameters, which costs about 0.2 µs for each.
+        output: a linear layer that is applied to every output, in the same call.
+        check_weights: False skips the check of the parameters, which costs about 0.2 µs for each.
 
     Raises:
-        ConfigError: for a layer or an argument that cannot be streamed, with the reason.
+        ConfigError: the layer or an argument cannot be streamed; the message has the reason.
     """
 
     _kinds: ClassVar[dict[tuple[bool, bool], type[Stream]]] = {}
@@ -76,7 +76,7 @@ class Stream:
         output: nn.Linear | None = None,
         check_weights: bool = True,
     ) -> Any:
-        """One of machine code, or where there is none for the cell, of plain PyTorch; of one row, or of many; or a model's own."""
+        """Choose the class: machine code, or plain PyTorch if there is none for the cell; one row, or many; or a model's stream."""
         if not isinstance(layer, Recurrent) and hasattr(layer, "open_stream"):
             if output is not None:
                 raise ConfigError("output expected None beside a model, which has an output layer of its own")
@@ -112,8 +112,8 @@ class Stream:
         self._take_over(weights, check_weights)
         self._sizes = ((layer.input_size,), (1, layer.input_size))
         self._numbers, self._itemsize = layer.input_size, self._dtype.itemsize
-        self._stock: dict[int, list[Tensor]] = {1: [], 2: []}  # outputs to come, by their dimensions
-        # What each call needs lies here at hand.
+        self._stock: dict[int, list[Tensor]] = {1: [], 2: []}  # outputs for later calls, by their number of dimensions
+        # Copies of the runner's attributes save look-ups in each call.
         self._runner = runner = Runner(weights.packed, behind=weights.behind)
         self._call, self._calls, self._fields, self._outputs = runner.call, runner.calls, runner.fields, runner.outputs
         self._x, self._y = runner.x, runner.y
@@ -125,18 +125,18 @@ class Stream:
         self._dtype, self._width = weights.dtype, output_width(weights.layer, weights.output)
 
     def __call__(self, x: Tensor, **extras: Any) -> Tensor:
-        """One step.
+        """Take one step.
 
         Args:
             x: `(I,)` or `(1, I)`, of the layer's dtype.
-            **extras: those of the cell by name: a number, or a tensor `(width,)` or `(1, width)`.
+            **extras: the extras of the cell by name: a number, or a tensor `(width,)` or `(1, width)`.
 
         Returns:
-            The output, `(H,)` or `(1, H)` like the input (`P` units where the layer projects, as many as `output` has), a new
-            tensor without gradient.
+            The output, `(H,)` or `(1, H)` like the input, a new tensor without gradient. Its width is `P` if the layer projects,
+            and that of `output` if there is one.
 
         Raises:
-            ConfigError: for an input of another shape, dtype or device, or one that requires a gradient.
+            ConfigError: the input has another shape, dtype or device, or requires a gradient.
         """
         if self.check_weights and (self._is_stale() or self._packed is not self._weights.packed):
             self.refresh()
@@ -148,7 +148,7 @@ class Stream:
                 and x.is_contiguous()
                 and x.untyped_storage().nbytes() >= (x.storage_offset() + self._numbers) * self._itemsize
             )
-        except AttributeError:  # it is no tensor
+        except AttributeError:  # x is not a tensor
             usable = False
         if not usable or x.requires_grad:
             x = self._usable(x)
@@ -165,9 +165,10 @@ class Stream:
         return y
 
     def _new_output(self, dims: int) -> Tensor:
-        """One output, and some more for the next calls.
+        """Allocate one output, and some more for the next calls.
 
-        After a step the caches hold weights, so that an allocation waits for memory again and again, 6 µs; the next ones do not.
+        A step fills the processor's caches with weights, so that the first allocation after it has to wait for memory: 6 µs.
+        Further allocations at the same time do not wait.
         """
         with torch.inference_mode(False):
             like = torch.empty(self._width if dims == 1 else (1, self._width), dtype=self._dtype, device="cpu")
@@ -175,7 +176,7 @@ class Stream:
         return like
 
     def _take(self, runner: Runner, extras: Mapping[str, Any]) -> None:
-        """Put the extras of the next step where the code reads them."""
+        """Copy the extras of the next step to where the machine code reads them."""
         check_names(self.layer.cell, extras, "Stream()")
         for name, width in self.layer._extra_sizes.items():
             runner.extras[name][:width] = self._checked_extra(name, extras[name], width).reshape(-1)
@@ -190,7 +191,7 @@ class Stream:
         return v
 
     def _usable(self, x: Any) -> Tensor:
-        """A contiguous input, or the reason why there is none."""
+        """Check the input and make it contiguous; raise `ConfigError` with the reason if it cannot be used."""
         wanted = f"x expected a tensor of shape {self._sizes[0]} or {self._sizes[1]}, {self._dtype}, on the CPU"
         if not isinstance(x, Tensor):
             raise ConfigError(f"{wanted}; got {type(x).__name__}")
@@ -206,23 +207,23 @@ class Stream:
         """Pack the weights as they are now, for this stream and its copies; the states stay.
 
         Raises:
-            ConfigError: the layer has become one that cannot be streamed, or has another dtype.
+            ConfigError: the layer can no longer be streamed, or has another dtype.
         """
         self._weights.refresh()
-        if self._packed is not self._weights.packed:  # other code, as the step reads something else now
+        if self._packed is not self._weights.packed:  # other code, because something that the step reads changed
             state = self.state
             self._start(self._weights, self.check_weights)
             self.state = state
 
     @property
     def weight_bytes(self) -> int:
-        """Of the packed weights, which every step reads."""
+        """The size of the packed weights in bytes; every step reads all of them."""
         behind = self._weights.behind
         return self._weights.packed.weight_bytes + (0 if behind is None else behind.weight_bytes)
 
     @property
     def threads(self) -> int:
-        """Threads that read the weights: chosen by their size, torch's at most, when the stream is made."""
+        """The number of threads that read the weights: chosen by their size when the stream is made, at most torch's number."""
         return self._runner.threads
 
     # the state
@@ -237,7 +238,7 @@ class Stream:
         self._put(self._opened(hx))
 
     def _states(self) -> list[dict[str, Tensor]]:
-        """Copies of those before the next step, `(1, H)`, layer by layer."""
+        """Copies of the states before the next step, `(1, H)`, layer by layer."""
         runner, sizes = self._runner, self.layer._layout.sizes
         return [
             {name: pair[runner.turn][: sizes[name][at]].clone()[None] for name, pair in states.items()}
@@ -248,13 +249,13 @@ class Stream:
         _put(self._runner, states)
 
     def _opened(self, hx: Any) -> list[State]:
-        """A state that was given, checked, layer by layer."""
+        """Check a state that the caller gave, and split it by layer."""
         first = next(iter(tensors_in(hx)), None)
         batched = isinstance(first, Tensor) and first.dim() == 3
         return self.layer._layout.open(hx, 1, batched)
 
     def reset(self) -> None:
-        """Go back to the layer's first state: zeros, or what it has learned."""
+        """Go back to the layer's first state: zeros, or a learned one."""
         if self.layer.options.initial_state.learned:
             check_storage(self.layer.named_parameters())
         with in_evaluation(self.layer):
@@ -262,19 +263,19 @@ class Stream:
         self._put(first)
 
     def state_bytes(self) -> bytes:
-        """The state before the next step, with a version and a checksum; `from_bytes` goes on from it, in any process."""
+        """The state before the next step as bytes, with version and checksum; `from_bytes` continues from it, in any process."""
         return state_to_bytes(self.state_tensors(), described(self.layer))
 
     def from_bytes(self, data: bytes) -> None:
-        """Go on from a state that `state_bytes` gave.
+        """Continue from a state that `state_bytes` gave.
 
         Raises:
-            StateError: it is damaged, or of a layer of another cell, other sizes or another dtype. The stream is left as it is.
+            StateError: it is damaged, or belongs to a layer with another cell, size or dtype. The stream is left as it is.
         """
         self.put_state_tensors(state_from_bytes(data, shapes_of(self.state_tensors()), described(self.layer)))
 
     def put_state_tensors(self, given: Mapping[str, Tensor]) -> None:
-        """Go on from what `state_tensors` gave."""
+        """Continue from the tensors that `state_tensors` gave."""
         self._put(self._by_layer(given))
 
     def _by_layer(self, given: Mapping[str, Tensor]) -> list[State]:
@@ -282,25 +283,25 @@ class Stream:
         return [State(**{n: given[f"{n}_l{at}"] for n in names}) for at in range(self.layer.num_layers)]
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """The state before the next step, copies, `(1, H)` by the names of the layer's states, such as "h_l0"."""
+        """Copies of the state before the next step, `(1, H)` each, by state and layer, such as "h_l0"."""
         return {f"{n}_l{at}": v for at, states in enumerate(self._states()) for n, v in states.items()}
 
     def copy(self) -> Stream:
-        """Another stream on the same packed weights, which goes on from this one's state on its own."""
+        """Another stream on the same packed weights; it starts from this one's state and is independent afterwards."""
         made = object.__new__(Stream)
         made._start(self._weights, self.check_weights)
         made.state = self.state
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What is packed holds addresses: a stream that is pickled, or copied with all it holds, packs anew.
+        # The packed weights hold addresses, so a stream that is unpickled, or deep-copied, packs them anew.
         return rebuilt, (self.layer, self.streaming_dtype, None, self.output, self.check_weights, self.state)
 
     # the error
 
     @property
     def error_report(self) -> ErrorReport | None:
-        """The error of `streaming_dtype` on 100 steps of standard normal numbers, measured when first asked for; else None."""
+        """The error of `streaming_dtype` on 100 steps of standard normal numbers, measured at first access; None without it."""
         if self.streaming_dtype is None:
             return None
         if self.check_weights and self._is_stale():
@@ -317,10 +318,10 @@ class Stream:
     def measure_error(self, inputs: Tensor, **extras: Tensor) -> ErrorReport:
         """The error of `streaming_dtype` on a sequence of your own, `(T, I)`, from the first state; the stream is left as it is.
 
-        Extras come by name, `(T,)` or `(T, width)`.
+        Extras are given by name, `(T,)` or `(T, width)`.
 
         Raises:
-            ConfigError: for inputs of another shape, dtype or device.
+            ConfigError: the inputs have another shape, dtype or device.
         """
         from ostinato.kernels.cpu.stream.held import rounded
         from ostinato.kernels.cpu.stream.linear import packed_linear
@@ -350,7 +351,7 @@ class Stream:
         )
 
     def _sequence(self, inputs: Tensor) -> Tensor:
-        """The steps of a sequence, checked one by one, `(T, I)`."""
+        """Check the steps of a sequence one by one; returns `(T, I)`."""
         is_tensor = isinstance(inputs, Tensor)  # pyright: ignore[reportUnnecessaryIsInstance]
         if not is_tensor or inputs.dim() == 0 or not len(inputs):
             got = tuple(inputs.shape) if is_tensor else type(inputs).__name__
@@ -360,7 +361,7 @@ class Stream:
         return torch.stack([self._usable(x).view(-1) for x in inputs])
 
     def _over(self, runner: Runner, inputs: Tensor, extras: Mapping[str, Tensor]) -> Tensor:
-        """From the first state over a sequence, `(T, I)` to `(T, width)`."""
+        """Run over a sequence from the first state: from inputs `(T, I)` to outputs `(T, width)`."""
         layer = self.layer
         _put(runner, first_states(layer))
         outputs = inputs.new_empty(len(inputs), self._width)
@@ -384,7 +385,7 @@ def rebuilt(
     check_weights: bool,
     state: Any,
 ) -> Stream:
-    """A stream that was pickled."""
+    """Make a stream again that was pickled."""
     with in_evaluation(layer, output):
         stream = Stream(layer, streaming_dtype, rows=rows, output=output, check_weights=check_weights)
     stream.state = state
@@ -397,10 +398,10 @@ def _check_rows(rows: Any) -> None:
 
 
 def tensors_in(hx: Any) -> list[Any]:
-    """All parts of a state that was given.
+    """All tensors of a state that the caller gave, flat in one list.
 
     Raises:
-        ConfigError: one has no numbers, or is not on the CPU.
+        ConfigError: one has no data, or is not on the CPU.
     """
     entries = hx if are_entries(hx) else (hx,)
     every = [v for e in entries for v in (e if are_entries(e) else [e])]
@@ -412,19 +413,19 @@ def tensors_in(hx: Any) -> list[Any]:
 
 
 def output_width(layer: Recurrent, output: nn.Linear | None) -> int:
-    """Of what a stream gives."""
+    """The width of a stream's output."""
     return (layer.proj_size or layer.hidden_sizes[-1]) if output is None else output.out_features
 
 
 def described(layer: Recurrent) -> str:
-    """What a state is of: the cell and the widths of the layers."""
+    """Describe the layer that a state belongs to: its cell and the widths of its layers."""
     projected = f", projected to {layer.proj_size}" if layer.proj_size else ""
     return f"{layer.base_cell.name} {layer.input_size} to {list(layer.hidden_sizes)}{projected}"
 
 
 @torch.no_grad()
 def _put(runner: Runner, states: Sequence[State]) -> None:
-    """Make these, `(1, H)` for each layer, the states before the next step."""
+    """Set the states before the next step to these, `(1, H)` for each layer."""
     for given, kept in zip(states, runner.states, strict=True):
         for name, pair in kept.items():
             new = getattr(given, name)[0]
@@ -432,7 +433,7 @@ def _put(runner: Runner, states: Sequence[State]) -> None:
 
 
 def first_states(layer: Recurrent) -> list[State]:
-    """The layer's, `(1, H)` for each of its own layers."""
+    """The first states of the layer, `(1, H)` for each layer of its stack."""
     like, sizes, start = layer.all_weights[0][0].detach(), layer._layout.sizes, layer.options.initial_state
 
     def first(name: str, at: int) -> Tensor:

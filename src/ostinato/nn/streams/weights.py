@@ -1,6 +1,6 @@
-"""The weights that a stream has packed, and whether they are still what its layer computes with."""
+"""The weights that a stream has packed, and the check whether the layer still computes with the same ones."""
 
-# A stream reads what its layer holds, and what torch keeps in it.
+# A stream reads private attributes of its layer and of torch.
 # pyright: reportPrivateUsage=false
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _version, _address, _stride = attrgetter("_version"), Tensor.data_ptr, Tensor.st
 
 
 class StreamWeights:
-    """The packed weights that copies of a stream share, and what they were packed from.
+    """The packed weights that copies of a stream share, and the tensors that they were packed from.
 
     Args:
-        layer: to pack.
+        layer: the layer whose weights are packed.
         streaming_dtype: as in `Stream`.
         output: as in `Stream`.
 
     Attributes:
-        packed: the weights as the code reads them.
-        behind: those of the output layer, or None.
-        error: that of `streaming_dtype`, once it was measured.
+        packed: the weights as the machine code reads them.
+        behind: the packed weights of the output layer, or None.
+        error: the error report of `streaming_dtype`; None until it is measured.
     """
 
     def __init__(self, layer: Recurrent, streaming_dtype: torch.dtype | None, output: nn.Linear | None) -> None:
@@ -54,9 +54,9 @@ class StreamWeights:
         self.error: Any = None
 
     def _kernel(self) -> StreamKernel:
-        """That of what the step computes now."""
+        """The code for what the step computes now; a user's step may read values that change."""
         watch = current(self.layer._cells[False]).watch
-        self._watch = watch if len(watch) else None  # cells of this package have nothing to look at
+        self._watch = watch if len(watch) else None  # the steps of this package read no such values
         return kernel_of(self.layer, self.streaming_dtype)
 
     def _packed(self, kernel: StreamKernel) -> PackedStack:
@@ -65,12 +65,12 @@ class StreamWeights:
         return PackedStack(kernel, tensors_of(self.layer), self.layer.options.connection == "residual")
 
     def is_stale(self) -> bool:
-        """Whether what the weights are made of, or what the step reads, is another than when they were packed."""
+        """Whether the tensors behind the weights, or the values that the step reads, have changed since packing."""
         return self._seen.is_other() or (self._watch is not None and not self._watch.holds())
 
     def refresh(self) -> None:
-        """Pack anew."""
-        # Looking at a weight makes it, which in training may change what it is made of.
+        """Pack the weights anew."""
+        # Reading a computed weight computes it, which in training mode may change its source (spectral norm).
         with in_evaluation(self.layer, self.output):
             check(self.layer, self.streaming_dtype, self.output)
             kernel = self._kernel()
@@ -85,7 +85,7 @@ class StreamWeights:
                 self.packed = self._packed(kernel)
             if self.behind is not None and self.output is not None:
                 self._pack_behind(self.behind, self.output)
-        self._seen = seen  # only now: what could not be packed stays stale
+        self._seen = seen  # only now, so that weights that could not be packed stay stale
         self.error = None
 
     @staticmethod
@@ -103,7 +103,7 @@ class StreamWeights:
 
 
 class _Seen:
-    """What the weights are made of at one moment: which objects, in which version, and where their numbers lie."""
+    """A record of the tensors behind the weights at one moment: which objects, in which version, at which address."""
 
     def __init__(self, layer: Recurrent, output: nn.Linear | None) -> None:
         self._layer = layer
@@ -114,20 +114,20 @@ class _Seen:
         self._empty = [table for table in tables if not table]
         self._tensors = [v for part in parts for v in (*part.parameters(), *part.buffers())]
         self._addresses = list(map(_address, self._tensors))
-        # A square matrix may be turned over where it lies.
+        # A square matrix may be transposed in place, which changes its strides only.
         self._square = [v for v in self._tensors if v.dim() == 2 and v.shape[0] == v.shape[1]]
         self._strides = list(map(_stride, self._square))
-        # Held, so that what is put in its place through `.data` cannot come to lie at the same address.
+        # Keeps the memory alive, so that a tensor assigned through `.data` cannot get the same address.
         self._held = [v.detach() for v in self._tensors]
         self._versioned = [v for v in self._tensors if not v.is_inference()]
         self._versions = sum(map(_version, self._versioned))
-        # What has no version, and what no parameter tells of, is compared number by number.
+        # Inference tensors have no version, and weights from a user's hooks cannot be traced to parameters: compare numbers.
         self._others = [v for v in self._tensors if v.is_inference()]
         self._names = _made_by_hooks_of_ones_own(layer)
         self._copies = [v.clone() for v in (*self._others, *self._weights())]
 
     def is_other(self) -> bool:
-        """Whether it is another now."""
+        """Whether the tensors differ from the record now."""
         # Versions only grow, and the objects are held here: equal sums mean equal versions.
         if (
             sum(map(_version, self._versioned)) != self._versions
@@ -157,10 +157,10 @@ class _Seen:
 
 @contextlib.contextmanager
 def in_evaluation(layer: Recurrent, output: nn.Linear | None = None) -> Generator[None]:
-    """The layer as a call in evaluation finds it, without gradient: with the weights that hooks make before each call.
+    """Put the layer into evaluation, without gradient, and let hooks make the weights that they make before each call.
 
-    `torch.nn.utils.prune`, and the `weight_norm` and `spectral_norm` before torch's parametrizations, put a plain tensor in the
-    place of a parameter and renew it in a forward pre-hook. Hooks are called as for an input of zeros, `(1, I)`.
+    `torch.nn.utils.prune`, and the older `weight_norm` and `spectral_norm` without parametrizations, replace a parameter by a plain
+    tensor and renew it in a forward pre-hook. Hooks are called as for an input of zeros, `(1, I)`.
     """
     every = chain(layer.modules(), () if output is None else output.modules())
     modes = [(m, m.training) for m in every]
@@ -189,7 +189,7 @@ def _call_hooks(layer: Recurrent) -> None:
 
 
 def _made_by_hooks_of_ones_own(layer: Recurrent) -> list[str]:
-    """The weights that are no parameters, and of which torch's own hooks do not say what they are made of."""
+    """The names of the weights that are plain tensors made by a user's hooks, not by torch's own hooks."""
     by_torch = [h for h in _hooks(layer).values() if _is_of_torch(h)]
     known = {getattr(hook, attribute, None) for hook in by_torch for attribute in ("_tensor_name", "name")}
     return [name for name in layer._flat_weights_names if name in vars(layer) and name not in known]
@@ -200,7 +200,7 @@ def _is_of_torch(hook: Any) -> bool:
 
 
 def check(layer: Any, streaming_dtype: Any, output: Any = None) -> None:
-    """Raise `ConfigError` for what cannot be streamed."""
+    """Raise `ConfigError` if the layer or an argument cannot be streamed."""
     if not isinstance(layer, Recurrent):
         raise ConfigError(
             f"Stream expected a recurrent layer of ostinato, got {told_kind(layer)}; "
@@ -240,7 +240,7 @@ def _check_output(layer: Recurrent, output: Any) -> None:
         raise ConfigError(f"output expected a torch.nn.Linear, whose forward is its own, got {type(output).__name__}")
     if output._forward_hooks or output._forward_pre_hooks:  # pyright: ignore[reportUnknownMemberType]
         raise ConfigError("output expected a layer without hooks, which a stream does not call; remove them")
-    if "weight" in vars(output):  # which a hook made before each call
+    if "weight" in vars(output):  # a plain tensor that a hook makes before each call
         raise ConfigError("output expected a weight that is a parameter or has a parametrization, got a plain tensor")
     width, dtype = layer.proj_size or layer.hidden_sizes[-1], dtype_of(layer)
     weight, bias = output.weight, cast("Tensor | None", output.bias)
@@ -261,12 +261,12 @@ def _check_output(layer: Recurrent, output: Any) -> None:
 
 
 def dtype_of(layer: Recurrent) -> torch.dtype:
-    """Of its weights."""
+    """The dtype of the layer's weights."""
     return layer.all_weights[0][0].dtype
 
 
 def kernel_of(layer: Recurrent, held: torch.dtype | None) -> StreamKernel:
-    """The code of its cell, with the weights held in `held`, None for as they are; raises `ConfigError` where there is none."""
+    """The code of the layer's cell, with weights stored in `held` (None: as they are); raises `ConfigError` if there is none."""
     try:
         from ostinato.kernels.cpu.stream.kernel import stream_kernel
     except ImportError as error:
@@ -283,7 +283,7 @@ def refusal(layer: Recurrent) -> str | None:
     try:
         from ostinato.kernels.cpu.stream.kernel import stream_kernel
     except ImportError:
-        return None  # `kernel_of` tells what to install
+        return None  # `kernel_of` raises, and says what to install
     return _refused(layer, stream_kernel(layer._cells[False], layer.bias, dtype_of(layer) is torch.float64, None))
 
 

@@ -1,9 +1,9 @@
 """`--devices N --nodes M --elastic MIN:MAX`: torch's elastic agent starts the processes of a run on this machine, and watches them.
 
-The process that was called trains nothing. When one of its workers dies, it ends the others; where the run is elastic, it meets the
-agents of the other machines again, and all go on from the last checkpoint. What no further try would change ends all at once.
-When it dies itself, the workers notice that their standard input has closed, save and stop. Under torchrun or SLURM, which do all
-this, nothing of it is used.
+The process that the user started is the agent, and does not train. When one of its workers dies, the agent ends the others. In an
+elastic run it then joins the agents of the other machines again, and all continue from the last checkpoint; an error that a restart
+cannot mend ends the whole run at once. When the agent itself dies, the workers notice that their standard input has closed, save
+and stop. torchrun and SLURM do all this themselves, and nothing here is used under them.
 """
 
 from __future__ import annotations
@@ -42,28 +42,28 @@ from ostinato.training.distributed.lookout import Lookout
 from ostinato.training.distributed.plan import Plan
 
 _COMMAND = (sys.executable, "-m", "ostinato.cli.main")
-_GRACE_S = 8.0  # for the other workers to notice by themselves that one is gone; alone they can save nothing
-_SAVING_S = 600.0  # for a checkpoint, when a machine joins
+_GRACE_S = 8.0  # time for the other workers to notice that one is gone; without it they cannot save anything
+_SAVING_S = 600.0  # time to write a checkpoint when a machine joins
 _POLL_S = 0.05
-_MEETING_S = 600  # for all machines to be there; for one that they meet at to come back
-_LAST_CALL_S = 10  # for more machines, once there are enough
-_LOST_S = 45  # until a machine that does not answer counts as lost
-_ANSWER_S = 20  # for the machine that they meet at
+_MEETING_S = 600  # time for all machines to join, and for a lost rendezvous machine to come back
+_LAST_CALL_S = 10  # time for more machines to join once there are enough
+_LOST_S = 45  # a machine that does not answer for so long counts as lost
+_ANSWER_S = 20  # time for the rendezvous machine to answer
 
 
 def launch(words: Sequence[str], plan: Plan, *, kept: Callable[[], str] = str) -> int:
-    """Runs `ostinato WORDS` in the processes of this machine.
+    """Run `ostinato WORDS` in the processes of this machine.
 
     Args:
-        words: after the program's name.
-        plan: what to start.
-        kept: says what an elastic run goes on from.
+        words: the arguments after the program's name.
+        plan: the processes to start.
+        kept: returns a text that says from which checkpoint an elastic run continues.
 
     Returns:
-        The exit status of the processes, where none died.
+        The exit status of the processes, if none died.
 
     Raises:
-        RunError: a process was killed, or lost one on another machine, and there is no going on.
+        RunError: a process was killed, or a process on another machine is gone, and the run cannot continue.
     """
     lookout = Lookout([*_COMMAND, *words])
     with (
@@ -81,7 +81,7 @@ def launch(words: Sequence[str], plan: Plan, *, kept: Callable[[], str] = str) -
             except RendezvousClosedError:
                 raise RunError("another machine has ended the run, and tells why") from None
             except (RendezvousConnectionError, RendezvousTimeoutError) as error:
-                # The machine that they meet at is gone. It, or one in its place, may come back.
+                # The rendezvous machine is gone. It, or one in its place, may come back.
                 lookout.alone_since = lookout.alone_since or time.time()
                 if not plan.is_elastic or time.time() >= lookout.alone_since + _MEETING_S:
                     raise RunError(
@@ -96,7 +96,7 @@ def launch(words: Sequence[str], plan: Plan, *, kept: Callable[[], str] = str) -
 def _run(
     words: Sequence[str], plan: Plan, said: _Said, kept: Callable[[], str], lookout: Lookout
 ) -> tuple[list[End], int]:
-    """Returns the workers that did not end well, and how many there were on all machines."""
+    """Run the workers once; returns those that did not end well, and the number of workers on all machines."""
     lookout.wait_at_most(_LOST_S if plan.is_elastic and plan.place else None)
     handler = get_rendezvous_handler(_meeting(plan))
     spec = WorkerSpec(
@@ -104,7 +104,7 @@ def _run(
         local_world_size=plan.devices,
         rdzv_handler=handler,
         entrypoint=_COMMAND[0],
-        # The agent puts numbers in place of ${local_rank}.
+        # Escape `$`: the agent replaces ${local_rank} and the like in arguments.
         args=tuple(word.replace("$", "$$") for word in (*_COMMAND[1:], *words)),
         max_restarts=plan.max_restarts if plan.is_elastic else 0,
         monitor_interval=0.1 if plan.most == 1 else 0.5,
@@ -121,7 +121,7 @@ def _run(
         for number, before in handlers.items():
             signal.signal(number, before)
     lookout.wait_at_most(None)
-    with suppress(Exception):  # tells the other machines that the run is over; whoever they met at may have left before
+    with suppress(Exception):  # tells the other machines that the run is over; the rendezvous machine may be gone
         handler.shutdown()
     return ([] if result is None else agent.ends(result)), agent.world
 
@@ -150,7 +150,7 @@ def _meeting(plan: Plan) -> RendezvousParameters:
 
 
 def _own_address(place: str) -> str:
-    """The address of this machine on the way to another: names of machines are not known everywhere."""
+    """The address that this machine uses to reach `place`; other machines may not know this one's name."""
     host, _, port = place.rpartition(":")
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((host, int(port)))  # sends nothing
@@ -160,16 +160,16 @@ def _own_address(place: str) -> str:
 
 @contextmanager
 def _environment(plan: Plan) -> Iterator[None]:
-    """What the workers find beside what the agent tells them."""
+    """Inside, set the environment that the workers inherit, and silence the agent's log."""
     elastic = logging.getLogger("torch.distributed.elastic")
-    elastic.propagate = False  # it tells of every death, in many lines
+    elastic.propagate = False  # it reports every death in many lines
     elastic.addHandler(quiet := logging.NullHandler())
     threads = max(1, (os.cpu_count() or 1) // plan.devices)
     before = dict(os.environ)
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # or every process would take all cores
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # otherwise every process would use all cores
     os.environ.update({WATCHED: "1", "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT"})
     if plan.is_elastic:
-        # The agents' own store would keep the addresses of dead workers; each try has one of its own instead.
+        # The agents' shared store would keep the addresses of dead workers; this gives each try a store of its own.
         os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     try:
         yield
@@ -182,7 +182,7 @@ def _environment(plan: Plan) -> Iterator[None]:
 
 @contextmanager
 def _files_closed() -> Iterator[None]:
-    """Inside, torch may leave open what its workers have written to; afterwards it is closed."""
+    """Inside, torch may leave files open that its workers wrote to; afterwards they are closed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         try:
@@ -207,7 +207,7 @@ def _watching() -> Iterator[None]:
 
 
 class _EndedError(Exception):
-    """Workers have ended as no further try would change."""
+    """Workers have ended in a way that a restart cannot mend."""
 
     def __init__(self, result: RunResult):
         super().__init__()
@@ -215,7 +215,7 @@ class _EndedError(Exception):
 
 
 class _Agent(LocalElasticAgent):
-    """torch's, which knows which deaths another try can mend."""
+    """torch's agent, extended by the knowledge which deaths a restart can mend."""
 
     def __init__(self, spec: WorkerSpec, said: _Said, plan: Plan, kept: Callable[[], str], lookout: Lookout):
         super().__init__(spec, said)
@@ -234,14 +234,14 @@ class _Agent(LocalElasticAgent):
         self._first, self._killed = _failed({worker.id: worker.global_rank for worker in workers})
         result: Any = super()._monitor_workers(worker_group)  # pyright: ignore[reportCallIssue]
         if self._plan.is_elastic and self._plan.place is not None and result.state is WorkerState.HEALTHY:
-            self._lookout.wait_at_most(_LOST_S)  # torch now asks whether other machines wait
+            self._lookout.wait_at_most(_LOST_S)  # torch now asks the rendezvous machine whether other machines wait
         if not self._plan.is_elastic or result.state is not WorkerState.FAILED:
             return result
         ends, most = self.ends(result), self._plan.max_restarts
         code = cause_of(ends).code
         if code == WRONG:
             raise _EndedError(result)
-        if code == INTERRUPTED:  # a machine leaves, or somebody wants this memory; all have saved
+        if code == INTERRUPTED:  # a machine leaves, or its memory is wanted for something else; all workers have saved
             say(f"processes were asked to stop; going on from {self._kept()}")
             self._restart_workers(worker_group)  # pyright: ignore[reportCallIssue]
             return RunResult(WorkerState.HEALTHY)
@@ -253,7 +253,7 @@ class _Agent(LocalElasticAgent):
         return result
 
     def ends(self, result: RunResult) -> list[End]:
-        """Those that did not end well, by themselves."""
+        """The workers that failed by themselves, without those that this agent killed."""
         failures = {rank: each for rank, each in sorted(result.failures.items()) if rank not in self._killed}
         return [End(rank, failure.exitcode, rank in self._first) for rank, failure in failures.items()]
 
@@ -277,8 +277,8 @@ class _Agent(LocalElasticAgent):
             super()._shutdown(*more, **options)
             self._lookout.workers = []
             return
-        # A person, a scheduler or a machine that joins has asked: saving takes the time that it takes. After the death of another,
-        # which a worker may not notice, it is not waited for for ever.
+        # A person, a scheduler or a machine that joins has asked the workers to stop. On a signal, wait until they have saved.
+        # Otherwise the wait is limited, because a worker may not notice that another has died.
         pids = [worker.id for worker in self.get_worker_group().workers if worker.id is not None]
         for pid in pids:
             if _status(pid) is None:
@@ -292,13 +292,13 @@ class _Agent(LocalElasticAgent):
 
 
 def _failed(ranks: Mapping[int, int]) -> tuple[set[int], set[int]]:
-    """Where a process has failed, gives the others some seconds to notice by themselves, and ends them.
+    """If a process has failed, give the others some seconds to notice and stop by themselves, then kill them.
 
     Args:
-        ranks: the number of each, by its process id.
+        ranks: the rank of each process by its process id.
 
     Returns:
-        The numbers of those that failed first, and of those that had to be ended.
+        The ranks of the processes that failed first, and of those that had to be killed.
     """
     first = {rank for pid, rank in ranks.items() if _status(pid)}
     until = time.monotonic() + _GRACE_S
@@ -313,12 +313,12 @@ def _failed(ranks: Mapping[int, int]) -> tuple[set[int], set[int]]:
 
 
 def _status(pid: int) -> int | None:
-    """How a child has ended, negative for a signal; None while it runs. It may be asked for again."""
+    """The exit status of a child process, negative for a signal; None while it runs. It can be read again later."""
     if not hasattr(os, "waitid"):
         return None
     try:
         found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:  # it ended well, and the agent knows
+    except ChildProcessError:  # it ended with success, and the agent has collected its status already
         return 0
     if found is None:
         return None
@@ -326,7 +326,10 @@ def _status(pid: int) -> int | None:
 
 
 class _Said(LogsSpecs):
-    """What the first says is for the user; of the others only what they say last, and only where it is they who fail."""
+    """Where the output of workers goes: that of the first to the user, the standard error of the others to files.
+
+    A file is shown only if its worker is the cause of a failure.
+    """
 
     def __init__(self, folder: Path):
         super().__init__()
@@ -334,7 +337,7 @@ class _Said(LogsSpecs):
 
     @property
     def root_log_dir(self) -> str:
-        """Where it is kept."""
+        """The folder of the files."""
         return str(self._folder)
 
     def reify(self, envs: dict[int, dict[str, str]]) -> LogsDest:
@@ -348,7 +351,7 @@ class _Said(LogsSpecs):
         )
 
     def by(self, rank: int) -> str:
-        """What a worker has said on its standard error."""
+        """The standard error of a worker in the present try."""
         file = self._file(rank)
         return file.read_text(errors="replace") if file.exists() else ""
 

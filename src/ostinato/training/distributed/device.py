@@ -1,4 +1,4 @@
-"""Where training runs."""
+"""The device and the processes that training runs on."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ StrategyName: TypeAlias = Literal["auto", "ddp", "fsdp"]
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Turns "auto", "cpu", "cuda", "cuda:1" or "mps" into a device that is there; "auto" is CUDA if possible, else the CPU.
+    """Turn "auto", "cpu", "cuda", "cuda:1" or "mps" into a device of this machine; "auto" is CUDA if possible, else the CPU.
 
     Raises:
-        ConfigError: no such device, or not on this machine.
+        ConfigError: there is no such device, or it is not on this machine.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -48,19 +48,19 @@ def make_fabric(
     nodes: int = 1,
     strategy: StrategyName = "auto",
 ) -> Fabric:
-    """Lightning Fabric, launched, for one device or for one of several processes.
+    """Make and launch Lightning Fabric, for one device or for one of several processes.
 
     Args:
-        device: see `choose_device`; with several processes without a number.
+        device: see `choose_device`; it must have no number if there are several processes.
         precision: see `choose_precision`.
-        devices: processes on each machine. Under torchrun and SLURM it need not be given.
-        nodes: machines; likewise.
-        strategy: "ddp": each process has all weights. "fsdp": each keeps its share of the weights, of the gradients and of the
-            optimiser's state, and all weights are together during a step only. "auto" is "ddp".
+        devices: the number of processes on each machine. Under torchrun and SLURM it may be left out.
+        nodes: the number of machines; it may be left out likewise.
+        strategy: "ddp": each process has all weights. "fsdp": each process keeps its share of the weights, of the gradients and of
+            the optimiser's state, and has all weights only during a step. "auto" is "ddp".
 
     Raises:
-        ConfigError: the device is not there, or cannot compute in this precision; or there are not as many processes as were
-            asked for.
+        ConfigError: the device does not exist, or cannot compute in this precision; or the number of processes is not the requested
+            one.
         PeerError: the other processes could not be found.
     """
     place = choose_device(device)
@@ -90,7 +90,7 @@ def make_fabric(
             num_nodes=nodes,
             precision=cast("_PRECISION_INPUT", chosen),
             strategy=_strategy(strategy, devices * nodes),
-            # Fabric would guess, and start processes of its own where it guesses none of these.
+            # Without this Fabric would guess the launcher, and start processes itself if it found neither of these.
             plugins=[TorchElasticEnvironment() if is_by_torchrun() else SLURMEnvironment()],
         )
     except (TypeError, ValueError) as error:
@@ -101,7 +101,7 @@ def make_fabric(
 
 
 def _processes(devices: int, nodes: int) -> tuple[int, int]:
-    """Processes on each machine, and machines, as this process was launched."""
+    """The number of processes on each machine, and of machines, as this process was launched."""
     if not is_launched():
         if devices * nodes > 1:
             raise ConfigError(

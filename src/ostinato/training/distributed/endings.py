@@ -1,4 +1,4 @@
-"""What became of the workers of a machine: which of them is the cause, and what to say of it."""
+"""How the workers of a machine ended: which of them caused a failure, and what to tell the user."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ostinato.errors import RunError
 from ostinato.training.distributed.launch import OF_A_PEER, OF_MEMORY
 
 INTERRUPTED = 130
-WRONG = 2  # something the user can put right, and no further try does
+WRONG = 2  # an error that the user can correct, and a restart cannot
 
 
 @dataclass(frozen=True)
 class End:
-    """How a worker has ended that did not end well.
+    """The end of a worker that failed.
 
     Args:
-        rank: its number.
+        rank: the number of the worker.
         code: its exit status; negative for a signal.
-        is_first: whether none has failed before it.
+        is_first: whether no worker failed before it.
     """
 
     rank: int
@@ -30,10 +30,10 @@ class End:
 
 
 def cause_of(ends: Sequence[End]) -> End:
-    """The one that the others ended because of.
+    """The failure that caused the others.
 
-    One that stopped because of another is the cause only where no other is to be seen: then that one is on another machine. One
-    that was asked to stop after another had failed is none.
+    A worker that stopped because another was gone is the cause only if there is no other candidate: then that other one is on
+    another machine. A worker that was asked to stop after another had failed comes last of all.
     """
     asked = (-signal.SIGTERM, INTERRUPTED)
     return min(
@@ -43,7 +43,7 @@ def cause_of(ends: Sequence[End]) -> End:
 
 
 def told(ends: Sequence[End], world: int) -> str | None:
-    """What nobody but the agent can tell of the cause; None where the process has told it itself."""
+    """What only the agent can say about the cause; None if the process has reported its error itself."""
     cause = cause_of(ends)
     if cause.code < 0:
         name = signal.Signals(-cause.code).name
@@ -53,7 +53,7 @@ def told(ends: Sequence[End], world: int) -> str | None:
 
 
 def repeat(ends: Sequence[End], said: Callable[[int], str]) -> None:
-    """Says again what the cause has said, where the first process has not said it for all."""
+    """Print the standard error of the failure's cause, unless the first process has explained the failure already."""
     cause = cause_of(ends)
     the_first_said_why = any(end.rank == 0 and end.code > 0 and end.code != OF_A_PEER for end in ends)
     if cause.rank != 0 and not the_first_said_why:
@@ -65,12 +65,12 @@ def verdict(ends: Sequence[End], world: int, said: Callable[[int], str]) -> int:
     """The exit status of a run that is over.
 
     Args:
-        ends: of the workers of this machine that did not end well.
-        world: how many there are on all machines.
-        said: what a worker has written to its standard error.
+        ends: the workers of this machine that failed.
+        world: the number of workers on all machines.
+        said: returns what a worker has written to its standard error.
 
     Raises:
-        RunError: a process was killed, or lost one on another machine.
+        RunError: a process was killed, or a process on another machine is gone.
     """
     if (what := told(ends, world)) is not None:
         raise RunError(
@@ -82,5 +82,5 @@ def verdict(ends: Sequence[End], world: int, said: Callable[[int], str]) -> int:
 
 
 def say(line: str) -> None:
-    """Tells the user a line."""
+    """Print a line for the user, on standard error."""
     print(f"ostinato: {line}", file=sys.stderr, flush=True)

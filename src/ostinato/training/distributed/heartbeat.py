@@ -1,8 +1,9 @@
-"""Signs of life: a process that is stopped, or whose machine has vanished from the network, closes no connection.
+"""Heartbeats, to detect a process that is stopped, or whose machine has left the network: such a process closes no connection.
 
-Each process of a run says every few seconds that it is there, from a thread of its own, whatever its other threads do: a first step
-whose kernels are compiled, a long evaluation or a checkpoint are no silence. Each listens to the next one only, so that a thousand
-processes send a thousand small messages in that time. One who hears nothing for too long ends, and all see its connections close.
+Each process of a run sends a sign of life every few seconds from a separate thread, whatever its other threads do: the compilation
+in a first step, a long evaluation or a checkpoint does not silence it. Each process listens only to the next one, so that a
+thousand processes send a thousand small messages in that time. A process that hears nothing for too long ends, and all others see
+its connections close.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsa
 from ostinato.training.distributed.launch import OF_A_PEER
 
 BEAT_S = 3.0
-ANSWER_S = 10.0  # for the process that keeps the signs; torch does not always keep to it
+ANSWER_S = 10.0  # time for the process with the key-value store to answer; torch does not always respect it
 SILENCE_S = 45.0
 """So long a process may say nothing; OSTINATO_SILENCE_S in the environment says otherwise."""
 _OVER = b"over"
@@ -28,11 +29,11 @@ _OVER = b"over"
 
 @contextmanager
 def beating(rank: int, world: int) -> Iterator[None]:
-    """Inside, the process says that it is there, and ends where the next one does not.
+    """Inside, this process sends signs of life, and ends if the next process sends none.
 
     Args:
-        rank: of this process; all have met already, at MASTER_ADDR and MASTER_PORT.
-        world: how many there are.
+        rank: the rank of this process; all processes have connected already, at MASTER_ADDR and MASTER_PORT.
+        world: the number of processes.
     """
     host, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT")
     if world == 1 or not host or not port:
@@ -60,15 +61,15 @@ def _end(rank: int, silence_s: float) -> None:
 
 
 class Heart:
-    """The thread of one process.
+    """The two threads of one process that send its signs of life and check those of the next process.
 
     Args:
-        rank: of the process.
-        world: how many there are.
-        connect: makes a key-value store that all share; it may fail or time out, as all that is done with it.
-        silence_s: seconds that the next process may say nothing.
+        rank: the rank of the process.
+        world: the number of processes.
+        connect: makes a key-value store that all share; it may fail or time out, as may every operation of the store.
+        silence_s: seconds that the next process may be silent.
         beat_s: seconds between two signs.
-        lost: called with the number of the next process, and how long it was silent.
+        lost: called with the rank of the next process and the seconds of its silence, if it was silent for too long.
     """
 
     def __init__(
@@ -89,12 +90,12 @@ class Heart:
         self._threads = [threading.Thread(target=each, daemon=True) for each in (self._talk, self._count)]
 
     def start(self) -> None:
-        """Begins."""
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Tells the one that listens that no more is to be heard, and why that is right."""
+        """Stop the threads, and tell the process that listens to this one that its silence is intended."""
         self._is_over.set()
         for thread in self._threads:
             thread.join(self._beat_s + ANSWER_S)
@@ -103,7 +104,7 @@ class Heart:
         store, beats, heard = None, 0, b""
         while not self._is_over.wait(self._beat_s if beats else 0.0):
             beats += 1
-            with suppress(Exception):  # who keeps the signs may be the one that is gone: that is silence
+            with suppress(Exception):  # the process with the store may be the one that is gone: that counts as silence
                 store = store or self._connect()
                 store.set(_key(self._mine), f"{os.getpid()} {beats}")
                 found = store.get(_key(self._next)) if store.check([_key(self._next)]) else heard
@@ -114,8 +115,8 @@ class Heart:
                 store.set(_key(self._mine), _OVER)
 
     def _count(self) -> None:
-        # A thread of its own: to talk to one who is stopped can take for ever. It counts beats instead of looking at a clock: where
-        # this process itself was stopped for an hour, the others have not been silent for an hour.
+        # In a separate thread, because a call to a store whose process is stopped can block for ever. It counts beats and does not
+        # read a clock: if this process itself was stopped for an hour, the others have not been silent for an hour.
         while not self._is_over.wait(self._beat_s):
             self._silent_s += self._beat_s
             if self._silent_s > self._silence_s:

@@ -1,4 +1,4 @@
-"""Looks whether the agent waits for a machine that does not answer."""
+"""Detect that the agent waits for a machine that does not answer."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _ALONE_SINCE = "OSTINATO_ALONE_SINCE"
 
 
 class Lookout(threading.Thread):
-    """Looks whether the agent waits for ever for the machine where all meet, as torch does where that one is stopped or cut off.
+    """A thread that detects that the agent waits for ever: torch does so if the rendezvous machine is stopped or cut off.
 
-    There is no way out of such a wait. So the workers are ended, and this program begins again in the place of itself.
+    Such a wait cannot be interrupted. So the workers are killed, and this process is replaced by a new start of the program.
 
     Args:
-        command: the program.
+        command: the command that starts the program.
     """
 
     def __init__(self, command: Sequence[str]):
@@ -34,7 +34,7 @@ class Lookout(threading.Thread):
         self.workers: list[int] = []
 
     def wait_at_most(self, seconds: float | None) -> None:
-        """What the agent does next may take so long; None for any time."""
+        """Set how many seconds the agent's next action may take; None for any time."""
         self._left_s = seconds
 
     def __enter__(self) -> None:
@@ -44,7 +44,7 @@ class Lookout(threading.Thread):
         self._is_over.set()
 
     def run(self) -> None:
-        """Counts seconds, instead of looking at a clock: this process may itself have been stopped."""
+        """Count seconds instead of reading a clock, because this process may itself have been stopped in between."""
         while not self._is_over.wait(1.0):
             left_s = self._left_s
             if left_s is None:

@@ -1,4 +1,4 @@
-"""Which processes to start on this machine, and where those of other machines are to be found. torch is not loaded here."""
+"""Which processes to start on this machine, and where to find those of other machines. torch is not loaded here."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ostinato.errors import ConfigError
 
 @dataclass(frozen=True)
 class Plan:
-    """What to start.
+    """The processes to start.
 
     Args:
-        devices: processes on this machine.
-        least: machines.
-        most: machines.
-        max_restarts: how often the processes of this machine are started again.
+        devices: the number of processes on this machine.
+        least: the least number of machines.
+        most: the greatest number of machines.
+        max_restarts: how often the processes of this machine may be started again.
         is_elastic: whether they are started again at all.
-        place: where the agents of several machines meet, "HOST:PORT"; None for this machine alone.
-        node: the number of this machine, which all have to be given where the run is not elastic.
+        place: the address where the agents of several machines meet, "HOST:PORT"; None for a single machine.
+        node: the number of this machine; required on every machine if the run is not elastic.
     """
 
     devices: int
@@ -32,7 +32,7 @@ class Plan:
     node: int | None = None
 
     def check_rows(self, rows: int) -> None:
-        """Makes sure that as many rows can be shared evenly by the processes of every number of machines that there may be.
+        """Check that the rows of a batch can be shared evenly among the processes of every possible number of machines.
 
         Raises:
             ConfigError: they cannot.
@@ -47,7 +47,7 @@ class Plan:
 
 
 def plan(devices: int, nodes: int = 1, elastic: str | None = None, max_restarts: int = 3) -> Plan:
-    """What the settings of the same names ask for, on this machine.
+    """Make the plan for this machine from the settings of the same names.
 
     Raises:
         ConfigError: the environment does not say how to find the other machines.
@@ -79,7 +79,7 @@ def machines(elastic: str) -> tuple[int, int]:
     """The least and the largest number of machines that `--elastic` asks for.
 
     Raises:
-        ConfigError: it is no such range.
+        ConfigError: the text is not such a range.
     """
     least, colon, most = elastic.partition(":")
     most = most if colon else least
@@ -89,7 +89,7 @@ def machines(elastic: str) -> tuple[int, int]:
 
 
 def _place() -> str | None:
-    """As people say it, or as Kubeflow does."""
+    """The address where the agents meet, from MASTER_ADDR and MASTER_PORT, or from Kubeflow's variable."""
     host, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT")
     return f"{host}:{port}" if host and port else os.environ.get("PET_RDZV_ENDPOINT") or None
 

@@ -1,8 +1,8 @@
-"""Several processes that train one model: what they tell each other beside the gradients.
+"""Several processes that train one model: the messages between them other than gradients.
 
-Each reads its own rows of a batch. Gradients are averaged by DDP or FSDP. All else goes through groups of its own, over gloo, on
-the CPU: so that it neither waits for a device nor is confused with what is sent there, and so that whoever waits in it is told at
-once when a process dies, whatever the devices use. Numbers, JSON and tensors are sent; what judges remember is pickled.
+Each process reads its own rows of a batch. DDP or FSDP averages the gradients. All other messages go through separate groups, over
+gloo, on the CPU: they do not wait for a device, do not mix with its messages, and fail at once in a waiting process when another
+process dies, whatever the devices use. Numbers, JSON and tensors are sent; only the data that evaluators collect are pickled.
 """
 
 from __future__ import annotations
@@ -23,21 +23,22 @@ from ostinato.training.update.tree import map_tensors
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-# A death is noticed at once, however long these are, and a machine that vanishes from the network by its silence: see `heartbeat`.
-PATIENCE = timedelta(days=7)  # for what the first process does alone: tokenising, say
-STEP = timedelta(minutes=10)  # for finding each other, a step, a checkpoint, a sample
+# Timeouts. A death is noticed at once, however long they are, and a machine that leaves the network by its silence: see
+# `heartbeat`.
+PATIENCE = timedelta(days=7)  # for work that the first process does alone, such as tokenising
+STEP = timedelta(minutes=10)  # for connecting, a step, a checkpoint, a sample
 
 
 class Processes:
     """The processes of a run, seen from one of them.
 
     Args:
-        fabric: launched, as `make_fabric` returns it.
+        fabric: a launched Fabric, as `make_fabric` returns it.
 
     Attributes:
-        fabric: the same.
+        fabric: the argument `fabric`.
         rank: the number of this process, from 0.
-        world: how many there are.
+        world: the number of processes.
     """
 
     def __init__(self, fabric: Fabric):
@@ -70,10 +71,10 @@ class Processes:
             self._is_beating = False
 
     def first(self, function: Callable[[], Any]) -> Any:
-        """Calls `function` in the first process, while the others wait, and returns its result in all.
+        """Call `function` in the first process, while the others wait, and return its result in all.
 
         Args:
-            function: returns what JSON can hold.
+            function: a function whose result can be written as JSON.
 
         Raises:
             OstinatoError: in the first process what the function raised; in the others a `PeerError`.
@@ -94,7 +95,7 @@ class Processes:
         return result
 
     def total(self, values: Sequence[float]) -> list[float]:
-        """The sums of each of `values` over all processes, in float64; the same bits in every process."""
+        """The sum of each of `values` over all processes, in float64; the bits are the same in every process."""
         if self.world == 1:
             return list(values)
         sums = torch.tensor(values, dtype=torch.float64)
@@ -103,7 +104,7 @@ class Processes:
         return sums.tolist()
 
     def gather(self, tree: Any) -> list[Any]:
-        """The `tree` of every process, by rank, with its tensors on the CPU; all must be built alike."""
+        """The `tree` of every process, by rank, with its tensors on the CPU; all trees must have the same structure and shapes."""
         if self.world == 1:
             return [tree]
         gathered: list[list[torch.Tensor]] = []
@@ -119,7 +120,7 @@ class Processes:
         return [self._with(tree, [tensors[rank] for tensors in gathered]) for rank in range(self.world)]
 
     def contents(self, mine: bytes) -> list[bytes]:
-        """What every process says, by rank, of any length."""
+        """The bytes of every process, by rank, of any length."""
         if self.world == 1:
             return [mine]
         theirs: list[Any] = [None] * self.world
@@ -128,20 +129,18 @@ class Processes:
         return theirs
 
     def take_the_first_ones(self, tensors: Iterable[torch.Tensor]) -> None:
-        """Gives tensors, alike in all processes but for their numbers, the numbers of the first process, in place."""
+        """Copy the first process's numbers into the tensors of all others, in place; shapes and dtypes are the same in all."""
         if self.world == 1:
             return
         with self._told_of_deaths(), torch.no_grad():
             for tensor in filter(torch.numel, tensors):
-                numbers = (
-                    tensor.detach().cpu().contiguous().reshape(-1)
-                )  # what is on the CPU is sent from where it lies
+                numbers = tensor.detach().cpu().contiguous().reshape(-1)  # on the CPU: the tensor's own memory
                 dist.broadcast(numbers.view(torch.uint8), 0, group=self._group)
                 if not self.is_first:
                     tensor.copy_(numbers.view(tensor.shape))
 
     def texts(self, text: str) -> list[str]:
-        """What every process says, by rank; of several, up to 1,000 bytes each."""
+        """The text of every process, by rank; with several processes, up to 1,000 bytes of each."""
         if self.world == 1:
             return [text]
         mine = torch.frombuffer(bytearray(text.encode()[:1000].ljust(1000)), dtype=torch.uint8)
@@ -153,12 +152,12 @@ class Processes:
         return map_tensors(lambda _: next(left), tree)
 
     def join_rows(self, tree: Any, dim: int, rows: int) -> Any:
-        """The tree of one process that has all rows.
+        """Join the trees of all processes into one tree that has all rows.
 
         Args:
-            tree: its tensors that have `rows` rows in dimension `dim` are joined, in the order of the processes; the others stay.
-            dim: of the rows.
-            rows: of each process.
+            tree: tensors with `rows` rows in dimension `dim` are joined, in the order of the processes; other tensors stay.
+            dim: the dimension of the rows.
+            rows: the number of rows of each process.
         """
         if self.world == 1:
             return tree
@@ -167,15 +166,15 @@ class Processes:
         )
 
     def split_rows(self, tree: Any, dim: int, rows: int) -> Any:
-        """The inverse of `join_rows`: of a tree with the rows of all processes, of any number of them, those of this one."""
+        """The inverse of `join_rows`: take this process's rows from a tree with all rows, joined by any number of processes."""
         total, start = rows * self.world, rows * self.rank
         return map_tensors(lambda tensor: tensor.narrow(dim, start, rows) if _has(tensor, dim, total) else tensor, tree)
 
     def check_alike(self, what: str, value: float | None) -> None:
-        """Makes sure that all processes have found the same.
+        """Check that all processes have found the same value.
 
         Raises:
-            RunError: this one has found something else than the first.
+            RunError: this process has another value than the first.
         """
         told = self.first(lambda: value)
         if told != value:
@@ -185,13 +184,13 @@ class Processes:
             )
 
     def seed_apart(self) -> None:
-        """Gives every process random numbers of its own, a function of the seed and of its rank; the first keeps those it has."""
+        """Give every process another random seed, a function of the seed and of its rank; the first process keeps its own."""
         if self.rank > 0:
-            # A product with an odd number of 64 bits (Knuth's multiplicative hashing) keeps neighbours apart.
+            # Multiplying by an odd number of 64 bits (Knuth's multiplicative hashing) keeps the seeds of neighbours far apart.
             torch.manual_seed((torch.initial_seed() + self.rank * 0x9E3779B97F4A7C15) % 2**63)
 
     def barrier(self) -> None:
-        """Waits for all processes."""
+        """Wait for all processes."""
         self.total([0.0])
 
     def _broadcast(self, content: bytes) -> bytes:
@@ -212,7 +211,7 @@ class Processes:
 
 @contextmanager
 def told_of_deaths(world: int) -> Iterator[None]:
-    """Turns the many ways in which torch tells that another process is gone into one.
+    """Turn the many errors with which torch reports that another process is gone into one.
 
     Raises:
         PeerError: another process is gone.

@@ -1,8 +1,8 @@
 """FSDP: weights, gradients and the optimiser's state in shares, one a process; and whole for a checkpoint.
 
-The whole model is one group: its weights come together when its forward pass begins, and stay until the backward pass is over. A
-group for each layer would need less memory, but every process would have to call every layer equally often, and one whose rows have
-more documents that begin calls its layers more often.
+The whole model is one group: its weights are gathered when its forward pass begins, and stay until the backward pass is over. One
+group for each layer would need less memory, but then every process would have to call every layer equally often, and a process
+whose rows have more document starts calls its layers more often.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from ostinato.training.update.tree import map_tensors
 
 
 def shard(module: nn.Module, mesh: Any) -> nn.Module:
-    """Shares the weights of `module` out over the processes, in place.
+    """Distribute the weights of `module` over the processes, in place.
 
-    All begin with the weights and buffers of the first, as with DDP: FSDP cuts each process' share out of its own.
+    All processes first get the weights and buffers of the first one, as with DDP, because FSDP cuts each process's share out of
+    that process's own weights.
 
     Args:
-        module: its `forward` is what computes with the weights.
-        mesh: the processes, as Fabric lays them out.
+        module: the module whose `forward` computes with the weights.
+        mesh: the processes, as Fabric arranges them.
     """
     from torch import distributed as dist
     from torch.distributed.fsdp import fully_shard
@@ -42,9 +43,9 @@ def is_sharded(module: nn.Module) -> bool:
 
 @contextmanager
 def weights_together(module: nn.Module) -> Iterator[None]:
-    """While entered, by all processes, the weights of a sharded module are whole, and can be computed with outside of its forward.
+    """Inside, the weights of a sharded module are whole, for use outside of its forward pass. All processes must enter it.
 
-    Those of any other module are whole anyway.
+    The weights of any other module are always whole.
     """
     from torch.distributed.fsdp import FSDPModule
 
@@ -59,7 +60,7 @@ def weights_together(module: nn.Module) -> Iterator[None]:
 
 
 def whole(tree: Any) -> Any:
-    """The same tree with tensors that are whole; every process must call this, and gets all of it."""
+    """The tree with whole tensors in place of shares; every process must call this, and gets all of it."""
     return map_tensors(_whole, tree)
 
 
@@ -69,37 +70,37 @@ def _whole(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def own_share(tensor: torch.Tensor) -> torch.Tensor:
-    """What this process has of a tensor, in the same memory: its share, or all of it.
+    """The part of a tensor that this process has, in the same memory: its share, or all of it.
 
-    What is computed element by element is computed of shares: torch would work out anew how they lie, for each number that it is
-    computed with.
+    Use it for computations element by element: on the distributed tensor itself torch would derive the layout of the result anew
+    for each number that takes part.
     """
     local = getattr(tensor, "to_local", None)
     return tensor if local is None else local()
 
 
 def shared_like(tensor: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """This process's share of a whole tensor, laid out like another one; the tensor itself where that one is whole."""
+    """This process's share of a whole tensor, laid out like the tensor `like`; the whole tensor if `like` is whole."""
     from torch.distributed.tensor import DTensor, distribute_tensor
 
     if not isinstance(like, DTensor) or tensor.shape != like.shape:
         return tensor
-    # Every process has all of it, so nothing has to be sent.
+    # Every process has the whole tensor, so nothing has to be sent.
     return distribute_tensor(tensor.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
 
 def shared_by_name(tensors: Mapping[str, torch.Tensor], like: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """This process's shares of whole tensors, each laid out like the one of its name."""
+    """This process's shares of whole tensors, each laid out like the tensor of that name in `like`."""
     return {name: shared_like(tensor, like[name]) if name in like else tensor for name, tensor in tensors.items()}
 
 
 def shared_optimizer_state(state: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
     """This process's share of an optimiser's `state_dict`, each tensor laid out like the parameter that it belongs to.
 
-    Momentum, weight decay, and whether kernels are fused, are no part of a state: they stay as they are in `optimizer`.
+    Momentum, weight decay, and whether kernels are fused are not taken from the state: they stay as they are in `optimizer`.
 
     Raises:
-        ValueError: the state is that of another optimiser.
+        ValueError: the state belongs to another kind of optimiser.
     """
     if any(
         _kind(saved) != _kind(group) for saved, group in zip(state["param_groups"], optimizer.param_groups, strict=True)
@@ -118,5 +119,5 @@ def shared_optimizer_state(state: Mapping[str, Any], optimizer: torch.optim.Opti
 
 
 def _kind(group: Mapping[str, Any]) -> set[str]:
-    """What Adam, gradient descent and RMSprop have each for themselves, in every version of torch."""
+    """The option that tells Adam, gradient descent or RMSprop from the others, in every version of torch."""
     return {"betas", "dampening", "alpha"} & set(group)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ostinato.errors import ConfigError
 
-_PACE_IS_KNOWN = 0.1  # of the time limit
+_PACE_IS_KNOWN = 0.1  # share of the time limit after which the pace is known
 LIMITS = ("max_steps", "max_epochs", "max_time_s")
 
 
@@ -40,11 +40,11 @@ class Budget:
         return max(self._shares(steps, epochs, elapsed_s).values())
 
     def scheduled(self, steps: float, epochs: float, elapsed_s: float) -> float:
-        """The used share of the limit that will end the training, which a learning rate follows.
+        """The used share of the limit that will end the training; learning rates follow it.
 
-        Beside a limit of steps or epochs the clock counts only where it is ahead, and not before a tenth of its time is over: at
-        first kernels are compiled, which says nothing about the pace. So two trainings that end by the same number of updates
-        learn the same, on whatever machine.
+        If there is also a limit of steps or epochs, the clock counts only while it is ahead of that, and not before a tenth of its
+        time is over: at first kernels are compiled, which says nothing about the pace. So two trainings that end by the same number
+        of updates learn the same, whatever the machine.
         """
         shares = self._shares(steps, epochs, elapsed_s)
         by_time = shares.pop("max_time_s", 0.0)
@@ -61,7 +61,7 @@ class Budget:
         return {name: d / limit for name, d, limit in zip(LIMITS, done, limits, strict=True) if limit is not None}
 
     def __str__(self) -> str:
-        """In words, such as "20 epochs or 300 s, whichever is over first"."""
+        """The budget in words, such as "20 epochs or 300 s, whichever is over first"."""
         units = {"steps": self.max_steps, "epochs": self.max_epochs, "s": self.max_time_s}
         said = [f"{limit:g} {unit}" for unit, limit in units.items() if limit is not None]
         return " or ".join(said) + (", whichever is over first" if len(said) > 1 else "")

@@ -1,4 +1,4 @@
-"""Where lines for people go: rich's console, without the one thing that it decides for a whole program."""
+"""The console for lines that people read: rich's, but it does not end the program when its reader has gone."""
 
 from __future__ import annotations
 
@@ -12,22 +12,21 @@ from typing_extensions import override  # typing's own from Python 3.12 on
 class _Console(Console):
     @override
     def on_broken_pipe(self) -> None:
-        raise BrokenPipeError  # rich would end Python with status 1
+        raise BrokenPipeError  # rich itself would end Python with status 1
 
 
 def standard_output() -> Console:
     """A console of standard output.
 
-    Once whoever read it has gone, printing raises BrokenPipeError, as writing to a file does: what that means is for the caller
-    to say.
+    If its reader has gone, printing raises BrokenPipeError, as writing to a file does: the caller decides what that means.
     """
-    # In notebooks lines: bars need another package there, and what moves a cursor does nothing.
+    # Plain lines in notebooks: bars need another package there, and moving a cursor has no effect.
     is_notebook = "ipykernel" in sys.modules
     return _Console(highlight=False, force_jupyter=False, force_terminal=False if is_notebook else None)
 
 
 def say_labelled(console: Console, label: str, words: str) -> None:
-    """Prints words behind a label; a terminal gets lines that are cut between words, those behind the first indented."""
+    """Print words after a label; in a terminal lines are broken between words, and all but the first are indented."""
     text = f"{label}{words}"
     if console.is_terminal:
         indent = " " * min(len(label), 20)

@@ -1,4 +1,4 @@
-"""Where a run stands, and how it ended."""
+"""The counters of a run, and how it ended."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ Ending: TypeAlias = Literal["budget", "patience", "interrupted", "pruned"]
 
 @dataclass
 class Counters:
-    """Where a run stands, besides its tensors; all of it is in every checkpoint.
+    """The progress of a run, besides its tensors; all of it is in every checkpoint.
 
     Args:
-        step: updates made.
-        epoch: passes over the text completed.
+        step: the number of updates made.
+        epoch: the number of completed passes over the text.
         elapsed_s: wall time spent, over all sessions.
-        tokens: trained on, repeats counted.
-        loss_sum: nats of the tokens since the last line of metrics.
-        loss_tokens: how many those are.
-        loss_steps: in how many steps.
-        evaluations: made.
+        tokens: the number of tokens trained on, repeats counted.
+        loss_sum: the loss in nats, summed over the tokens since the last line of metrics.
+        loss_tokens: the number of those tokens.
+        loss_steps: the number of steps that had them.
+        evaluations: the number of evaluations made.
         evaluated_step: the step of the last evaluation.
         evaluated_epochs: passes over the text at the last evaluation, fractions counted.
-        best: lowest validation loss, nats a token; or of whatever else an evaluator has minimised.
-        best_loss: of the evaluation that gave `best`, nats a token; it decides between two with the same `best`.
-        best_step: the step of both.
-        stale: evaluations since the best one.
-        lowest: the losses of each example in the evaluation that had the lowest mean, where an evaluator tells them: of others that
-            validation cannot tell from it, the last one is the best.
+        best: the lowest validation loss, nats a token; or the lowest value of whatever else an evaluator minimises.
+        best_loss: the validation loss of the evaluation that gave `best`, nats a token; it decides between equal values of `best`.
+        best_step: the step of that evaluation.
+        stale: the number of evaluations since the best one.
+        lowest: the losses of each example in the evaluation with the lowest mean, if an evaluator gives them. Later evaluations
+            that validation cannot tell from it count as good as it, and the last one is the best.
     """
 
     step: int = 0
@@ -54,9 +54,9 @@ class Outcome:
     """How training ended.
 
     Args:
-        ending: "budget", "patience", "interrupted" or "pruned" (`on_evaluation` said so).
-        counters: where it stands.
-        precision: what it computed in.
+        ending: "budget", "patience", "interrupted" or "pruned" (by `on_evaluation`).
+        counters: the counters at the end.
+        precision: the precision that was used.
         used_up: after "budget", the limits that were reached, by name, such as {"max_epochs": 20}.
     """
 
@@ -66,7 +66,7 @@ class Outcome:
     used_up: Mapping[str, float] = field(default_factory=dict)
 
     def told(self) -> str:
-        """Why training ended and which weights are kept, for people."""
+        """A text for people: why training ended and which weights are kept."""
         counters = self.counters
         if self.ending == "budget":
             limits = " and ".join(f"training.{name} {limit:g}" for name, limit in self.used_up.items())

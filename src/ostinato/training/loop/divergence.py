@@ -1,4 +1,4 @@
-"""When a loss or a gradient is no finite number: where it began."""
+"""Find where a loss or a gradient first became infinite or NaN."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class DivergedError(OstinatoError):
 
 
 def where_it_began(module: nn.Module, attempt: Callable[[], Any]) -> str:
-    """Runs a step again and looks for the first number that is not finite, forward and backward.
+    """Run a step again and look for the first number that is not finite, forward and backward.
 
     Args:
-        module: whose modules and parameters are looked at; gradients are left empty.
+        module: the module whose parts and parameters are checked; its gradients are empty afterwards.
         attempt: computes the loss and its gradients as the step did, from the same state.
 
     Returns:
-        A sentence: which module's output was first, and which parameter's gradient was (in the order of the backward pass, so that
-        the one nearest to the loss comes first), or that it did not happen again.
+        A sentence: which module's output was the first, and which parameter's gradient (in the order of the backward pass, so that
+        the one nearest to the loss comes first); or that all numbers were finite this time.
     """
     outputs: list[str] = []
     gradients: list[str] = []
@@ -52,7 +52,7 @@ def where_it_began(module: nn.Module, attempt: Callable[[], Any]) -> str:
 
 @contextmanager
 def _watched(module: nn.Module, outputs: list[str], gradients: list[str]) -> Iterator[None]:
-    """Notes the names of modules whose output is not finite, the innermost first, and of parameters whose gradient is not."""
+    """Inside, record the names of modules with an output that is not finite, innermost first, and of such gradients' parameters."""
     handles = []
 
     def look_at(name: str, part: nn.Module) -> None:

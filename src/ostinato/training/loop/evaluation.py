@@ -16,16 +16,16 @@ from ostinato.training.update.truncated_bptt import chunks as windows
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A sum of losses, and what else a task measures.
+    """A sum of losses, and the other figures that a task measures.
 
     Args:
         nats: negative log likelihood of all tokens.
-        tokens: how many.
-        figures: of the task by name, such as accuracy.
-        judged_by: the name of the figure that tells which weights are best; None for the loss.
-        smallest_first: whether that figure is an error, of which the smallest is best; else the largest is.
-        losses: of each example, nats, always in the same order, of so few that their mean may not tell which weights are best; see
-            `is_as_good_as`. None where it does.
+        tokens: the number of tokens.
+        figures: the task's figures by name, such as accuracy.
+        judged_by: the name of the figure that decides which weights are best; None for the loss.
+        smallest_first: whether the smallest value of that figure is best, as of an error; else the largest is.
+        losses: the loss of each example in nats, always in the same order. Given only for so few examples that their mean may not
+            tell which weights are best, see `is_as_good_as`; else None.
     """
 
     nats: float
@@ -37,25 +37,25 @@ class Evaluation:
 
     @property
     def nats_per_token(self) -> float:
-        """The mean."""
+        """The mean loss of a token, in nats."""
         return self.nats / self.tokens
 
     @property
     def to_minimise(self) -> float:
-        """The lower, the better: the mean loss, or the figure that the task is judged by, negative unless it is an error."""
+        """The value to minimise: the mean loss, or the figure that the task is judged by, negated unless it is an error."""
         if self.judged_by is None:
             return self.nats_per_token
         return self.figures[self.judged_by] if self.smallest_first else -self.figures[self.judged_by]
 
     def is_better_than(self, best: float | None, best_loss: float | None) -> bool:
-        """Whether its weights are to be kept in place of those that were best so far.
+        """Whether the evaluated weights are to replace the best ones so far.
 
-        A figure such as accuracy is often the same twice, above all at its ends: 0, where an untrained model begins, and 1. Then
-        the loss decides, which tells the two apart. What is the same in both is not better.
+        A figure such as accuracy often has the same value twice, above all its extreme values: 0, where an untrained model begins,
+        and 1. Then the loss decides. Weights that are equal in both are not better.
 
         Args:
-            best: the lowest `to_minimise` so far; None for none.
-            best_loss: the `nats_per_token` of the same evaluation; None where it is not known.
+            best: the lowest `to_minimise` so far; None if there is none.
+            best_loss: the `nats_per_token` of the same evaluation; None if it is not known.
         """
         if best is None:
             return True
@@ -63,14 +63,14 @@ class Evaluation:
         return _in_order(self.to_minimise, self.nats_per_token) < _in_order(best, before)
 
     def is_as_good_as(self, lowest: Sequence[float]) -> bool:
-        """Whether `losses` are no worse than those of an evaluation before, as far as so few examples tell.
+        """Whether `losses` are no worse than those of an earlier evaluation, as far as so few examples can tell.
 
-        They are where their mean is higher by at most one standard error of the difference, example by example: the one standard
-        error rule (Breiman et al. 1984, section 3.4.3), of pairs. Later weights have learnt at a lower rate from more passes, so
-        where nothing speaks against them they are to be preferred.
+        They are no worse if their mean is higher by at most one standard error of the difference, taken example by example: the one
+        standard error rule (Breiman et al. 1984, section 3.4.3), applied to pairs. Later weights have learnt at a lower rate from
+        more passes, so they are preferred unless the losses speak against them.
 
         Args:
-            lowest: of the same examples in the same order.
+            lowest: the losses of the earlier evaluation: the same examples in the same order.
         """
         assert self.losses is not None
         differences = [now - before for now, before in zip(self.losses, lowest, strict=True)]
@@ -83,12 +83,12 @@ class Evaluation:
 
 
 def _in_order(*numbers: float) -> list[tuple[bool, float]]:
-    """For comparison: any number is lower than NaN, which an untrained model may give."""
+    """A key for comparison in which NaN, which an untrained model may give, is greater than any number."""
     return [(math.isnan(number), 0.0 if math.isnan(number) else number) for number in numbers]
 
 
 class Evaluator(Protocol):
-    """Evaluates a module in a way of its own."""
+    """A function that evaluates a module in its own way."""
 
     def __call__(
         self, module: nn.Module, *, should_stop: Callable[[], bool], total: Callable[[Sequence[float]], list[float]]
@@ -98,12 +98,12 @@ class Evaluator(Protocol):
 
 
 def bits_per_character(nats_per_token: float, characters_per_token: float) -> float:
-    """The unit in which models with different tokens can be compared."""
+    """Convert a loss to bits per character, a unit in which models with different tokens can be compared."""
     return nats_per_token / math.log(2.0) / characters_per_token
 
 
 def never() -> bool:
-    """The answer of one who never wants to stop."""
+    """Return False: a `should_stop` that never stops."""
     return False
 
 
@@ -114,19 +114,19 @@ def evaluate(
     should_stop: Callable[[], bool] = never,
     total: Callable[[Sequence[float]], list[float]] = list,
 ) -> Evaluation | None:
-    """Runs `module.loss` over `chunks` in evaluation mode, without gradients, in the precision of its weights.
+    """Run `module.loss` over `chunks` in evaluation mode, without gradients, in the precision of its weights.
 
     Args:
-        module: anything with `loss(chunk, state) -> (loss, state)`; its mode is put back afterwards.
-        chunks: in order; the state goes from each to the next.
-        should_stop: asked before every chunk; True gives the evaluation up.
+        module: anything with `loss(chunk, state) -> (loss, state)`; its mode is restored afterwards.
+        chunks: the chunks in order; the state goes from each to the next.
+        should_stop: called before every chunk; True abandons the evaluation.
         total: sums numbers over the processes that share the chunks' rows.
 
     Returns:
-        The loss over all chunks, or None if it was given up.
+        The loss over all chunks, or None if the evaluation was abandoned.
 
     Raises:
-        ValueError: there are no chunks, or nothing in them is to be predicted.
+        ValueError: there are no chunks, or they contain nothing to predict.
     """
     device = next(module.parameters()).device
     losses: list[torch.Tensor] = []
@@ -144,7 +144,7 @@ def evaluate(
         module.train(was_training)
     if not counts:
         raise ValueError("expected at least one chunk to evaluate on, got none")
-    means = torch.stack(losses).tolist()  # the only time that the device is waited for
+    means = torch.stack(losses).tolist()  # waits for the device, only once
     nats, tokens = total([math.fsum(mean * count for mean, count in zip(means, counts, strict=True)), sum(counts)])
     if not tokens:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, made polite."""
+"""Handle Ctrl-C and SIGTERM without losing work."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import NoReturn
 class Interrupt:
     """While entered, the first SIGINT or SIGTERM only sets `requested`; a second ends the program at once.
 
-    Python delivers signals to the main thread alone: elsewhere this does nothing, and `requested` stays false.
+    Python delivers signals to the main thread only: in other threads this does nothing, and `requested` stays False.
     """
 
     def __init__(self) -> None:
@@ -41,9 +41,9 @@ class Interrupt:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Inside, SIGTERM is to Python what SIGINT is: a KeyboardInterrupt, so that `finally` is come to and one line can be said.
+    """Inside, SIGTERM raises KeyboardInterrupt as SIGINT does, so that `finally` blocks run and a message can be printed.
 
-    In other threads than the main one it does nothing.
+    In threads other than the main one it does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -62,7 +62,7 @@ def fit(
     data_fingerprint: str | None = None,
     processes: Processes | None = None,
 ) -> Outcome:
-    """Trains `module` on a text (by truncated BPTT), on examples or on a Dataset, until the budget or the patience is used up.
+    """Train `module` on a text (by truncated BPTT), on examples or on a Dataset, until the budget or the patience is used up.
 
     The module is trained in place. At each evaluation, `run` gets a line of metrics, a checkpoint and, if it is the best so far,
     the model. On SIGINT or SIGTERM, training finishes the current step and writes a checkpoint.
@@ -75,34 +75,34 @@ def fit(
             `Batches(DatasetExamples(...), ...)` does the same with more options.
         validation: a function that returns the chunks of the validation text at each call; the mean loss on them decides which
             weights are best. Needed without `evaluator`. Or a Dataset like `train`.
-        run: a folder that was created, or a name, whose folder is then made.
+        run: a `RunFolder` that was created, or a path, whose folder is then made.
         settings: how to train, see `UpdateSettings` and `TrainingSettings`.
         loss: `loss(module, batch)` returns the mean loss of a batch, a scalar, or a tuple that begins with it. `batch` is what
             `collate_fn` returned, on the module's device; for other data it is the `Batch`. None for the module's own loss.
         collate_fn: a function that puts a list of items of a Dataset into one batch; `torch.utils.data.default_collate` by default.
         seed: the seed of the order of a Dataset.
-        evaluator: a function that evaluates in place of the mean loss, see `Evaluation`.
+        evaluator: a function that evaluates the module in place of the mean loss, see `Evaluation`.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        precision: "auto" is bf16-mixed where the device has fast bfloat16 products, else 32-true.
-        resume: go on from the newest whole checkpoint in `run`, if it has one.
-        progress: what a person sees; by default lines on standard output.
-        sample: gives a line of text to show at each evaluation.
-        on_evaluation: called after each evaluation, when its checkpoint is written, with the step and what is
-            minimised, without an `evaluator` the validation loss in nats a token; True ends training with "pruned".
-        on_step: called after each update with its number, to look at the module, which it must leave as it is; the numbers that it
-            gives, by name, become a line of metrics.
-        data_fingerprint: says which text this is; a run is resumed with the same only. See `ostinato.training.run.fingerprint`.
-        processes: those that train together; each gives its share of `train` and of `validation`. `device` and `precision` are then
-            not looked at, and the first process alone writes to `run`.
+        precision: "auto" is bf16-mixed if the device has fast bfloat16 products, else 32-true.
+        resume: continue from the newest whole checkpoint in `run`, if it has one.
+        progress: shows the progress to a person; by default lines on standard output.
+        sample: returns a line of text to show at each evaluation.
+        on_evaluation: called after each evaluation, when its checkpoint is written, with the step and the value to minimise
+            (without an `evaluator` the validation loss in nats a token); True ends training with "pruned".
+        on_step: called after each update with its number, to look at the module, which it must not change; the numbers that it
+            returns by name become a line of metrics.
+        data_fingerprint: identifies the text; a run can only be resumed with the same one. See `ostinato.training.run.fingerprint`.
+        processes: the processes that train together; each gives its share of `train` and of `validation`. `device` and `precision`
+            are then ignored, and only the first process writes to `run`.
 
     Raises:
         DivergedError: the loss or a gradient became infinite or NaN; the state before that step is kept.
-        RunError: all checkpoints are damaged or do not fit, the text is another, another process is at work in the folder, or it
-            cannot be written.
-        ConfigError: the device or precision is not to be had.
+        RunError: all checkpoints are damaged or do not fit, the text is another one, another process is at work in the folder, or
+            the folder cannot be written.
+        ConfigError: the device or precision is not available.
         PeerError: another process is gone.
-        ValueError: neither validation chunks nor an evaluator came.
-        TypeError: `module` has no loss, `validation` is no function, or `train` has no place that can be saved.
+        ValueError: neither validation chunks nor an evaluator were given.
+        TypeError: `module` has no loss, `validation` is not a function, or `train` has no place that can be saved.
     """
     processes = processes or Processes(make_fabric(device, precision))
     is_dataset = _is_dataset(train)
@@ -165,9 +165,9 @@ def fit(
 
 
 def _is_dataset(given: Any) -> bool:
-    """Whether it is a map-style Dataset: items by their numbers, and how many; batches and streams give none by number.
+    """Whether `given` is a map-style Dataset: it has items by number, and a length; batches and streams have no items by number.
 
-    A tuple is none: who gives one means inputs and targets. Nor is a class, such as `list` as a function.
+    A tuple is not one, because it means inputs and targets. Nor is a class, such as `list` given as a function.
     """
     if isinstance(given, (tuple, type)):
         return False
@@ -184,7 +184,7 @@ def _no_place(given: Any) -> str:
 
 @contextmanager
 def _with_loss(module: nn.Module, loss: Loss | None, *, of_items: bool) -> Iterator[None]:
-    """Inside, the module has the loss that the loop asks for; its parameters keep their names."""
+    """Inside, the module has a `loss` of the form that the loop needs; its parameters keep their names."""
     own = getattr(module, "loss", None)
     if loss is None and not (of_items and callable(own)):
         yield

@@ -1,4 +1,4 @@
-"""What a run measures, on disk: a line of JSON and a point for TensorBoard."""
+"""Write the measurements of a run to disk: a line of JSON and a point for TensorBoard."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class Metrics:
-    """Appends to `metrics.jsonl` and to TensorBoard.
+    """Append to `metrics.jsonl` and to TensorBoard.
 
     Args:
-        run: the folder.
-        step: the step that the run goes on from.
-        lines: how many lines there were then; those after it, of a session that was killed, are removed.
+        run: the folder of the run.
+        step: the step that the run continues from.
+        lines: how many lines there were at that step; later lines, from a session that was killed, are removed.
     """
 
     def __init__(self, run: RunFolder, step: int = 0, lines: int = 0):
@@ -40,7 +40,7 @@ class Metrics:
         self._board: SummaryWriter = SummaryWriter(str(run.path / "tensorboard"), purge_step=step + 1)
 
     def write(self, step: int, values: Mapping[str, float | str]) -> None:
-        """Writes one line: the step, then `values`; without those that are no finite number, which JSON has no word for.
+        """Write one line: the step, then `values`; infinite values and NaN are left out, as JSON cannot express them.
 
         Raises:
             OSError: it cannot be written.
@@ -55,7 +55,7 @@ class Metrics:
                 self._board.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Closes both. What the system refuses now has been said before, or is in no checkpoint."""
+        """Close both files. Errors are ignored: they were reported before, or concern lines that no checkpoint counts."""
         for each in (self._file, self._board):
             with contextlib.suppress(OSError):
                 each.close()

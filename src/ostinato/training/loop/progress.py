@@ -1,4 +1,4 @@
-"""What a person sees while a model trains."""
+"""Show a person how the training of a model goes."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from rich.progress import Progress as Bar
 from ostinato.training.loop.console import standard_output
 from ostinato.training.loop.evaluation import Evaluation, bits_per_character
 
-_BESIDE_BAR = 6  # "100%" and blanks
+_BESIDE_BAR = 6  # the width of "100%" and blanks
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Where training stands.
+    """The progress of training at one moment.
 
     Args:
-        step: updates made.
-        used: share of the budget used, in [0, 1].
+        step: the number of updates made.
+        used: the used share of the budget, in [0, 1].
         loss: mean over the steps since the last line of metrics, nats a token.
-        gradient_norm: before clipping.
-        tokens_per_s: speed, without evaluations; of examples or whatever else the loss is the mean of.
-        time_left_s: estimated, in seconds.
+        gradient_norm: the norm of the gradients before clipping.
+        tokens_per_s: the speed, without evaluations, in tokens, examples or whatever else the loss is the mean of.
+        time_left_s: the estimated time left, in seconds.
     """
 
     step: int
@@ -45,16 +45,16 @@ class Progress:
 
     Args:
         quiet: show nothing at all.
-        console: where to; standard output by default.
+        console: the console to print to; standard output by default.
     """
 
-    item = "token"  # what the loss is the mean of
+    item = "token"  # the loss is a mean over these
 
     def __init__(self, *, quiet: bool = False, console: Console | None = None):
         self.console = console or standard_output()
         self.characters_per_token = 1.0
         self.validation_characters_per_token = 1.0
-        self.shows_perplexity = False  # a token; of characters nobody asks for it
+        self.shows_perplexity = False  # the perplexity of a token; not usual for characters
         self._quiet = quiet
         self._live = self.console.is_terminal and not quiet
         self._interval_s = 0.25 if self._live else 5.0
@@ -64,12 +64,12 @@ class Progress:
 
     @contextmanager
     def running(self) -> Iterator[Progress]:
-        """Shows the bar while something runs."""
+        """Inside, show the bar."""
         if not self._live:
-            self._shown_at = time.monotonic()  # what is over at once needs no line
+            self._shown_at = time.monotonic()  # no line for a run that is over at once
             yield self
             return
-        # Refreshed by hand: a refreshing thread would take its share of the interpreter from training.
+        # Refreshed by hand, because a refreshing thread would compete with training for the interpreter.
         bar = BarColumn(bar_width=self.console.width - _room(self.console.width) - _BESIDE_BAR)
         columns = (bar, TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"))
         try:
@@ -84,7 +84,7 @@ class Progress:
         return not self._quiet and time.monotonic() - self._shown_at >= self._interval_s
 
     def show(self, moment: Moment) -> None:
-        """Shows how training goes; in a narrow terminal without what one can do without."""
+        """Show the progress; a narrow terminal gets only the most important parts."""
         *others, loss = self.loss_parts(moment.loss)
         parts = {
             "step": f"step {moment.step}",
@@ -101,27 +101,27 @@ class Progress:
         self._update(moment.used, "  ".join(filter(None, parts.values())))
 
     def loss_parts(self, loss: float) -> list[str]:
-        """The training loss in its units, the one that matters most at the end."""
+        """The training loss in its units; the most important one comes last."""
         return [f"loss {loss:.3f} nats/token", f"{self.bits(loss):.3f} bits/char"]
 
     def validation_text(self, evaluation: Evaluation) -> str:
-        """An evaluation, with its units."""
+        """The text for an evaluation, with its units."""
         nats = evaluation.nats_per_token
         perplexity = f" (perplexity {_perplexity(nats):,.4g})" if self.shows_perplexity else ""
         return f"{nats:.3f} nats/token{perplexity}, {self.validation_bits(nats):.3f} bits/char"
 
     def training_figures(self, loss: float) -> dict[str, float]:
-        """What to keep of a training loss beside itself, by name."""
+        """The figures for the metrics that follow from a training loss, by name."""
         return {"bits_per_character": self.bits(loss)}
 
     def validation_figures(self, evaluation: Evaluation) -> dict[str, float]:
-        """What to keep of an evaluation beside its loss, by name."""
+        """The figures for the metrics of an evaluation beside its loss, by name."""
         nats = evaluation.nats_per_token
         perplexity = {"perplexity_per_token": _perplexity(nats)} if self.shows_perplexity else {}
         return {"bits_per_character": self.validation_bits(nats), **perplexity, **evaluation.figures}
 
     def show_reading(self, done: int, total: int | None) -> None:
-        """Shows how far the data are read, in bytes, if it is time to."""
+        """Show how many bytes of the data are read, if it is time to."""
         if self.due():
             share = min(done / total, 1.0) if total else 0.0
             digits = 0 if max(done, total or 0) >= 1e7 else 2
@@ -129,7 +129,7 @@ class Progress:
             self._update(share, f"reading the data, {done / 1e6:,.{digits}f} MB{of}")
 
     def show_judging(self, what: str, done: int, total: int) -> None:
-        """Shows how many examples of some data are judged, if it is time to."""
+        """Show how many examples of some data are judged, if it is time to."""
         if self.due():
             self._update(done / total, f"judging {escape(what)}: {done:,} of {total:,} examples")
 
@@ -142,7 +142,7 @@ class Progress:
             self.say(f"{share:4.0%}  {text}")
 
     def evaluated(self, step: int, evaluation: Evaluation, *, best: bool, sample: str | None = None) -> None:
-        """Prints the line of an evaluation, and one of sample text."""
+        """Print the line of an evaluation, and one of sample text."""
         mark = "  best so far" if best else ""
         self.say(f"step {step}: validation {self.validation_text(evaluation)}{mark}")
         if sample is not None:
@@ -152,19 +152,19 @@ class Progress:
             self.say(f"  [dim]{escape(line)}[/dim]")
 
     def say(self, text: str) -> None:
-        """Prints a line, which may hold rich markup, unless quiet.
+        """Print a line, which may contain rich markup, unless quiet.
 
-        Once nobody reads the lines any more (`ostinato train lm | head`), it is quiet: what trains should not be lost for that.
+        When the reader of the lines has gone (`ostinato train lm | head`), it becomes quiet: training should not end for that.
         """
         if self._quiet:
             return
         try:
-            self.console.print(text, soft_wrap=not self.console.is_terminal)  # a terminal would cut within words
+            self.console.print(text, soft_wrap=not self.console.is_terminal)  # a terminal would break within words
         except BrokenPipeError:
             self._quiet = True
 
     def warn(self, text: str) -> None:
-        """Prints a line on standard error, quiet or not."""
+        """Print a line on standard error, quiet or not."""
         Console(stderr=True, highlight=False, markup=False).print(text, soft_wrap=True)
 
     def bits(self, nats_per_token: float) -> float:
@@ -177,13 +177,13 @@ class Progress:
 
 
 class ExampleProgress(Progress):
-    """The same for a task that is learnt from examples.
+    """Progress of a task that is learnt from examples.
 
     Args:
-        item: what the loss is the mean of, such as "example" or "word".
-        percentages: figures to show as such; the others are shown as numbers.
+        item: the thing that the loss is the mean over, such as "example" or "word".
+        percentages: names of figures to show as percentages; the others are shown as numbers.
         quiet: show nothing at all.
-        console: where to; standard output by default.
+        console: the console to print to; standard output by default.
     """
 
     def __init__(
@@ -202,13 +202,13 @@ class ExampleProgress(Progress):
         return ", ".join([*shown, *self.loss_parts(evaluation.nats_per_token)])
 
     def number(self, name: str, value: float) -> str:
-        """A figure as it is shown; a dash where there is none, such as the accuracy on unknown words where all are known."""
+        """The text for a figure; a dash if it has no value, such as the accuracy on unknown words if all are known."""
         if math.isnan(value):
             return "-"
         return f"{value:.2%}" if name in self._percentages else f"{value:.4g}"
 
     def training_figures(self, loss: float) -> dict[str, float]:
-        """Nothing beside the loss."""
+        """No figures: only the loss itself is kept."""
         return {}
 
     def validation_figures(self, evaluation: Evaluation) -> dict[str, float]:
@@ -217,7 +217,7 @@ class ExampleProgress(Progress):
 
 
 def _room(width: int) -> int:
-    """Characters beside the bar, which is short in a narrow terminal."""
+    """The number of characters for text beside the bar; the bar is short in a narrow terminal."""
     return width - _BESIDE_BAR - (24 if width >= 110 else 8)
 
 

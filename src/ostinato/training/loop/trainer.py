@@ -1,4 +1,4 @@
-"""Training itself: step by step, with what has to happen between the steps."""
+"""Train step by step, and evaluate, save and log between the steps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from ostinato.training.update.update import Measured, NotFiniteError, Updater
 
 
 class Trainer:
-    """One process's share of a run: from the start, or from a checkpoint, to an ending. For the arguments see `fit`."""
+    """The training of a run in one process: from the start, or from a checkpoint, to an ending. For the arguments see `fit`."""
 
     def __init__(
         self,
@@ -60,25 +60,25 @@ class Trainer:
         self.source = chunks(train, k2=settings.reach, device=self.fabric.device)
         self.updater = Updater(module, self.source, settings, processes, self.agreement.total)
         self.pace = Pace(settings, train, self.agreement.now_s)
-        # Whatever changes while a module is trained, such as `Augmentation`, has this method.
+        # Parts that change during training, such as `Augmentation`, have this method.
         followers = (getattr(part, "follow_training", None) for part in module.modules())
         self.followers: list[Callable[[float], object]] = [each for each in followers if each is not None]
         self.data_fingerprint = data_fingerprint
         self.metrics_lines = 0
-        self.norm = 0.0  # of the last step that was read
+        self.norm = 0.0  # gradient norm of the last step whose numbers were read
         self.saved_step: int | None = None
         self.saved_used = 0.0
         self.saved_at = self.agreement.now_s()
 
     @property
     def counters(self) -> Counters:
-        """Where the run stands."""
+        """The counters of the run."""
         return self.pace.counters
 
     # --- going on from a checkpoint ---
 
     def state(self) -> dict[str, Any]:
-        """All that later steps depend on."""
+        """Everything that later steps depend on."""
         self.counters.elapsed_s = self.pace.elapsed_s()
         return {
             "counters": asdict(self.counters),
@@ -89,10 +89,10 @@ class Trainer:
         }
 
     def load(self, checkpoint: Checkpoint) -> None:
-        """Goes on from there.
+        """Continue from a checkpoint.
 
         Raises:
-            RunError: it is of other settings.
+            RunError: the checkpoint belongs to other settings.
         """
         state = checkpoint.state
         try:
@@ -109,7 +109,7 @@ class Trainer:
         self.saved_step = checkpoint.step
 
     def _put_best_back(self, step: int) -> None:
-        """Makes the best model that of the state: a killed process may have gone further, along a path that is not taken again."""
+        """Restore the best model as of this step: a killed process may have written a later one, which is not reached again."""
         checkpoints = self.run.checkpoints
         with self.run.writing():
             if self.counters.best_step == step:
@@ -122,9 +122,10 @@ class Trainer:
 
     @contextmanager
     def _evaluated_weights(self) -> Iterator[None]:
-        """Inside, the module has the weights to evaluate, whole in every process, and in all of them the buffers that are kept.
+        """Inside, the module has the weights to evaluate (the averaged ones, if there are any), whole in every process.
 
-        Buffers that training changes, as batch normalisation does, tell of the rows of each process.
+        All processes get the buffers of the first, which are the ones that are saved: a buffer that training changes, such as
+        batch normalisation's, depends on the rows of its process.
         """
         averaging = self.updater.averaging
         self.processes.take_the_first_ones(self.module.buffers())
@@ -138,7 +139,7 @@ class Trainer:
                 self.run.write_model(weights)
 
     def save(self, *, best: bool = False) -> None:
-        """Writes a checkpoint; `best` keeps it until there is a better one."""
+        """Write a checkpoint; with `best` it is kept until there is a better one."""
         self._read()
         self.saved_used = self.pace.used()
         state = self.state()
@@ -151,11 +152,11 @@ class Trainer:
 
     def _windows(self) -> Iterator[BPTTWindow]:
         while True:
-            yield from self.source  # it ends with a fresh state: each stream's beginning does not follow its end
+            yield from self.source  # an epoch ends with a reset: a stream's beginning does not follow its end
             self.counters.epoch += 1
 
     def go(self, metrics: Metrics | None) -> Ending:
-        """Trains to an ending, and writes what it measures."""
+        """Train to an ending, and write the metrics."""
         windows = self._windows()
         self.module.train()
         is_new = self.counters.step == 0 and self.counters.best is None
@@ -207,9 +208,9 @@ class Trainer:
             self._diverged(error)
 
     def _hear(self, told: Mapping[str, float], metrics: Metrics | None) -> None:
-        """Keeps what was measured after a step."""
+        """Write the numbers that were measured after a step."""
         if told:
-            self._read()  # where the step was not made after all, nothing is kept
+            self._read()  # raises if the step was not made after all, so that nothing is written
             self._write(metrics, dict(told))
 
     def _read(self) -> None:
@@ -219,7 +220,7 @@ class Trainer:
             self._diverged(error)
 
     def _count(self, measured: list[Measured]) -> None:
-        # One by one, so that a sum does not depend on when it was asked for.
+        # Added one by one, so that the rounding of a sum does not depend on how often numbers are read.
         for each in measured:
             self.counters.loss_sum += each.nats
             self.counters.loss_tokens += each.tokens
@@ -227,7 +228,7 @@ class Trainer:
             self.norm = each.norm
 
     def _diverged(self, error: NotFiniteError) -> None:
-        """Goes back before the step, keeps that state and says what happened."""
+        """Go back to the state before the step, save it, and raise an error that says what happened."""
         self._count(error.measured)
         attempt, now = error.attempt, self.counters
         self.pace.counters = dataclasses.replace(
@@ -236,7 +237,7 @@ class Trainer:
         told = self.processes.texts(where_it_began(self.module, lambda: self.updater.repeat(attempt)))
         where = next(
             (each for each in told if each != NOTHING_FOUND), NOTHING_FOUND
-        )  # it may be in the rows of one process only
+        )  # only one process may have the rows that cause it
         self.updater.go_back(attempt)
         self.save()
         is_loss = not math.isfinite(error.loss)
@@ -294,14 +295,14 @@ class Trainer:
         counters.loss_sum, counters.loss_tokens, counters.loss_steps = 0.0, 0, 0
 
     def _evaluate(self, metrics: Metrics | None) -> bool:
-        """Evaluates and saves; returns whether the one who listens wants to stop."""
+        """Evaluate and save; returns whether `on_evaluation` wants to stop."""
         self._read()
         counters, started = self.counters, self.agreement.now_s()
         with kept_generators(self.fabric.device), self._evaluated_weights():
             evaluation = self.evaluator(
                 self.module, should_stop=self.agreement.stops_in_between, total=self.processes.total
             )
-            if evaluation is None:  # made up for when the run is resumed
+            if evaluation is None:  # abandoned because of a request to stop; it is repeated when the run is resumed
                 return False
             loss = evaluation.to_minimise
             best = better = evaluation.is_better_than(counters.best, counters.best_loss)
@@ -312,7 +313,7 @@ class Trainer:
             sample = self.sample() if self.sample is not None and self.processes.is_first else None
             if best:
                 self._write_model()
-        counters.evaluations += counters.step > 0  # that of what it begins with is none of those over the budget
+        counters.evaluations += counters.step > 0  # one of the initial weights is not of those spread over the budget
         counters.evaluated_step, counters.evaluated_epochs = counters.step, self.pace.epochs()
         counters.stale = 0 if better else counters.stale + 1
         if better and evaluation.losses is not None:
@@ -331,7 +332,7 @@ class Trainer:
         self.progress.evaluated(counters.step, evaluation, best=best, sample=sample)
         self.save(best=best)
         self.agreement.renew()
-        # A long evaluation can use up the time until the next; that one is left out.
+        # A long evaluation can last until the next would be due; that one is skipped.
         counters.evaluations = max(counters.evaluations, self.pace.evaluations_by_now())
         self.pace.leave_out(self.agreement.now_s() - started)
         hears = self.on_evaluation

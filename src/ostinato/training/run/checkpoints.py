@@ -1,9 +1,10 @@
-"""Checkpoints: states of a run that are whole, or are known not to be.
+"""Checkpoints: saved states of a run; damage to one is always detected.
 
-A checkpoint is two files. `step-000000120-1f3a5c7e.safetensors` holds the tensors; its name ends as its checksum begins, so that
-writing a step twice never touches what an earlier checkpoint needs. `step-000000120.json` names it, holds its checksum, everything
-that is no tensor, and a checksum of itself. It is renamed into place last: a checkpoint without it does not exist, whatever moment
-the process died at. `best.json` is another name for the checkpoint that was best on the validation text.
+A checkpoint is two files. `step-000000120-1f3a5c7e.safetensors` holds the tensors; the end of its name is the beginning of its
+checksum, so that writing a step twice never changes a file that an earlier checkpoint needs. `step-000000120.json`, the
+description, holds the name and the checksum of that file, everything that is not a tensor, and a checksum of itself. It is renamed
+into place last: without it the checkpoint does not exist, at whatever moment the process died. `best.json` is a copy of the
+description of the checkpoint that was best on the validation text.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ class Checkpoint:
     """A state that was read.
 
     Args:
-        step: updates made before it.
-        state: as it was given to `Checkpoints.write`, its tensors on the CPU.
-        damaged: a line for each newer checkpoint that was passed over.
+        step: the number of updates made before it.
+        state: the state as it was given to `Checkpoints.write`, with its tensors on the CPU.
+        damaged: a line for each newer checkpoint that was skipped because it is damaged.
     """
 
     step: int
@@ -47,31 +48,31 @@ class Checkpoints:
     """The checkpoints in a folder.
 
     Args:
-        folder: `state/` of a run; it must be there before anything is written.
+        folder: `state/` of a run; it must exist before anything is written.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.make_sure: Callable[[], None] = lambda: None
         """Called before anything is put in the place of another or removed; it raises where that is no longer ours to do."""
-        self._damaged: set[int] = set()  # steps that `read` has passed over
+        self._damaged: set[int] = set()  # steps that `read` has skipped
 
     def steps(self) -> list[int]:
-        """The steps of which there are checkpoints, whole or damaged, in order."""
+        """The steps that have checkpoints, whole or damaged, in order."""
         stems = (path.stem.removeprefix("step-") for path in self.folder.glob("step-*.json"))
         return sorted(int(stem) for stem in stems if stem.isdecimal())
 
     def write(self, step: int, state: Any, *, keep: int = 2, best: bool = False) -> None:
-        """Writes a checkpoint, then removes those that are no longer kept. Tensors are written as they are, not copied first.
+        """Write a checkpoint, then remove those that are no longer kept. Tensors are written without a copy in memory.
 
         Args:
-            step: updates made so far.
+            step: the number of updates made so far.
             state: tensors, numbers and strings in tuples, lists and dicts, to any depth.
-            keep: the newest so many are kept, and the best; at least 1.
-            best: this is the best so far.
+            keep: how many of the newest are kept, besides the best; at least 1.
+            best: whether this is the best so far.
 
         Raises:
-            OSError: it cannot be written; those before are as they were.
+            OSError: it cannot be written; earlier checkpoints are unchanged.
         """
         tensors: dict[str, torch.Tensor] = {}
         packed = pack(state, "state", tensors)
@@ -88,7 +89,7 @@ class Checkpoints:
         self._remove(step, keep)
 
     def name_best(self, step: int) -> None:
-        """Calls the checkpoint of `step` the best.
+        """Mark the checkpoint of `step` as the best.
 
         Raises:
             OSError: there is none, or it cannot be written.
@@ -96,7 +97,7 @@ class Checkpoints:
         write_bytes(self.folder / BEST, read_plain(self._description(step)))
 
     def read(self) -> Checkpoint | None:
-        """The newest checkpoint that is whole; None where none was ever written.
+        """The newest checkpoint that is whole; None if none was ever written.
 
         Raises:
             RunError: there are some, but all are damaged.
@@ -114,7 +115,7 @@ class Checkpoints:
         raise RunError(f"{damaged[0]}{others}; to begin the run again, delete {self.folder}")
 
     def read_entry(self, name: str) -> Any:
-        """What the newest state has under `name`, a number, a string or None, without reading tensors; None if there is none."""
+        """The entry `name` of the newest state (a number, a string or None), read without tensors; None if there is none."""
         for step in reversed(self.steps()):
             try:
                 return dict(_parse(self._description(step))["state"]["dict"]).get(name)
@@ -144,14 +145,14 @@ class Checkpoints:
             raise _DamagedError(f"{file} is missing") from None
         except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
             raise _DamagedError(f"{file} is damaged ({' '.join(str(error).split())})") from error
-        # Out of the mapped file into memory of torch's own: matrix products may round differently at another alignment.
+        # Copy from the mapped file into memory that torch allocates: matrix products may round differently at another alignment.
         return map_tensors(torch.Tensor.clone, state)
 
     def _remove(self, newest: int, keep: int) -> None:
-        """Removes descriptions that are not kept, then the tensors that no description names."""
+        """Remove descriptions that are not kept, then the files of tensors that no description names."""
         steps = self.steps()
         self._damaged.discard(newest)
-        # What is newer was damaged, or the run would not have gone on from before it.
+        # Newer checkpoints must be damaged: otherwise the run would have continued from one of them.
         kept = [step for step in steps if step <= newest and step not in self._damaged][-keep:]
         for step in set(steps) - set(kept):
             self._description(step).unlink(missing_ok=True)
@@ -162,7 +163,7 @@ class Checkpoints:
 
 
 class _DamagedError(Exception):
-    """Says in a line which file is not what it was."""
+    """A file of a checkpoint is damaged or missing; the message is one line that names it."""
 
 
 def _checksum(body: Mapping[str, Any]) -> str:

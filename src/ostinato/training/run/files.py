@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under a temporary name, synced, renamed."""
+"""Files that are either complete or absent: written under a temporary name, synced, renamed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ostinato.data.sources.plain_file import open_plain
 
 _numbers = itertools.count()
 
-# The names that the safetensors format gives to what torch holds.
+# The safetensors format's names for torch's dtypes.
 _DTYPES = {
     torch.float64: "F64",
     torch.float32: "F32",
@@ -33,17 +33,16 @@ _DTYPES = {
 
 
 class NewFile:
-    """A file that gets its name when it is whole; whatever moment the process dies at, the file before it stays.
+    """A file that gets its name when it is complete; at whatever moment the process dies, an older file of that name stays.
 
         with NewFile(folder) as file:
             file.write(content)
             file.commit(folder / "name")
 
-    Left without `commit`, nothing stays of it. A process that is killed leaves the temporary file, which
-    `remove_leftovers` removes.
+    Without `commit` the file is removed. A process that is killed leaves the temporary file, which `remove_leftovers` removes.
 
     Args:
-        folder: where; it must be there.
+        folder: the folder of the temporary file; it must exist.
     """
 
     def __init__(self, folder: Path):
@@ -56,7 +55,7 @@ class NewFile:
         return self
 
     def write(self, content: bytes | memoryview) -> None:
-        """More of the file."""
+        """Append to the file."""
         assert self._file is not None
         self._file.write(content)
         self._sha256.update(content)
@@ -67,7 +66,7 @@ class NewFile:
         return self._sha256.hexdigest()
 
     def commit(self, path: Path) -> None:
-        """Brings the file to the disk and gives it its name, in the place of one that has it."""
+        """Sync the file to the disk and rename it to `path`, replacing an older file of that name."""
         assert self._file is not None
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -90,39 +89,39 @@ def _sync_folder(path: Path) -> None:
         return
     folder = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)  # a rename is on the disk once the folder is
+        os.fsync(folder)  # a rename is on the disk only when the folder is synced
     finally:
         os.close(folder)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes what killed processes left unfinished in `folder`; only for one who knows that no other process writes there."""
+    """Remove unfinished files of killed processes from `folder`; no other process may be writing there."""
     for path in folder.glob(".*.tmp"):
         path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file so that a crash at any moment leaves the old one or the new one."""
+    """Write a file so that a crash at any moment leaves the old one or the new one."""
     with NewFile(path.parent) as file:
         file.write(content)
         file.commit(path)
 
 
 def write_text(path: Path, content: str) -> None:
-    """`write_bytes` for UTF-8 text."""
+    """Write UTF-8 text as `write_bytes` does."""
     write_bytes(path, content.encode())
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes `content` as JSON, as `write_bytes` does."""
+    """Write `content` as JSON, as `write_bytes` does."""
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def write_tensors(file: NewFile, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Writes `tensors` in the safetensors format, one after the other.
+    """Write `tensors` in the safetensors format, one after the other.
 
-    The library's own writer gathers all of them in memory first; a state of several gigabytes would need twice its size. Tensors
-    that share memory are written once each.
+    The library's own writer first collects all of them in memory, so that a state of several gigabytes would need twice its size.
+    Of tensors that share memory, each is written in full.
 
     Raises:
         TypeError: a tensor's type has no name in the format.

@@ -1,4 +1,4 @@
-"""Which data a run was trained on, in a line that a checkpoint can hold."""
+"""A fingerprint of the data that a run is trained on, short enough for a checkpoint."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 import numpy as np
 
 _WHOLE_BYTES = 64 * 2**20
-_SAMPLES = 64  # few and long: each place that is touched brings a large page of the file into memory
+_SAMPLES = 64  # few and long samples, because each access brings a large page of the file into memory
 _SAMPLE_IDS = 65_536
 
 
 def fingerprint(*texts: np.ndarray) -> str:
-    """A checksum of token ids: other texts have another, in the same vocabulary.
+    """A checksum of token ids, which differs for different texts in the same vocabulary.
 
-    Up to 64 MB of a text all its ids count. Of more, which would have to be read from the disk, it is their number and 64 blocks of
-    65,536 ids at even distances, the last ids among them: a text that was edited in a few places without changing its length can go
-    unnoticed.
+    All ids of a text of up to 64 MB count. Of a larger text, which would have to be read from the disk, only the number of ids
+    counts, and 64 blocks of 65,536 ids at even distances, the last ids among them: a text that was edited in a few places without
+    changing its length can go unnoticed.
 
     Args:
-        *texts: (N,) of any integer type; their values count, not their type.
+        *texts: (N,) token ids of any integer type; only the values count, not the type.
     """
     digest = hashlib.sha256()
     for ids in texts:

@@ -1,4 +1,4 @@
-"""One file, one process that writes to it."""
+"""A lock on a file, so that only one process at a time writes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if sys.platform != "win32":
 
 
 class Lock:
-    """Held while entered, by one process at a time; the kernel frees it when the process ends, however it ends.
+    """A lock that one process at a time holds inside its `with` block; the kernel frees it when the process ends, however it ends.
 
-    It works on local and on network file systems that keep `flock`, and does nothing on Windows. A file stays behind, which says
-    nothing.
+    It works on local file systems, and on network file systems that support `flock`; it does nothing on Windows. The file stays
+    behind, which means nothing.
 
     Args:
-        path: the file to lock; its folder must be there.
-        name: what processes of one launch have in common, of which one takes the place of another. Such a process takes the lock
-            from the one before, which may be stopped or cut off, and hold it for ever: see `is_held`.
+        path: the file to lock; its folder must exist.
+        name: a name that the processes of one launch share. A process may take the lock from another one of the same name, which it
+            replaces: that one may be stopped or cut off and would hold the lock for ever. See `is_held`.
     """
 
     def __init__(self, path: Path, name: str | None = None):
@@ -30,7 +30,7 @@ class Lock:
         self._file: int | None = None
 
     def __enter__(self) -> Lock:
-        """Takes the lock.
+        """Take the lock.
 
         Raises:
             OstinatoError: another process, or another lock of this one, holds it; see `refused`.
@@ -46,14 +46,14 @@ class Lock:
             except BaseException:
                 os.close(file)
                 raise
-            os.close(file)  # one who gave up has removed the file meanwhile
+            os.close(file)  # another process has removed the file in the meantime: try again
 
     def is_held(self) -> bool:
-        """Whether the lock is still this one's: another of the same name may have taken it."""
+        """Whether this process still holds the lock: another one of the same name may have taken it."""
         return self._file is not None and _is(self._file, self.path)
 
     def refused(self, who: str) -> OstinatoError:
-        """What is told where another holds it; `who` is empty or names a process."""
+        """The error to raise if another process holds the lock; `who` is empty or names that process."""
         return RunError(
             f"another run{who} is at work in {self.path.parent.parent}; wait for its end, or choose another --run"
         )
@@ -66,7 +66,7 @@ class Lock:
         except BlockingIOError:
             holder, _, name = os.read(file, 1000).decode(errors="replace").strip().partition("\n")
             if self.name is not None and name == self.name:
-                self.path.unlink(missing_ok=True)  # the next file of this path is another, which nobody holds
+                self.path.unlink(missing_ok=True)  # the next try makes a new file of this path, which nobody holds
                 return
             who = f" (process {holder})" if holder else ""
             raise self.refused(who) from None
@@ -83,7 +83,7 @@ class Lock:
 
 def _is(file: int, path: Path) -> bool:
     try:
-        now = os.open(path, os.O_RDONLY)  # a network file system asks its server again
+        now = os.open(path, os.O_RDONLY)  # opening it makes a network file system ask its server again
     except FileNotFoundError:
         return False
     try:

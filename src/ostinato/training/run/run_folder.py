@@ -1,4 +1,4 @@
-"""A run is a folder."""
+"""The folder of a run: its settings, measurements, checkpoints and model."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from ostinato.training.run.lock import Lock
 with needed():
     import yaml
 
-CONFIG_BYTES = 2**20  # at most: what people and sweeps write has some kilobytes
+CONFIG_BYTES = 2**20  # the greatest size of config.yaml that is read; usual ones have some kilobytes
 
 M = TypeVar("M", bound=torch.nn.Module)
 
 
 class RunFolder:
-    """Where a run keeps what it was told, what it measured and what it learnt.
+    """The folder in which a run keeps its settings, its measurements and its weights.
 
     | file | what it holds |
     | --- | --- |
     | `config.yaml` | every setting |
     | `metrics.jsonl` | a line for each measurement |
-    | `tensorboard/` | the same, for TensorBoard |
+    | `tensorboard/` | the measurements, for TensorBoard |
     | `model.safetensors` | the weights that were best on the validation text |
     | `vocabulary.json` | written by the recipe |
-    | `state/` | everything needed to go on: see `ostinato.training.run.checkpoints` |
+    | `state/` | everything needed to continue: see `ostinato.training.run.checkpoints` |
 
-    Every file appears whole or not at all. Whoever writes does so inside `locked`, one process at a time.
+    Every file appears complete or not at all. A process may write only inside `locked`, one process at a time.
 
     Args:
-        path: the folder; `locked` makes it.
+        path: the folder; `locked` creates it.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -76,7 +76,7 @@ class RunFolder:
         return self.path / "state"
 
     def check(self, *, resume: bool = False) -> None:
-        """Makes sure that a run may begin here, or with `resume`, that there is one to go on with.
+        """Check that a run may begin here, or with `resume`, that there is one to continue.
 
         Raises:
             RunError: otherwise.
@@ -91,16 +91,16 @@ class RunFolder:
 
     @contextmanager
     def locked(self, *, resume: bool = False, name: str | None = None) -> Iterator[RunFolder]:
-        """Makes the folder and keeps others from writing to it; what killed processes left unfinished is removed.
+        """Create the folder and keep other processes from writing to it; unfinished files of killed processes are removed.
 
-        Entered again by the same object it does nothing. Left by an error before `create`, it takes back what it made.
+        If the same object enters it again, that does nothing. If an error leaves it before `create`, the new folders are removed.
 
         Args:
-            resume: as in `check`, which is asked again once nobody else can write.
-            name: as that of `Lock`: of those processes that take each other's place.
+            resume: as in `check`, which is called again once no other process can write.
+            name: as in `Lock`: the name of processes that may replace each other.
 
         Raises:
-            RunError: another process holds it, `check` refuses, or it cannot be written to.
+            RunError: another process holds the folder, `check` fails, or the folder cannot be written to.
         """
         if self._lock is not None:
             yield self
@@ -119,19 +119,19 @@ class RunFolder:
             yield self
         finally:
             self._lock = None
-            if made and lock.is_held() and not self.config_file.exists():  # else the file is another's lock
+            if made and lock.is_held() and not self.config_file.exists():  # if not held, the file is another's lock
                 _take_back(lock.path, made)
             lock.__exit__(None, None, None)
 
     def check_data(self, fingerprint: str | None, what: str = "data set") -> None:
-        """Makes sure that a run goes on with the data that it began with.
+        """Check that a run continues with the data that it began with.
 
         Args:
-            fingerprint: of the data; None if nobody knows.
-            what: they are, for people.
+            fingerprint: the fingerprint of the data; None if it is not known.
+            what: a name for the data, for the message.
 
         Raises:
-            RunError: it is other data.
+            RunError: the data are other ones.
         """
         before = self.checkpoints.read_entry("data_fingerprint")
         if None not in (before, fingerprint) and before != fingerprint:
@@ -141,13 +141,13 @@ class RunFolder:
             )
 
     def create(self, config: Mapping[str, Any]) -> None:
-        """Makes the folder, where `locked` has not, and writes `config.yaml`.
+        """Create the folder, if `locked` has not, and write `config.yaml`.
 
         Args:
-            config: plain values (str, numbers, None, lists, dicts).
+            config: the settings as plain values (str, numbers, None, lists, dicts).
 
         Raises:
-            RunError: it cannot be written to.
+            RunError: the folder cannot be written to.
         """
         with self.writing():
             self.state_folder.mkdir(parents=True, exist_ok=True)
@@ -155,9 +155,9 @@ class RunFolder:
 
     @contextmanager
     def keeping_config(self) -> Iterator[None]:
-        """Around going on with a run, perhaps with other settings: an error before its next checkpoint puts `config.yaml` back.
+        """Inside, a run continues, perhaps with other settings; an error before its next checkpoint restores `config.yaml`.
 
-        What is in the folder is then still of the settings before; with others it could not be read or resumed any more.
+        The checkpoints in the folder then still belong to the old settings; with the new ones they could not be read or resumed.
         """
         before = read_plain(self.config_file, CONFIG_BYTES) if self.config_file.exists() else None
         steps = self.checkpoints.steps()
@@ -165,17 +165,17 @@ class RunFolder:
             yield
         except BaseException:
             if before is not None and self.checkpoints.steps() == steps:
-                with suppress(OSError):  # the error at work says more
+                with suppress(OSError):  # the original error says more
                     write_bytes(self.config_file, before)
             raise
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Around everything that writes here: what the system refuses becomes one line that says what is kept.
+        """Around all code that writes here: turn a system error into one line that says which checkpoint is kept.
 
         Raises:
             RunError: instead of an OSError.
-            PeerError: another process has taken the place of this one, which was stopped or cut off.
+            PeerError: another process has replaced this one, which was stopped or cut off.
         """
         self._make_sure()
         try:
@@ -208,17 +208,17 @@ class RunFolder:
             ValueError,
             yaml.YAMLError,
             RecursionError,
-        ) as error:  # YAML's dates can be no ValueErrors of its own
+        ) as error:  # ValueError, because YAML passes on those of impossible dates
             raise RunError(f"{self.config_file} is damaged: {' '.join(str(error).split())}") from error
         if not isinstance(config, dict):
             raise RunError(f"{self.config_file} is damaged: expected settings, got {type(config).__name__}")
         return config
 
     def write_model(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Replaces `model.safetensors`.
+        """Replace `model.safetensors`.
 
         Raises:
-            OSError: it cannot be written; the one before is kept.
+            OSError: it cannot be written; the old file is kept.
         """
         with NewFile(self.path) as file:
             write_tensors(file, weights)
@@ -229,17 +229,17 @@ class RunFolder:
         """A model with the weights in `model.safetensors`, on the CPU, in evaluation mode.
 
         Args:
-            build: makes it, untrained. It is called twice, first where tensors take no memory: settings that ask for more than
-                there is are then told from the weights, which they do not fit.
+            build: makes the untrained model. It is called twice, first on the meta device, where tensors take no memory: settings
+                that do not fit the weights are found there, even if they ask for more memory than there is.
 
         Raises:
-            RunError: the file is missing or damaged, or the model is another.
+            RunError: the file is missing or damaged, or its weights do not fit the model.
         """
         weights = self.read_model()
         try:
             with torch.device("meta"), _Unfilled():
                 shapes = {name: tuple(tensor.shape) for name, tensor in build().state_dict().items()}
-        except Exception as error:  # what a model says of settings that nobody gave it can be anything
+        except Exception as error:  # damaged settings can make a model raise any error
             reason = " ".join(str(error).split()) or type(error).__name__
             raise RunError(f"{self.config_file} is damaged, or of another version of ostinato: {reason}") from error
         for name in sorted(shapes.keys() | weights.keys()):
@@ -262,7 +262,7 @@ class RunFolder:
 
 
 class _Unfilled(TorchFunctionMode):
-    """Leaves weights as they are made: where they take no memory, torch loads its compiler to give them first values."""
+    """Inside, `torch.nn.init` leaves weights as they are: on the meta device torch would load its compiler to fill them."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -276,7 +276,7 @@ class _Unfilled(TorchFunctionMode):
 def _read_tensors(path: Path, remedy: str) -> dict[str, torch.Tensor]:
     try:
         open_plain(path).close()
-        # Out of the mapped file, which another process may write anew.
+        # Copied from the mapped file, as another process may rewrite it.
         return {name: tensor.clone() for name, tensor in load_file(path).items()}
     except FileNotFoundError:
         raise RunError(f"{path} is missing; {remedy}") from None
@@ -285,10 +285,10 @@ def _read_tensors(path: Path, remedy: str) -> dict[str, torch.Tensor]:
 
 
 def _take_back(lock: Path, made: list[Path]) -> None:
-    """Removes the lock's file and those of the folders `made`, the innermost first, that hold nothing else."""
+    """Remove the lock's file, and the folders in `made`, innermost first, as far as they are empty."""
     try:
         lock.unlink(missing_ok=True)
         for folder in made:
             folder.rmdir()
     except OSError:
-        pass  # another's files are in it by now
+        pass  # another process has files in it by now

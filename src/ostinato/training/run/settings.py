@@ -1,4 +1,4 @@
-"""What a user can set about training: the `training` group of every recipe."""
+"""The settings of training: the `training` group of every recipe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Precision: TypeAlias = Literal["auto", "32-true", "bf16-mixed", "16-mixed", "64-
 
 @dataclass(frozen=True)
 class UpdateSettings:
-    """How to train on examples, or on anything.
+    """How to train on examples, or on any other data.
 
     Args:
         batch_size: the number of rows of a batch, B, over all processes; at least 1.
@@ -33,25 +33,25 @@ class UpdateSettings:
         warmup: the share of the budget over which the learning rate rises from 0; from 0 to below 1.
         clip_norm: largest norm of all gradients together; above 0, or null for no clipping.
         clip_value: largest absolute value of a gradient; above 0, or null for no clipping.
-        averaging: evaluate and keep averaged weights: nt-asgd (their mean since validation stood still; Merity et al. 2017,
+        averaging: evaluate and keep averaged weights: nt-asgd (their mean since validation stopped improving; Merity et al. 2017,
             algorithm 1) or ema (exponentially weighted); null for the weights themselves.
         averaging_patience: how many evaluations nt-asgd waits for a better one before it averages (n of the paper); at least 1.
         ema_decay: the weight of the past with ema; above 0 and below 1.
         max_steps: the budget in updates of the weights.
         max_epochs: the budget in passes over the training data, fractions allowed.
-        max_time_s: the budget in seconds, evaluations included. Of several budgets the first that is used up ends training; one
-            that is given takes the place of all that a task has by default.
-        evaluate_first: evaluate before the first update too, so that what the model begins with is kept where nothing is better.
+        max_time_s: the budget in seconds, evaluations included. Of several budgets the first that is used up ends training; if any
+            is given, it replaces all default budgets of the task.
+        evaluate_first: evaluate before the first update too, so that the initial weights are kept if no later ones are better.
         evaluate_every: the number of steps between evaluations, in place of the epochs that a task has by default; with neither
             this nor evaluate_every_epochs there are 6 over the budget.
         evaluate_every_epochs: the number of epochs between evaluations, fractions allowed; or null.
-        patience: training ends after so many evaluations without a better one; null for never.
+        patience: the number of evaluations without a better one after which training ends; null for never.
         checkpoint_every: the number of steps between checkpoints, besides one at each evaluation; null for none by steps.
         checkpoint_every_s: the seconds from a checkpoint to the next.
         keep_checkpoints: how many of the newest checkpoints are kept, besides the best; at least 1.
         log_every: the number of steps between two lines in metrics.jsonl.
-        watch_every: the number of steps between two measurements of gradient flow, saturation and update ratios, which go there
-            too; some are left out where they would take more than 5 % of the time. null for none.
+        watch_every: the number of steps between two measurements of gradient flow, saturation and update ratios, written to
+            metrics.jsonl too; some are left out if they would take more than 5 % of the time. null for none.
     """
 
     default_budget: ClassVar[Budget] = Budget(max_time_s=85.0)
@@ -122,17 +122,17 @@ class UpdateSettings:
 
     @property
     def evaluated_every(self) -> tuple[int | None, float | None]:
-        """The steps and the epochs between evaluations; both, where both are given."""
+        """The steps and the epochs between evaluations; given steps replace the default number of epochs."""
         steps, epochs = self.evaluate_every, self.evaluate_every_epochs
         return steps, None if steps is not None and epochs == type(self).evaluate_every_epochs else epochs
 
     @property
     def reach(self) -> int | None:
-        """Steps that a gradient goes back (k2) where data come in chunks that follow each other; None for those of a chunk."""
+        """The steps that a gradient goes back (k2), if data come in consecutive chunks; None to stay within a chunk."""
         return None
 
     def rate_factor(self, steps: int) -> float:
-        """What the learning rate of an update is multiplied by whose batches have so many steps in all."""
+        """The factor of the learning rate of an update whose batches have `steps` steps in all."""
         return 1.0
 
 
@@ -145,7 +145,7 @@ class TrainingSettings(UpdateSettings):
         backprop_length: steps that a gradient reaches back (k2); at least chunk_length, or null for as many.
         vary_length: draw the length of each chunk around chunk_length; the learning rate is scaled with it (Merity et al. 2017,
             section 5).
-        max_validation_tokens: an evaluation reads about so many tokens, spread over the validation text; null for all.
+        max_validation_tokens: about how many tokens an evaluation reads, spread over the validation text; null for all.
     """
 
     chunk_length: int = 24
@@ -163,9 +163,9 @@ class TrainingSettings(UpdateSettings):
 
     @property
     def reach(self) -> int | None:
-        """backprop_length."""
+        """The setting backprop_length."""
         return self.backprop_length
 
     def rate_factor(self, steps: int) -> float:
-        """Merity et al. 2017, section 5: long chunks would else be learnt from less."""
+        """With vary_length, scale with the length: else each token of a long chunk would count less (Merity et al. 2017, 5)."""
         return steps / (self.accumulate * self.chunk_length) if self.vary_length else 1.0

@@ -1,4 +1,4 @@
-"""Averages of the weights along the way: what is evaluated and kept, while training goes on with the weights themselves."""
+"""Running averages of the weights: these are evaluated and kept, while training continues with the weights themselves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Averaging:
     """A running average of a module's parameters; its buffers are used as they are.
 
     Args:
-        module: whose parameters; those that are shared count once.
+        module: the module with the parameters; shared parameters count once.
     """
 
     def __init__(self, module: nn.Module):
@@ -30,11 +30,11 @@ class Averaging:
         """How many weights it is of."""
 
     def update(self) -> None:
-        """Takes the weights in; after every step."""
+        """Include the present weights in the average; called after every step."""
         raise NotImplementedError
 
     def evaluated(self, loss: float) -> None:
-        """Hears what the evaluation gave, in nats a token."""
+        """Called after each evaluation with the value that is minimised, such as the loss in nats a token."""
 
     def _take_in(self, share: float) -> None:
         """average += share (weights - average)."""
@@ -49,7 +49,7 @@ class Averaging:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Inside, the module has the average, if there is one, for its weights; afterwards its own, bit for bit."""
+        """Inside, the module's weights are the average, if there is one; afterwards its own again, bit for bit."""
         if self.weights is None:
             yield
             return
@@ -66,14 +66,14 @@ class Averaging:
                 parameter.copy_(weights[name])
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it."""
+        """The average, and how many weights it was made from."""
         return {"weights": self.weights, "count": self.count}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from a `state_dict`.
+        """Continue from a `state_dict`.
 
         Raises:
-            KeyError: it is that of other parameters, or of another kind of average.
+            KeyError: it belongs to other parameters, or to another kind of average.
         """
         self.count = state["count"]
         weights = state["weights"]
@@ -87,7 +87,8 @@ class EMA(Averaging):
 
         average_t = sum_i d^(t - i) w_i / sum_i d^(t - i),   i = 1 ... t
 
-    The division takes out the weights before the first step, as Adam's bias correction does (Kingma & Ba 2015, section 3).
+    The division removes the influence of the weights before the first step, as Adam's bias correction does (Kingma & Ba 2015,
+    section 3).
 
     Args:
         module: see `Averaging`.
@@ -104,10 +105,10 @@ class EMA(Averaging):
 
 
 class NonMonotonicASGD(Averaging):
-    """The mean of the weights since validation stood still (Merity et al. 2017, arXiv 1708.02182, algorithm 1).
+    """The mean of the weights since validation stopped improving (Merity et al. 2017, arXiv 1708.02182, algorithm 1).
 
     Averaging begins, with the weights of that moment, at the first evaluation that is worse than the best of those more than n
-    evaluations ago: v_t > min(v_0 ... v_(t-n-1)), t > n. It works beside any optimiser; the paper's is plain gradient descent.
+    evaluations ago: v_t > min(v_0 ... v_(t-n-1)), t > n. It works with any optimiser; the paper's is plain gradient descent.
 
     Args:
         module: see `Averaging`.
@@ -129,7 +130,7 @@ class NonMonotonicASGD(Averaging):
     def evaluated(self, loss: float) -> None:
         if self.weights is not None:
             return
-        loss = math.inf if math.isnan(loss) else loss  # which would be neither better nor worse than any other
+        loss = math.inf if math.isnan(loss) else loss  # NaN would be neither better nor worse than any other loss
         before = self.losses[: -self.patience]
         self.losses.append(loss)
         if before and loss > min(before):
@@ -146,7 +147,7 @@ class NonMonotonicASGD(Averaging):
 
 
 def make_averaging(module: nn.Module, settings: UpdateSettings) -> Averaging | None:
-    """The average that the settings name; None for none."""
+    """Make the average that the settings name; None if they name none."""
     if settings.averaging == "ema":
         return EMA(module, settings.ema_decay)
     if settings.averaging == "nt-asgd":

@@ -9,14 +9,14 @@ from torch.nn import utils
 
 
 def clip(parameters: Iterable[torch.Tensor], *, norm: float | None = None, value: float | None = None) -> torch.Tensor:
-    """Clips the gradients of `parameters` in place and returns their norm before clipping.
+    """Clip the gradients of `parameters` in place and return their norm before clipping.
 
-    By norm (Pascanu et al. 2013, arXiv 1211.5063, algorithm 1): where ||g|| > norm, g becomes g norm / ||g||, with ||g|| over
-    all parameters together; the direction is kept. By value: each element goes into [-value, value]; the direction may change.
-    With both, the norm comes first.
+    By norm (Pascanu et al. 2013, arXiv 1211.5063, algorithm 1): if ||g|| > norm, g becomes g norm / ||g||, with ||g|| over all
+    parameters together; the direction is kept. By value: each element is limited to [-value, value]; the direction may change.
+    With both, the norm is clipped first.
 
     Args:
-        parameters: tensors; those without a gradient are left out.
+        parameters: tensors; those without a gradient are ignored.
         norm: the largest Euclidean norm allowed, above 0; None for any.
         value: the largest absolute value allowed, above 0; None for any.
 

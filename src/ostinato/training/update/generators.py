@@ -15,7 +15,7 @@ Generators: TypeAlias = dict[str, torch.Tensor | None]
 
 
 def read_generators(device: torch.device) -> Generators:
-    """Where the generators stand; it takes microseconds and does not wait for the device."""
+    """Read the states of the generators; this takes microseconds and does not wait for the device."""
     return {
         "cpu": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
@@ -23,7 +23,7 @@ def read_generators(device: torch.device) -> Generators:
 
 
 def set_generators(state: Generators, device: torch.device) -> None:
-    """Puts the generators where `state` was read."""
+    """Set the generators to a state that `read_generators` gave."""
     if state["cpu"] is not None:
         torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and state["cuda"] is not None:
@@ -32,7 +32,7 @@ def set_generators(state: Generators, device: torch.device) -> None:
 
 @contextmanager
 def kept_generators(device: torch.device) -> Iterator[None]:
-    """Whatever is drawn inside, training goes on as if it had not been."""
+    """Restore the generators afterwards, so that random numbers drawn inside do not change the training."""
     state = read_generators(device)
     try:
         yield

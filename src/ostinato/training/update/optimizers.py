@@ -21,15 +21,15 @@ def make_optimizer(
     momentum: float = 0.9,
     fused: bool = False,
 ) -> optim.Optimizer:
-    """Returns a `torch.optim` optimiser.
+    """Make a `torch.optim` optimiser.
 
     Args:
         name: "adam", "adamw", "sgd" or "rmsprop".
-        parameters: what it updates.
-        learning_rate: of the first step; above 0.
+        parameters: the parameters to update.
+        learning_rate: the learning rate of the first step; above 0.
         weight_decay: decoupled for adamw, added to the gradient for the others.
-        momentum: of sgd alone, in [0, 1); 0 for plain gradient descent.
-        fused: one kernel for all parameters where torch has one (adam, adamw, sgd); not with a gradient scaler.
+        momentum: the momentum of sgd, in [0, 1); 0 for plain gradient descent. The others ignore it.
+        fused: use one kernel for all parameters if torch has one (adam, adamw, sgd); not with a gradient scaler.
 
     Raises:
         ConfigError: there is no such optimiser.

@@ -1,4 +1,4 @@
-"""Which floating point numbers a device computes with."""
+"""Choose the floating point precision for a device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ostinato.training.run.settings import Precision
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """True where matrix products of bfloat16 run in hardware.
+    """Whether matrix products of bfloat16 run in hardware.
 
     That is CUDA from compute capability 8.0 on, and the CPUs of `ostinato.kernels.compiled.has_fast_bf16`.
     """
@@ -20,10 +20,10 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 
 def choose_precision(precision: Precision, device: torch.device) -> Precision:
-    """Replaces "auto" with what suits the device: "bf16-mixed" where that is fast, else "32-true".
+    """Replace "auto" with the precision that suits the device: "bf16-mixed" if that is fast, else "32-true".
 
     Raises:
-        ConfigError: "16-mixed" away from CUDA, where no gradient scaler exists.
+        ConfigError: "16-mixed" on a device other than CUDA, for which there is no gradient scaler.
     """
     if precision == "auto":
         return "bf16-mixed" if has_fast_bf16(device) else "32-true"

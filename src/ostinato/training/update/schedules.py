@@ -1,7 +1,7 @@
-"""Learning rate schedules, as functions of how much of the budget is used.
+"""Learning rate schedules, as functions of the used share of the budget.
 
-Progress, not the step number, is the argument: the same schedule then serves a budget of steps, of epochs or of seconds. "epochs"
-alone counts passes over the data.
+The argument is this progress, not the step number, so that the same schedule serves a budget of steps, of epochs or of seconds.
+Only the schedule "epochs" counts passes over the data.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def learning_rate_factor(
     epochs: int = 0,
     decay_after_epochs: float = 0.0,
 ) -> float:
-    """What the learning rate is multiplied with when a share `progress` of the budget is used.
+    """The factor of the learning rate when a share `progress` of the budget is used.
 
     While p < w (p progress, w warm-up) it is p / w. Then, with q = (p - w) / (1 - w):
 
@@ -63,7 +63,7 @@ def learning_rate_factor(
     if schedule == "cosine":
         return final + (1.0 - final) * (1.0 + math.cos(math.pi * q)) / 2.0
     if schedule == "step" and p >= decay_start:
-        # The tolerance keeps a progress such as 0.6 = 0.5 + 0.1, which floats miss, on the upper side.
+        # The tolerance rounds a progress such as 0.6 = 0.5 + 0.1, which is slightly lower as a float, up.
         return decay ** (1 + math.floor((p - decay_start) / decay_every + 1e-9))
     if schedule == "epochs":
         return decay ** max(0.0, epochs + 1 - decay_after_epochs)

@@ -10,12 +10,12 @@ import torch
 
 
 def map_tensors(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
-    """Returns a copy of `tree` with `function` applied to each tensor; what is no tensor stays as it is.
+    """Return a copy of `tree` with `function` applied to each tensor; everything else stays as it is.
 
     Args:
-        function: from a tensor, and what `others` have in its place, to what takes its place.
+        function: called with a tensor and the values of `others` at its place; returns the value that replaces the tensor.
         tree: tensors in mappings, tuples, named tuples, lists and dataclasses.
-        others: built like `tree`, down to its tensors; a mapping may be of another type, as may a list.
+        others: trees with the structure of `tree`, down to its tensors; the types of mappings and lists may differ.
     """
     if isinstance(tree, torch.Tensor):
         return function(tree, *others)
@@ -32,14 +32,14 @@ def map_tensors(function: Callable[..., Any], tree: Any, *others: Any) -> Any:
 
 
 def tensors_of(tree: Any) -> list[torch.Tensor]:
-    """The tensors of `tree`, in the order in which `map_tensors` meets them."""
+    """The tensors of `tree`, in the order in which `map_tensors` visits them."""
     found: list[torch.Tensor] = []
     map_tensors(found.append, tree)
     return found
 
 
 def is_plain(tree: Any) -> bool:
-    """True where `pack` and `unpack` give back the very same: no named tuples, dataclasses and other types."""
+    """Whether `pack` and `unpack` restore the tree exactly: it has no named tuples, dataclasses or other types."""
     if isinstance(tree, Mapping):
         return type(tree) is dict and all(type(key) in (str, int) and is_plain(value) for key, value in tree.items())
     if isinstance(tree, tuple | list):
@@ -48,13 +48,13 @@ def is_plain(tree: Any) -> bool:
 
 
 def pack(tree: Any, prefix: str, tensors: dict[str, torch.Tensor]) -> Any:
-    """Moves the tensors of `tree` into `tensors`, under names that begin with `prefix`, and returns what is left.
+    """Put the tensors of `tree` into `tensors`, under names that begin with `prefix`, and return the rest of the tree.
 
-    What is left can be written as JSON, and `unpack` turns it back. Tuples, lists, dicts (with keys of type str or int),
-    tensors, numbers, strings, booleans and None are kept exactly; a named tuple comes back as a tuple.
+    The rest can be written as JSON; `unpack` is the inverse. Tuples, lists, dicts (with keys of type str or int), tensors, numbers,
+    strings, booleans and None are restored exactly; a named tuple comes back as a tuple.
 
     Raises:
-        TypeError: something of another type is in the tree.
+        TypeError: the tree contains something of another type.
     """
     if tree is None or isinstance(tree, bool | int | float | str):
         return tree

@@ -1,14 +1,14 @@
-"""Truncated back-propagation through time: an update every k1 steps, the gradient reaching back k2 steps at least k1.
+"""Truncated back-propagation through time: an update every k1 steps, with gradients over the last k2 steps, k2 >= k1.
 
 Source: Williams & Peng 1990, "An efficient gradient-based algorithm for on-line training of recurrent network trajectories",
 where it is BPTT(h; h') with h = k2 and h' = k1; the names k1 and k2 are those of Sutskever 2013 (section 2.8.6). With k2 = k1
 every step is computed once, forward and backward, and the gradient of its loss reaches back to the beginning of its chunk: 0 to
-k1 - 1 steps. With k2 > k1 the k2 - k1 steps before a chunk are run again, so that every gradient reaches back k2 - k1 steps at
-least: k2 / k1 times the work. They are run with the weights of today, from the state that is k2 steps back, for the graph of an
-earlier update is of no use once the weights have changed in place; Williams & Peng keep the old activations instead.
+k1 - 1 steps. With k2 > k1 the k2 - k1 steps before a chunk are run again, so that every gradient reaches back at least k2 - k1
+steps: k2 / k1 times the work. They are run with the present weights, from the state that is k2 steps back, because the graph of an
+earlier update cannot be used after the weights have changed in place; Williams & Peng keep the old activations instead.
 
-Memory does not grow with the length of a sequence: what is kept between two updates is one state without a graph, and the last
-k2 - k1 steps of the data.
+Memory does not grow with the length of a sequence: between two updates only one state without a graph is kept, and the last k2 - k1
+steps of the data.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from ostinato.training.update.tree import is_plain, map_tensors, tensors_of
 
 
 class HasLoss(Protocol):
-    """What can be trained: a module whose `loss` takes a chunk and the state before it."""
+    """A module that can be trained: its `loss` takes a chunk and the state before it."""
 
     def loss(self, chunk: Any, state: Any = None) -> tuple[torch.Tensor, Any]:
-        """Returns the mean loss (a scalar, in nats a token) and the state after the chunk.
+        """Return the mean loss (a scalar, in nats a token) and the state after the chunk.
 
-        A `Batch` of independent examples comes with the state None, and None is the state after it.
+        For a `Batch` of independent examples the state before it and the state after it are None.
         """
         ...
 
@@ -39,7 +39,7 @@ Fresh = Callable[[Any], Any]
 
 
 def detach(state: Any) -> Any:
-    """The same nested state, cut off from the graph that made it."""
+    """The nested state with its tensors detached from the graph."""
     return map_tensors(torch.Tensor.detach, state)
 
 
@@ -52,7 +52,7 @@ def chunks(
     fresh: Fresh | None = None,
     device: torch.device | str | None = None,
 ) -> Chunks:
-    """Goes through sequences for truncated BPTT: gives one `BPTTWindow` an update and carries the state from each to the next.
+    """Iterate over sequences for truncated BPTT: give one `BPTTWindow` for each update, and carry the state from each to the next.
 
         lstm, head = torch.nn.LSTM(8, 32), torch.nn.Linear(32, 8)
         optimizer = torch.optim.Adam([*lstm.parameters(), *head.parameters()])
@@ -64,22 +64,24 @@ def chunks(
             optimizer.step()
 
     Args:
-        source: what to go through, in the order of time:
+        source: the data in the order of time:
 
             - a `Chunk`, or a tuple (input,), (input, target) or (input, target, resets): whole sequences, time first. Input and
               target are tensors (T, B, ...) or nested ones;
-            - `Batches` of independent examples, which are never cut: every window is one of them, and `window.loss` what it is for;
+            - `Batches` of independent examples, which are never cut: every window is one batch, to be used with `window.loss`;
             - `Streams` or `Documents`; or any other iterable of chunks, or of such tuples or lists, as a DataLoader gives, each
-              of which goes on where the one before ends.
-        k1: steps from update to update; at least 1. Longer chunks are cut up, shorter ones stay. None takes them as they come.
+              of which continues where the one before ends.
+        k1: steps from update to update; at least 1. Longer chunks are cut up, shorter ones stay. None leaves all chunks as they
+            are.
         k2: steps that the gradient goes back from the end of a window; any number from k1 on. None is k1.
-        batch_dim: where the rows are in the state's tensors: 1 for torch.nn's layers, (L, B, H); 0 for cells, (B, H). Needed only
-            with resets, and to save the state of several processes.
-        fresh: gives the state of rows that begin, from a state of the same shape; zeros by default. Needed only with resets.
-        device: where the chunks go; their resets stay where they are.
+        batch_dim: the dimension of the rows in the state's tensors: 1 for torch.nn's layers, (L, B, H); 0 for cells, (B, H). Needed
+            only with resets, and to save the state of several processes.
+        fresh: makes the state of rows that begin, from a state of the same shape; zeros by default. Needed only with resets.
+        device: the device that chunks are moved to; their resets are not moved.
 
     Returns:
-        An iterable with one pass over `source` each time; every pass begins with the state None, unless a place was loaded.
+        An iterable that passes over `source` once in each iteration; every pass begins with the state None, unless a place was
+        loaded.
 
     Raises:
         ValueError: k1 < 1 or k2 < k1.
@@ -92,9 +94,9 @@ class BPTTWindow:
 
     Args:
         whole: all steps, context first, as a `Chunk`; or a `Batch`.
-        context: how many steps are context: run again, without a loss of their own.
+        context: how many of the first steps are context: they are run again, and their loss does not count.
         kept: the next window begins after so many steps of this one.
-        owner: whose state this is.
+        owner: the `Chunks` that gave this window and has the state.
     """
 
     def __init__(self, whole: Any, context: int, kept: int, owner: Chunks):
@@ -110,27 +112,27 @@ class BPTTWindow:
 
     @property
     def input(self) -> Any:
-        """(k1, B, ...), of the new steps."""
+        """The input of the new steps, (k1, B, ...)."""
         return self.new.input
 
     @property
     def target(self) -> Any:
-        """(k1, B, ...), of the new steps."""
+        """The target of the new steps, (k1, B, ...)."""
         return self.new.target
 
     @property
     def mask(self) -> torch.Tensor | None:
-        """(k1, B) bool, False where a row has no data any more; None where all have."""
+        """The mask of the new steps, (k1, B) bool: False after the end of a row's data; None if all rows have data."""
         return self.new.mask
 
     @property
     def steps(self) -> int:
-        """k1, of the new steps."""
+        """The number of new steps, k1."""
         return _length(self.new)
 
     @property
     def count(self) -> int:
-        """How many terms the mean of the loss has, in this process: tokens, or those that a `Batch` says."""
+        """How many terms the mean of the loss has, in this process: tokens, or the `count` of a `Batch`."""
         new = self.new
         if isinstance(new, Batch):
             return new.count
@@ -138,16 +140,16 @@ class BPTTWindow:
 
     @property
     def weight(self) -> float:
-        """What the loss is multiplied by before the mean over processes is taken; see `Batch`."""
+        """The factor of the loss before the mean over processes is taken; see `Batch`."""
         return self.whole.weight if isinstance(self.whole, Batch) else 1.0
 
     def run(self, function: Callable[[Any, Any], tuple[Any, Any]]) -> Any:
-        """Calls `function(input, state) -> (output, state)` over the window; carries the state, with resets per row.
+        """Call `function(input, state) -> (output, state)` over the window; carries the state, with resets by row.
 
         Args:
-            function: a layer such as `torch.nn.LSTM`, or any callable. The state is None at the very beginning. Where rows begin
-                anew it is called once for the steps before and once for those after. It may hold several layers: the state
-                can be nested.
+            function: a layer such as `torch.nn.LSTM`, or any callable. The state is None at the very beginning. If rows begin anew
+                within the window, it is called separately for the steps before and after that. It may contain several layers:
+                the state can be nested.
 
         Returns:
             The output of the new steps, (k1, B, ...): tensors or nested ones, time first.
@@ -169,11 +171,11 @@ class BPTTWindow:
     def loss(self, module: HasLoss) -> torch.Tensor:
         """The mean loss of the new steps, from `module.loss(chunk, state) -> (loss, state)`; carries the state.
 
-        Resets are left to the module. With k2 > k1 it is called two or three times: for the context, whose loss is not used, and
-        for the new steps, in two parts where the next window begins in between.
+        The module has to apply resets itself. With k2 > k1 it is called two or three times: for the context, whose loss is not
+        used, and for the new steps, which are split in two if the next window begins among them.
 
         Raises:
-            TypeError: the module gave something else.
+            TypeError: the module returned something else.
         """
         self._owner.rebuild(self, lambda: module.loss(_cut(self.whole, 0, 1), None)[1])
         state, total, count = self.state, None, 0
@@ -193,15 +195,15 @@ class BPTTWindow:
         return total / count
 
     def carry(self, state: Any) -> None:
-        """Says which state the next window begins with: that after `kept` steps of this one.
+        """Set the state that the next window begins with: the one after `kept` steps of this window.
 
-        `run` and `loss` do it by themselves.
+        `run` and `loss` call it themselves.
         """
         self._owner.state = detach(state)
         self.is_carried = True
 
     def give_back(self) -> None:
-        """Undoes the window: a place that is saved now lies before it. For an update that was not made after all."""
+        """Undo the window, so that a place saved now is the one before it. For an update that was not made after all."""
         self._owner.undo(self)
 
     def _carry(self, step: int, state: Any) -> None:
@@ -218,7 +220,7 @@ class Chunks:
     """Windows over a source; see `chunks`.
 
     Attributes:
-        state: detached, before the next window: k2 - k1 steps back from the newest data; None at the beginning.
+        state: the detached state before the next window, k2 - k1 steps back from the newest data; None at the beginning.
     """
 
     def __init__(
@@ -264,17 +266,18 @@ class Chunks:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets the state: what comes next does not follow what was."""
+        """Forget the state: the next data do not continue the earlier ones."""
         self.state = None
-        self._leaves: list[torch.Tensor] | None = None  # of a state that was loaded and waits for its types
-        self._past: Chunk | list[torch.Tensor] | None = None  # the last k2 - k1 steps; loaded, their tensors
+        self._leaves: list[torch.Tensor] | None = None  # the tensors of a loaded state whose types are not known yet
+        self._past: Chunk | list[torch.Tensor] | None = None  # the last k2 - k1 steps; only their tensors after loading
         self._window: BPTTWindow | None = None
-        # Where the source is: what it says itself, else how many pieces are done with; and how many steps of the piece at work.
+        # The place in the source: its own `state_dict` if it has one, else the number of finished pieces; and the number of
+        # steps used of the current piece.
         self._place: dict[str, Any] = {"state": None, "pieces": 0, "steps": 0}
-        self._before = self._now()  # all of it, before the window at work
+        self._before = self._now()  # the place and the state before the current window
 
     def renewed(self, state: Any, begins: torch.Tensor) -> Any:
-        """The state with fresh rows where `begins`, (B,) bool."""
+        """The state with fresh values in the rows where `begins`, (B,) bool, is True."""
 
         def choose(old: torch.Tensor, new: torch.Tensor) -> torch.Tensor:
             shape = [1] * old.dim()
@@ -286,17 +289,17 @@ class Chunks:
     # --- the place, saved and loaded ---
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on after the last window that was run: tensors, numbers and strings in dicts, lists and tuples.
+        """All that is needed to continue after the last window that was run: tensors, numbers and text in dicts, lists and tuples.
 
-        A window that was given and not run, or given back, will be given again.
+        A window that was not run, or was given back, will be given again.
         """
         at_work = self._window is not None and not self._window.is_carried
         return self._described(*(self._before if at_work else self._now()))
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Goes on where `saved` was taken. Iterations at work must be left; the next one begins there.
+        """Continue where `saved` was taken. Current iterations must be left; the next one begins at that place.
 
-        A source without `state_dict` must be the same again, from its beginning; what was given of it is left out.
+        A source without `state_dict` must be the same again, from its beginning; the pieces that were used are skipped.
         """
         self.reset()
         self._place = dict(saved["source"])
@@ -316,7 +319,7 @@ class Chunks:
         self.state, window.is_carried = window.state, False
 
     def rebuild(self, window: BPTTWindow, example: Callable[[], Any]) -> None:
-        """Gives a state of named tuples or dataclasses that was loaded its types again, which no file says: those of an example."""
+        """Restore the types of a loaded state of named tuples or dataclasses, which no file has, from those of an example."""
         if self._leaves is None:
             return
         leaves, self._leaves = iter(self._leaves), None
@@ -361,7 +364,7 @@ class Chunks:
                 end = min(start + (self._k1 or T), T)
                 self._before = self._now()
                 self._place["steps"] = end
-                if end == T:  # the source's own word for it is better: the piece need not be read again
+                if end == T:  # take the source's own place, so that the piece need not be read again
                     self._place = {
                         "state": source.state_dict() if has_place else None,
                         "pieces": pieces + 1,
@@ -380,12 +383,12 @@ class Chunks:
         if self.device is None:
             return chunk
         moved = map_tensors(lambda tensor: tensor.to(self.device), chunk)
-        # Read on the host, which would wait for the device to hand them back.
+        # Resets stay on the host, which reads them: it would have to wait to get them back from the device.
         return dataclasses.replace(moved, resets=chunk.resets) if isinstance(chunk, Chunk) else moved
 
 
 def _loss_and_state(module: Any, given: Any) -> Any:
-    """What a module's loss gave, if it is that."""
+    """Check that a module's `loss` returned a loss and a state, and return them."""
     parts = list(given) if isinstance(given, tuple | list) else [given]
     if len(parts) == 2 and isinstance(parts[0], torch.Tensor) and parts[0].numel() == 1:
         return given
@@ -408,7 +411,7 @@ def _as_chunk(piece: Any) -> Any:
 
 
 def _check_steps(chunk: Any, T: int) -> None:
-    """What is cut along time must all have as many steps: a shorter target would end unnoticed."""
+    """Check that all tensors to be cut along time have the same number of steps: a shorter target would end unnoticed."""
     steps = sorted({tensor.shape[0] if tensor.dim() else 0 for tensor in tensors_of(chunk)} - {T})
     if steps and not isinstance(chunk, Batch):
         raise ValueError(f"expected input, target and resets of as many steps, time first, got {T} and {steps[0]}")
@@ -420,13 +423,13 @@ def _cut(tree: Any, start: int, end: int) -> Any:
 
 def _length(chunk: Any) -> int:
     input: Any = chunk.input
-    if isinstance(chunk, Batch):  # never cut; what somebody's own function put together may have no steps
+    if isinstance(chunk, Batch):  # never cut; a batch made by a user's collate function may have no steps
         first = next(iter(tensors_of(input)), None)
         return 1 if first is None or not first.dim() else max(1, len(first))
     return (input if isinstance(input, torch.Tensor) else tensors_of(input)[0]).shape[0]
 
 
 def _count(chunk: Any) -> int:
-    """What the mean of a loss is over, in units that are the same for all chunks of a source."""
+    """The weight of a chunk's mean loss, in a unit that is the same for all chunks of a source."""
     mask = getattr(chunk, "mask", None)
     return _length(chunk) if mask is None else int(mask.sum())

@@ -1,4 +1,4 @@
-"""One update of the weights: forward, backward, clip, step; and not at all where a number in it is not finite."""
+"""One update of the weights: forward, backward, clip, step. It is not made if its loss or gradients are not finite."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ class _Loss(nn.Module):
 
 @dataclass
 class Attempt:
-    """An update whose numbers have not been looked at yet, and what it takes to be before it again.
+    """An update whose numbers have not been read yet, and all that is needed to go back to before it.
 
     Args:
-        mark: whatever the caller wants to have back.
-        place: in the data, with the hidden state, before it.
-        generators: the random generators before it.
+        mark: a value of the caller's, who gets it back if the update is not made.
+        place: the place in the data before the update, with the hidden state.
+        generators: the random generators before the update.
         windows: its data.
-        losses: of each window, nats a token.
-        tokens: in each window, those of all processes together.
-        norm: of all gradients together, before clipping.
+        losses: the loss of each window, nats a token.
+        tokens: the number of tokens in each window, those of all processes together.
+        norm: the norm of all gradients together, before clipping.
     """
 
     mark: Any
@@ -60,12 +60,12 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Measured:
-    """What an update gave.
+    """The numbers of an update.
 
     Args:
-        nats: of all its tokens.
-        tokens: in all its windows.
-        norm: of all gradients together, before clipping.
+        nats: the loss, summed over all its tokens.
+        tokens: the number of tokens in all its windows.
+        norm: the norm of all gradients together, before clipping.
     """
 
     nats: float
@@ -74,13 +74,13 @@ class Measured:
 
 
 class NotFiniteError(Exception):
-    """An update was not made, because its loss or the norm of its gradients is no finite number.
+    """An update was not made, because its loss or the norm of its gradients is not a finite number.
 
     Args:
-        attempt: the first of those.
+        attempt: the first such update.
         loss: its mean loss, nats a token.
-        norm: of its gradients.
-        measured: the numbers of those before it.
+        norm: the norm of its gradients.
+        measured: the numbers of the updates before it.
     """
 
     def __init__(self, attempt: Attempt, loss: float, norm: float, measured: list[Measured]):
@@ -89,19 +89,19 @@ class NotFiniteError(Exception):
 
 
 class Updater:
-    """A module, its optimiser and what lies between them.
+    """Update a module's weights: losses, gradients, clipping, the optimiser and averages.
 
-    On the CPU the numbers of every update are looked at before the weights change. On other devices that would make the processor
-    wait for the device in each step: there the fused optimiser is given a flag, which once raised keeps every update from the
-    weights, and the numbers are looked at now and then, in `read`.
+    On the CPU the numbers of every update are checked before the weights change. On other devices that would make the processor
+    wait for the device in each step. There the fused optimiser gets a flag, which once set cancels every further update, and the
+    numbers are read from time to time, in `read`.
 
     Args:
-        module: anything with `loss(chunk, state) -> (loss, state)`. Where it has a tensor `penalty`, that is what regularisation
-            added to the last loss, and is left out of the loss that is told.
-        source: where the windows come from.
-        settings: see there.
-        processes: those that train together, and Fabric, which says where and in which precision.
-        total: sums numbers over them; None for a message of their own.
+        module: anything with `loss(chunk, state) -> (loss, state)`. If it has a tensor `penalty`, that is the part of the last loss
+            that regularisation added, and it is left out of the reported loss.
+        source: the source of the windows.
+        settings: see `UpdateSettings`.
+        processes: the processes that train together, with Fabric, which has the device and the precision.
+        total: sums numbers over the processes; None for a separate message.
 
     Raises:
         TypeError: the module has no `loss`.
@@ -136,7 +136,7 @@ class Updater:
         # Fabric's wrapper scales steps in 16-mixed; the state and the learning rate are those of the optimiser inside.
         self.wrapped_optimizer: Any = fabric.setup_optimizers(self.optimizer)
         self.averaging = make_averaging(module, settings)
-        # An average must not take in weights of updates that were not made, so it looks each time, too.
+        # With an average numbers are read in every update: it must not include weights of updates that were not made.
         has_flag = fused and settings.optimizer != "rmsprop" and self.averaging is None
         self.reads_every_update = fabric.device.type == "cpu" or not has_flag
         self.unread: list[Attempt] = []
@@ -145,20 +145,20 @@ class Updater:
 
     @property
     def learning_rate(self) -> float:
-        """Of the last update."""
+        """The learning rate of the last update."""
         return self.optimizer.param_groups[0]["lr"]
 
     def begin(self, mark: Any) -> None:
-        """Begins an update; `mark` comes back where it is not made."""
+        """Begin an update; `mark` is given back in the error if the update is not made."""
         self._attempt = Attempt(mark, self.source.state_dict(), read_generators(self.fabric.device))
 
     def add(self, window: BPTTWindow) -> int:
-        """Forward and backward of one of the update's windows; returns how many terms its loss has, over all processes."""
+        """Run one of the update's windows forward and backward; returns how many terms its loss has, over all processes."""
         attempt = self._attempt
         assert attempt is not None
         attempt.windows.append(window)
         is_last = len(attempt.windows) == self.settings.accumulate
-        # With several processes, gradients are exchanged once an update.
+        # With several processes, gradients are exchanged only once in an update.
         alone = nullcontext() if is_last else self.fabric.no_backward_sync(self.step_module)
         terms = self._terms(window)
         attempt.tokens.append(terms)
@@ -171,7 +171,7 @@ class Updater:
     def _forward_and_backward(
         self, window: BPTTWindow, context: AbstractContextManager[Any], share: float = 1.0
     ) -> torch.Tensor:
-        """`share`: its terms, in those of the update's first window; how many there will be in all is not known yet."""
+        """Run a window; `share` is its number of terms relative to the update's first window, as the total is not known yet."""
         accumulate = self.settings.accumulate
         with context:
             loss = self.step_module(window)
@@ -179,7 +179,7 @@ class Updater:
         return loss
 
     def _terms(self, window: BPTTWindow) -> int:
-        """How many terms the loss of a window is the mean of, those of all processes together: the same number in each of them."""
+        """How many terms the mean loss of a window has, in all processes together: the same number in each of them."""
         if self.processes.world == 1:
             return window.count
         if isinstance(window.whole, Batch):
@@ -187,7 +187,7 @@ class Updater:
         return window.target.numel() * self.processes.world
 
     def _take_mean(self, attempt: Attempt) -> None:
-        """Makes the gradients those of the mean over the terms of all windows, as if they had come at once."""
+        """Scale the gradients to those of the mean over the terms of all windows, as if they were one window."""
         as_if, total = (attempt.tokens[0] or 1) * len(attempt.tokens), sum(attempt.tokens)
         if total not in (0, as_if):
             for parameter in self.parameters:
@@ -195,13 +195,13 @@ class Updater:
                     parameter.grad.mul_(as_if / total)
 
     def finish(self, learning_rate: float) -> list[Measured]:
-        """Clips and steps.
+        """Clip the gradients and make the step.
 
         Returns:
-            The numbers of this and earlier updates that were looked at; see `read`.
+            The numbers of this and earlier updates, as far as they were read now; see `read`.
 
         Raises:
-            NotFiniteError: as `read` does.
+            NotFiniteError: as in `read`.
         """
         attempt, settings = self._attempt, self.settings
         assert attempt is not None
@@ -218,7 +218,7 @@ class Updater:
         if self.reads_every_update:
             measured = self.read()
         else:
-            # Of several processes each has a loss of its own, but all have to agree on what is done to the weights.
+            # With several processes the flag must not depend on the loss, which differs: all have to change the weights alike.
             numbers = attempt.norm + sum(attempt.losses) if self.processes.world == 1 else attempt.norm
             finite = torch.isfinite(numbers)
             self._flag = torch.maximum(self._flag, (~finite).to(self._flag.dtype))
@@ -230,16 +230,16 @@ class Updater:
         return measured
 
     def read(self) -> list[Measured]:
-        """The numbers of the updates since the last call, in order; this waits for the device.
+        """Read the numbers of the updates since the last call, in order; this waits for the device.
 
         Raises:
-            NotFiniteError: one is not finite; that update and those after it were not made. In 16-mixed infinite gradients are the
-                business of the scaler, which leaves such updates out, and only the loss is looked at.
+            NotFiniteError: a number is not finite; that update and those after it were not made. In 16-mixed only the loss is
+                checked: the scaler handles infinite gradients and skips such updates.
         """
         attempts, self.unread = self.unread, []
         measured = []
         for attempt in attempts:
-            # Rows are shared evenly, or losses weighted: the mean over all rows is the mean of the processes' means.
+            # Rows are shared evenly, or losses are weighted: so the mean over all rows is the mean of the processes' means.
             world = self.processes.world
             losses = [loss / world for loss in self._total([float(loss) for loss in attempt.losses])]
             norm = float(whole(attempt.norm)) if attempt.norm is not None else 0.0
@@ -251,9 +251,9 @@ class Updater:
         return measured
 
     def go_back(self, attempt: Attempt) -> None:
-        """Puts data, hidden state and random generators where they were before an update that was not made.
+        """Put data, hidden state and random generators back to where they were before an update that was not made.
 
-        Updates after it are forgotten, and iterations over `source` must be left.
+        Updates after it are forgotten. Iterations over `source` must be left.
         """
         self.unread.clear()
         self._flag.zero_()
@@ -262,16 +262,17 @@ class Updater:
         set_generators(attempt.generators, self.fabric.device)
 
     def repeat(self, attempt: Attempt) -> None:
-        """Forward and backward of an update that was not made, once more; `go_back` should follow."""
+        """Run an update that was not made forward and backward once more; `go_back` should follow."""
         self.go_back(attempt)
         for window in attempt.windows:
-            # No exchange: other processes may not be doing the same.
+            # Without an exchange of gradients, as other processes may not be doing the same.
             self._forward_and_backward(window, self.fabric.no_backward_sync(self.step_module))
 
     def state_dict(self) -> dict[str, Any]:
-        """All that later updates depend on; tensors are those at work, not copies.
+        """All that later updates depend on; the tensors are those in use, not copies.
 
-        All processes must ask at once; each gets all of it, the hidden state of all rows and everybody's generators included.
+        All processes must call this at the same time; each gets everything, with the hidden state of all rows and the generators of
+        all processes.
         """
         data, join = self.source.state_dict(), self.processes.join_rows
         return {
@@ -288,10 +289,10 @@ class Updater:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Goes on from a `state_dict`, also one of another number of processes; those that are new keep their generators.
+        """Continue from a `state_dict`, also from one of another number of processes; additional processes keep their generators.
 
         Raises:
-            KeyError, TypeError, ValueError, RuntimeError: it does not fit.
+            KeyError, TypeError, ValueError, RuntimeError: the state does not fit.
         """
         self.module.load_state_dict(shared_by_name(state["model"], self.module.state_dict()))
         self.optimizer.load_state_dict(shared_optimizer_state(state["optimizer"], self.optimizer))
@@ -315,7 +316,7 @@ class Updater:
 
     @property
     def _rows(self) -> int:
-        """Of each process, where there are several."""
+        """The number of rows of each process if there are several; else 0."""
         source = self.source.source
         while not hasattr(source, "rows") and hasattr(source, "source"):
             source = source.source
@@ -323,9 +324,9 @@ class Updater:
 
 
 def _alone_in_memory(tensor: torch.Tensor) -> torch.Tensor:
-    """As it would be read from a checkpoint: a product of matrices may round differently for another layout.
+    """The tensor in the layout that it has when read from a checkpoint: for another one a matrix product may round differently.
 
-    A state that is a view of all outputs would also keep those.
+    The copy also frees memory: a state that is a view of all outputs would keep all of them.
     """
     if tensor.is_contiguous() and tensor.storage_offset() == 0:
         return tensor
