@@ -117,7 +117,7 @@ def _share(grid: Grid, series: Sequence[np.ndarray]) -> float:
 
 
 def _cost(grid: Grid, series: Sequence[np.ndarray], words: float) -> float:
-    """Return the nats that describe the times by a grid, which itself takes `words`; infinite if too many are off it."""
+    """Return the nats that describe the times by a grid (`words` for the grid itself); infinite if too many are off."""
     rows = there = places = gaps = 0
     span = 1.0
     for times in series:

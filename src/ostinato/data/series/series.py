@@ -3,7 +3,7 @@
 | times in the table | steps of the series |
 | --- | --- |
 | multiples of a step (5 minutes, a day, a week) | a grid of equal steps; a time without a row is missing (NaN) |
-| the same times of each day or week: working days, opening hours | these times; one without a row is missing, as on a holiday |
+| the same times of each day or week (working days, opening hours) | these times; without a row (a holiday) missing |
 | the same day of each month, the last, the first or last working day | months |
 | times that follow no rule | the rows |
 | no time column, or whole numbers | the rows, or a grid of those numbers |

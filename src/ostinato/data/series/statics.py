@@ -87,7 +87,7 @@ def _is_static(table: polars.DataFrame, id: str, name: str) -> bool:
 
 
 def tells_apart(column: polars.Series, series: int, values: int) -> bool:
-    """Tell whether a column with `values` different values, one for each of `series` series, groups or measures them."""
+    """Tell whether a column with one value for each series, `values` different ones in all, describes the series."""
     with needed():
         import polars
 
