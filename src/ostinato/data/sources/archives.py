@@ -91,7 +91,7 @@ def read_array(
 
 
 def names_for(stems: Iterable[str], parts: Sequence[str] = ()) -> list[str]:
-    """Return the names that an array may have, the likeliest first: x, or with a part train_x and x_train (as in Keras).
+    """Return the names that an array may have, the likeliest first: x, or for a part train_x and x_train (Keras).
 
     Args:
         stems: The usual names of the array.
@@ -125,7 +125,7 @@ def _opened(path: str | Path) -> Generator[NpzFile]:
 
 
 def _readable(file: BinaryIO, path: str | Path) -> BinaryIO:
-    """Return a file that NumPy can read: a ZIP needs seeking from its end, and of a real file NumPy reads the raw bytes."""
+    """Return a file that NumPy can read: it seeks from a ZIP's end, and reads a file with a number from the disk."""
     return io.BytesIO(file.read()) if "://" in str(path) or is_compressed(str(path)) else file
 
 

@@ -35,7 +35,7 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 
 def header_hint(path: str | Path) -> str:
-    """Return the end of an error: what to do if columns have no names; "" for formats whose columns always have names."""
+    """Return the end of an error: what to do if columns have no names; "" for formats in which they always have."""
     names = Path(path).name.lower().split(".")
     return "" if any(f".{name}" in (*JSON_SUFFIXES, *PARQUET_SUFFIXES) for name in names[1:]) else f". {NO_HEADER}"
 

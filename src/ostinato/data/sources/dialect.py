@@ -55,7 +55,7 @@ class Dialect:
 
 
 def table_text(path: str | Path, most: int | None = None) -> bytes:
-    r"""Read the bytes of a table of text, with lines that end with `\n` or `\r\n`; `\r`, if the only line end, is replaced.
+    r"""Read the bytes of a table of text, with lines that end with `\n` or `\r\n`; other line ends `\r` are replaced.
 
     Args:
         path: The path of the file.

@@ -261,7 +261,7 @@ def _reading(name: str) -> Generator[None]:
 
 
 def likely_encoding(raw: bytes) -> str:
-    """Guess the encoding, by iconv's name, of a text that is not UTF-8: UTF-16 if it begins with its mark, else Latin-1."""
+    """Guess the encoding, by iconv's name, of a text that is not UTF-8: UTF-16 if it begins so, else Latin-1."""
     return "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "latin1"
 
 

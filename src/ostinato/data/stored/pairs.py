@@ -139,7 +139,7 @@ def is_named(data: str) -> bool:
 def draw_mapped_splits(
     pairs: Pairs, validation_share: float = 0.1, test_share: float = 0.1, *, seed: int = 0
 ) -> Splits[Pairs]:
-    """Draw three parts of mapped pairs, as `draw_pair_splits` does; sources are compared by 64 bits of their BLAKE2 hash.
+    """Draw three parts of mapped pairs, as `draw_pair_splits` does; sources are compared by 64 bits of a BLAKE2 hash.
 
     Args:
         pairs: Pairs from `map_pairs`.

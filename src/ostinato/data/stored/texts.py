@@ -87,7 +87,7 @@ class MappedTexts(Sequence[Example]):
             yield from (names[code] for code in codes[at : at + BLOCK].tolist())
 
     def label_counts(self) -> Counter[str | None]:
-        """Count how often each label occurs (None: no label); with more than `MOST_NAMES` labels the result is large."""
+        """Count how often each label occurs (None: no label); large for more than `MOST_NAMES` labels."""
         codes = self.codes()
         if codes is None:
             return Counter(self.labels())
