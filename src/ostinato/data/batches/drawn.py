@@ -19,7 +19,7 @@ class ManyExamples(Protocol):
     """Examples that can be put into batches without a list of them."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of examples."""
         ...
 
     def counts_of(self, rows: np.ndarray) -> np.ndarray:

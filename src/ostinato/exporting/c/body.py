@@ -27,7 +27,7 @@ class Function(Protocol):
 
     @property
     def sizes(self) -> Mapping[str, int]:
-        """See above."""
+        """See `Attributes`."""
         ...
 
     def row(self, node: Node, loop: Loop) -> Text:

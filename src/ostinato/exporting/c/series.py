@@ -1,4 +1,4 @@
-"""The parts of a forecaster: from values to the inputs of its layers, and from the outputs of these to a distribution."""
+"""The parts of a forecaster: from values to the inputs of its layers, and from their outputs to a distribution."""
 
 from __future__ import annotations
 

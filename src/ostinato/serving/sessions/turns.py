@@ -1,4 +1,4 @@
-"""What all requests of a session share: a job in a turn, and the same answer if a request is repeated."""
+"""The parts that all requests of a session share: a job in a turn, and the same answer if a request is repeated."""
 
 from __future__ import annotations
 
