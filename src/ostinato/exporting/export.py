@@ -1,4 +1,4 @@
-"""`ostinato.export`: a module in a file that needs neither Python nor torch."""
+"""`ostinato.export`: write a module to a file that needs neither Python nor torch."""
 
 from __future__ import annotations
 
@@ -32,34 +32,38 @@ def export(
     outputs: Sequence[str] | None = None,
     force: bool = False,
 ) -> Written:
-    """Writes a module as an ONNX model, and checks it in ONNX Runtime at five other sizes before the file is there.
+    """Write a module as an ONNX model. Before the file is saved, ONNX Runtime checks it at five other sizes.
 
-    A plain LSTM, GRU or RNN, with peepholes or coupled gates too, becomes ONNX's own operator; any other recurrence a `Scan` whose
-    body is its step. Sizes that may vary are left open: the number of rows, and that of steps, at least 1.
+    A plain LSTM (also with peepholes or coupled gates), GRU or RNN becomes ONNX's own operator; any other recurrence
+    becomes a `Scan` whose body is its step. The number of rows and the number of steps stay variable in the model; each
+    is at least 1.
 
     Args:
-        module: in evaluation. A layer of Ostinato, a single step (`LSTMCell` and its kin), or any module around them.
-        example: its arguments: a tensor, a tuple of arguments, or a dictionary of them by name. Of a layer the input alone may do;
-            None for one that is drawn.
+        module: a module in evaluation: a layer of Ostinato, a single step (`LSTMCell` and the like), or a module that
+            contains such.
+        example: the arguments of the module: a tensor, a tuple of arguments, or a dictionary of them by name. For a
+            layer the input alone is enough, or None, for which an input is drawn.
         path: the file, such as "model.onnx".
-        form: of a layer; "step" for one step, whose states go in and out, without the axis of time.
-        states: of a layer; first states are inputs (`h_0`, `c_0`), and last ones outputs (`h_n`, `c_n`). An example that has some
-            says so too.
-        lengths: of a layer; the valid steps of each row are an input, `(B,)` int64. An example that has some says so too.
-        axes: of any other module, name of an input to what its dimensions are, such as `{"x": "T B 64"}`: the same letter or word
-            for the same size that may vary, a number or "-" for one that may not. None leaves open what torch.export can.
-        outputs: of any other module, the names of its results.
-        force: write over a file that is there.
+        form: for a layer: "step" writes one step, with states as inputs and outputs, and without the time axis.
+        states: for a layer: first states become inputs (`h_0`, `c_0`), and last states outputs (`h_n`, `c_n`); also if
+            the example has first states.
+        lengths: for a layer: the number of valid steps of each row becomes an input, `(B,)` int64; also if the example
+            has lengths.
+        axes: for any other module: the dimensions of each input by its name, such as `{"x": "T B 64"}`. A letter or
+            word is a size that may vary, the same one for equal sizes; a number or "-" is a fixed size. None: all sizes
+            vary that torch.export can leave variable.
+        outputs: for any other module: the names of its results.
+        force: overwrite a file that exists.
 
-    What `torch.export` finds a size of the example in, such as a loop in Python, holds for that size: `Written.inputs` tells which
-    sizes are open.
+    If the module reads a size in Python, such as for a loop over it, `torch.export` fixes that size to the example's;
+    `Written.inputs` tells which sizes may vary.
 
     Returns:
-        What was written: inputs, outputs, and the largest difference that was found.
+        The inputs and outputs of the model, and the largest difference from the module that the check found.
 
     Raises:
-        ConfigError: the module is in training, or cannot be recorded, or the file is there already, or arguments do not fit.
-        CellError: a cell that has no form in ONNX; the message names the operation.
+        ConfigError: the module is in training or cannot be recorded, the file exists already, or arguments do not fit.
+        CellError: a cell cannot be written in ONNX; the message names the operation.
         ModelError: the model computes something else than the module.
     """
     if not isinstance(module, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -107,13 +111,13 @@ def _graph(
 
 
 def _of_torch(module: nn.Module) -> nn.Module | None:
-    """A layer of torch.nn's own in a module."""
+    """Return the first recurrent layer of torch.nn in a module; None if there is none."""
     parts = (part for part in module.modules() if isinstance(part, nn.RNNBase))
     return next((part for part in parts if not isinstance(part, Recurrent)), None)
 
 
 def _given(module: nn.Module, example: Any) -> tuple[bool, bool]:
-    """Whether an example of a layer has first states, and lengths."""
+    """Return whether an example of a layer has first states, and whether it has lengths."""
     if example is None:
         return False, False
     if isinstance(example, Mapping):
@@ -124,5 +128,5 @@ def _given(module: nn.Module, example: Any) -> tuple[bool, bool]:
     if not isinstance(known.get("input"), torch.Tensor):
         raise ConfigError(f"example expected the input of a layer, a tensor, got {type(known.get('input')).__name__}")
     with torch.no_grad():
-        module(**known)  # whose errors say what does not fit
+        module(**known)  # its errors say what does not fit
     return known.get("hx") is not None, known.get("lengths") is not None

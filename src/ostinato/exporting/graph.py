@@ -1,4 +1,4 @@
-"""What is exported: modules as graphs with named inputs and outputs, whatever the format."""
+"""Modules to export as graphs with named inputs and outputs, for any format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Draw = Callable[[Mapping[str, int], torch.Generator], Sequence[Tensor]]
 
 
 class Around(nn.Module):
-    """What lays out a module's arguments and results as a graph has them; itself it has no mode, and leaves the module's alone."""
+    """A wrapper that gives a module the arguments and results of a graph, and leaves its training mode as it is."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,10 +29,10 @@ class Port:
     """An input or an output of a graph.
 
     Attributes:
-        name: of it.
-        axes: the size of each dimension: a number, or a letter of what may be another number in each call. `FOLLOWS` of an
-            output whose sizes the format tells.
-        about: what it is, with its unit and range, for people.
+        name: its name.
+        axes: the size of each dimension: a number, or a letter if it may differ between calls. `FOLLOWS` for an output
+            whose sizes the format works out.
+        about: a description for people, with unit and range.
     """
 
     name: str
@@ -42,17 +42,17 @@ class Port:
 
 @dataclass(frozen=True)
 class Graph:
-    """A module with tensors as arguments and results, one behind the other.
+    """A module whose arguments and results are flat lists of tensors.
 
     Attributes:
-        name: of the file, without its ending.
-        module: takes the inputs by their place, and gives the outputs as a tuple.
-        inputs: in order.
-        outputs: in order.
-        draw: makes inputs of some sizes, by letter, to try the graph with.
-        sizes: those of the example that it is recorded with; by letter, at least 2 each.
-        least: the least that a letter may be; 1 where nothing is said.
-        prefix: what names of parameters begin with in `module`, but not where people know them from.
+        name: the name of the file without its ending.
+        module: takes the inputs as positional arguments, and returns the outputs as a tuple.
+        inputs: the inputs in order.
+        outputs: the outputs in order.
+        draw: makes inputs of the given sizes, by letter, to test the graph with.
+        sizes: the sizes of the example that the graph is recorded with, by letter; at least 2 each.
+        least: the smallest allowed size by letter; 1 for a letter that is missing.
+        prefix: the beginning of parameter names in `module` that the original module does not have.
     """
 
     name: str
@@ -66,15 +66,15 @@ class Graph:
 
     @property
     def letters(self) -> tuple[str, ...]:
-        """Of all sizes that may vary."""
+        """The letters of all sizes that may vary."""
         return tuple(dict.fromkeys(axis for port in self.inputs for axis in port.axes if isinstance(axis, str)))
 
     def example(self) -> tuple[Tensor, ...]:
-        """Inputs to record it with."""
+        """Return inputs to record the graph with."""
         return tuple(self.draw(self.sizes, torch.Generator().manual_seed(0)))
 
     def others(self, count: int = 5) -> list[tuple[Tensor, ...]]:
-        """Inputs of other sizes, to check it with: shorter and longer, a single row, a single step."""
+        """Return inputs of other sizes to check the graph with: shorter, longer, a single row, a single step."""
         steps, rows = (1, 13, 4, 29, 2), (4, 1, 6, 2, 9)
         found: list[tuple[Tensor, ...]] = []
         for n in range(count):
@@ -85,7 +85,7 @@ class Graph:
 
 
 def flat(value: Any) -> list[Tensor]:
-    """The tensors of nested tuples, lists and dictionaries, in order; those that are None are left out."""
+    """Return the tensors in nested tuples, lists and dictionaries, in order; each None is skipped."""
     if isinstance(value, torch.Tensor):
         return [value]
     if value is None:

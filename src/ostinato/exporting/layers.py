@@ -1,4 +1,4 @@
-"""Layers and other modules as graphs."""
+"""Layers and single steps as graphs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ostinato.types import Tensor
 
 
 class StateNames:
-    """The states of a stack as single tensors with names.
+    """The states of a stack of layers as single tensors with names.
 
     Args:
         layer: the stack.
@@ -25,11 +25,11 @@ class StateNames:
         self._layers = layer.num_layers
 
     def ports(self, end: str, about: str) -> list[Port]:
-        """One tensor `(L D, B, H)` for each state, or, where widths differ, one for each layer.
+        """Return one port `(L D, B, H)` for each state, or one for each layer if the widths of the layers differ.
 
         Args:
             end: "0" for the first states, "n" for the last.
-            about: what they are.
+            about: the description of the ports.
         """
         found: list[Port] = []
         for name, shapes in self._shapes.items():
@@ -42,7 +42,7 @@ class StateNames:
         return found
 
     def opened(self, tensors: Sequence[Tensor]) -> Any:
-        """As the layers take them."""
+        """Return states, given as single tensors, in the form that the layers take."""
         given = iter(tensors)
         states: list[Any] = []
         for shapes in self._shapes.values():
@@ -51,14 +51,14 @@ class StateNames:
         return states[0] if len(states) == 1 else tuple(states)
 
     def draw(self, rows: int, generator: torch.Generator, dtype: torch.dtype) -> list[Tensor]:
-        """Some first states."""
+        """Draw first states."""
         return [drawn(port.axes, {"B": rows}, generator, dtype) for port in self.ports("0", "")]
 
 
 def drawn(
     axes: Sequence[Axis], sizes: Mapping[str, int], generator: torch.Generator, dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    """Normal numbers of a shape."""
+    """Draw normal numbers of a shape."""
     shape = [sizes[axis] if isinstance(axis, str) else axis for axis in axes]
     return torch.randn(shape, generator=generator, dtype=dtype, device="cpu")
 
@@ -89,17 +89,17 @@ class _Layer(Around):
 def layer_graph(
     layer: Recurrent, name: str = "layer", *, states: bool = False, lengths: bool = False, step: bool = False
 ) -> Graph:
-    """A recurrent layer.
+    """Return the graph of a recurrent layer.
 
     Args:
-        layer: with any options, in evaluation.
-        name: of the graph.
-        states: whether first states are inputs, and last ones outputs.
-        lengths: whether the steps of each row that are there are an input.
-        step: one step in place of a sequence: without the axis T, and with states.
+        layer: a layer with any options, in evaluation.
+        name: the name of the graph.
+        states: whether first states are inputs, and last states outputs.
+        lengths: whether the number of valid steps of each row is an input.
+        step: one step instead of a sequence: without the axis T, and with states.
 
     Raises:
-        ConfigError: a single step of two directions, or of rows with lengths.
+        ConfigError: a single step is wanted of a bidirectional layer, or with lengths.
     """
     if step and layer.bidirectional:
         raise ConfigError(
@@ -126,7 +126,7 @@ def layer_graph(
         found = [drawn(port.axes, sizes, generator, dtype) for port in inputs]
         for at, port in enumerate(inputs):
             if port.name in cell.extras:
-                found[at] = found[at].abs()  # elapsed times, and what else there is, are seldom negative
+                found[at] = found[at].abs()  # elapsed times and other extras are seldom negative
         if lengths:
             found[-1] = torch.randint(0, sizes["T"] + 1, (sizes["B"],), generator=generator, device="cpu")
         return found
@@ -148,7 +148,7 @@ class _Single(Around):
 
 
 def step_graph(step: Step, name: str = "step") -> Graph:
-    """A single step of a cell, `LSTMCell` and its kin, whose states go in and out."""
+    """Return the graph of a single step of a cell (`LSTMCell` and the like), with states as inputs and outputs."""
     dtype = next(step.parameters()).dtype
     shapes = {state: shape for state, (shape,) in step._layout.shapes.items()}
     inputs = [Port("input", ("B", step.input_size))]

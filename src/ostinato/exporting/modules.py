@@ -16,11 +16,11 @@ from ostinato.exporting.graph import FOLLOWS, Around, Axis, Graph, Port, flat
 from ostinato.exporting.recording import Flat, check_evaluation, quiet, recorded
 from ostinato.types import Tensor
 
-_MANY = 2**31  # a size that may be so large may be any
+_MANY = 2**31  # a size that may be this large may be any
 
 
 class _Any(Around):
-    """A module that takes its arguments as its example has them."""
+    """A wrapper that takes the tensors of the example as a list, and passes on the rest of the example as it is."""
 
     def __init__(self, module: nn.Module, leaves: Sequence[Any], spec: Any) -> None:
         super().__init__()
@@ -41,19 +41,19 @@ def module_graph(
     axes: Mapping[str, str] | None = None,
     outputs: Sequence[str] | None = None,
 ) -> Graph:
-    """Any module.
+    """Return the graph of any module.
 
     Args:
-        module: in evaluation; its results are tensors, in tuples, lists or dictionaries.
-        example: its arguments: a tensor, a tuple of arguments, or a dictionary of them by name.
-        name: of the graph.
-        axes: name of an input to what its dimensions are, with blanks between: a letter, or a word, for a size that may vary, the
-            same for the same letter; anything else, such as "64" or "-", for one that is as in the example. None for all that may
-            vary, as torch.export finds out.
-        outputs: their names; None for "output", "output_1" and so on.
+        module: a module in evaluation; its results are tensors, in tuples, lists or dictionaries.
+        example: the arguments of the module: a tensor, a tuple of arguments, or a dictionary of them by name.
+        name: the name of the graph.
+        axes: the dimensions of each input by its name, separated by blanks. A letter or a word is a size that may vary,
+            and equal letters are equal sizes; anything else, such as "64" or "-", is a size fixed to the example's.
+            None: all sizes vary that torch.export can leave variable.
+        outputs: the names of the outputs; None for "output", "output_1" and so on.
 
     Raises:
-        ConfigError: an example without tensors, or axes that do not fit it.
+        ConfigError: the example has no tensors, or axes or the number of outputs do not fit.
     """
     check_evaluation(module)
     args, kwargs = _arguments(example)
@@ -82,11 +82,11 @@ def module_graph(
 def _found_axes(
     module: nn.Module, names: Sequence[str], tensors: Sequence[Tensor]
 ) -> tuple[list[tuple[Axis, ...]], list[tuple[Axis, ...]]]:
-    """Of the inputs and of the results: what may vary is called by the first dimension that is of this size."""
+    """Return the axes of inputs and results; a size that may vary is named after the first dimension that has it."""
     with quiet():
         shapes = {"inputs": tuple(dict.fromkeys(range(v.dim()), Dim.AUTO) for v in tensors)}
         program = recorded(Flat(module), tensors, shapes)
-    # What may not be any number is as in the example; its symbol is there nevertheless.
+    # A size with an upper bound is fixed to the example's, although torch.export has a symbol for it.
     ranges = {str(symbol): found for symbol, found in program.range_constraints.items()}
     known: dict[str, str] = {}
 
@@ -108,11 +108,11 @@ def _found_axes(
 
 
 class _Redrawn:
-    """Inputs of other sizes, of the numbers that the example has, at places that are drawn.
+    """Makes inputs of other sizes by drawing entries of the example along each dimension that may vary.
 
     Attributes:
-        sizes: of the example, by letter.
-        least: of each letter; no less than the example's where lengths say how many steps there are.
+        sizes: the sizes of the example, by letter.
+        least: the smallest size by letter: the example's if an input has lengths, which count its steps; else 1.
     """
 
     def __init__(self, inputs: Sequence[Port], example: Sequence[Tensor]) -> None:
@@ -148,7 +148,7 @@ def _arguments(example: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def _names(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[str]:
-    """Of each tensor the name of its argument; of several in one, with a number behind."""
+    """Return a name for each tensor: its argument's, followed by a number if the argument has several tensors."""
     try:
         bound = inspect.signature(module.forward).bind(*args, **kwargs).arguments
     except (TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""A module as a graph of torch.export, in which one direction of one layer is one operator."""
+"""Recording of a module as a graph of torch.export, in which each direction of a layer is one operator."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from ostinato.types import Tensor
 
 
 class Flat(Around):
-    """A module of which any number of tensors are the arguments; what it holds is called as in the module itself."""
+    """A wrapper that takes any number of tensors as arguments; names of parameters get the prefix "module."."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
 
     def forward(self, *inputs: Tensor) -> Any:
-        """What the module gives."""
+        """Return the result of the module."""
         return self.module(*inputs)
 
 
 def check_evaluation(module: nn.Module) -> None:
-    """Raises a ConfigError where a module, or a part of it, is in training."""
+    """Raise a ConfigError if a module, or a part of it, is in training."""
     for part in module.modules():
         if part.training:
             raise ConfigError(
@@ -42,9 +42,9 @@ def check_evaluation(module: nn.Module) -> None:
 
 
 def shapes_of(graph: Graph) -> dict[str, Any]:
-    """What torch.export wants to be told of the sizes that may vary."""
-    # Where a size of 1 lays out memory otherwise, torch.export makes a case of it. ONNX has no such cases: whoever checks the model
-    # at a size of 1 sees whether it holds there.
+    """Return the description of the sizes that may vary, as torch.export takes it."""
+    # torch.export treats a size of 1 as a special case if it changes the memory layout, so the minimum is 2 here. ONNX
+    # has no such cases; the check of the model at a size of 1 shows whether it holds there.
     sizes = {letter: Dim(letter, min=min(2, graph.sizes[letter])) for letter in graph.letters}
     each = (
         {at: sizes[axis] for at, axis in enumerate(port.axes) if isinstance(axis, str)} or None for port in graph.inputs
@@ -53,25 +53,26 @@ def shapes_of(graph: Graph) -> dict[str, Any]:
 
 
 def recorded(module: nn.Module, example: Sequence[Tensor], shapes: Any) -> ExportedProgram:
-    """The graph of a module.
+    """Record a module as a graph of torch.export.
 
     Args:
-        module: in evaluation.
-        example: its arguments.
-        shapes: which of their sizes may vary.
+        module: a module in evaluation.
+        example: the arguments of the module.
+        shapes: which sizes of the arguments may vary; see `shapes_of`.
 
     Raises:
-        ConfigError: torch cannot record it, or it holds for the sizes of the example only.
-        CellError: it has a cell that cannot be exported.
+        ConfigError: the module is in training, torch cannot record it, or the graph holds for the sizes of the example
+            only.
+        CellError: the module has a cell that cannot be exported.
     """
     check_evaluation(module)
     try:
-        # A size of 1 in the example is else a size of 1 for good.
+        # Without `_oblivious` a size of 1 in the example would be fixed to 1.
         with torch.no_grad(), recording_for_onnx(), _oblivious():
             return torch.export.export(module, tuple(example), dynamic_shapes=shapes, strict=False)
     except OstinatoError:
         raise
-    except Exception as error:  # whatever a user's module does
+    except Exception as error:  # a user's module may raise anything
         raise_ours(error)
         said = " ".join(str(error).split())
         if "Constraints violated" in said or "constraint" in type(error).__name__.lower():
@@ -88,7 +89,7 @@ def _oblivious() -> contextlib.AbstractContextManager[Any]:
 
 
 def raise_ours(error: BaseException) -> None:
-    """Raises what of ours is at the bottom of an error of torch's."""
+    """Raise the first OstinatoError among an error of torch and its causes, if there is one."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OstinatoError):
@@ -98,7 +99,7 @@ def raise_ours(error: BaseException) -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without what torch's exporter says of libraries that nobody here needs, and of itself."""
+    """Silence what torch's exporter logs and warns about libraries that are not needed here, and about itself."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript")]
     before = [logger.level for logger in loggers]
     for logger in loggers:

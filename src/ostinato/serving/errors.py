@@ -1,4 +1,4 @@
-"""What a service answers where it cannot do what is asked: a status, a code and a line for a person."""
+"""The errors that a service answers with: each has a status, a code and a message for a person."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ class ServingError(OstinatoError):
     """A request that is refused, or that failed.
 
     Args:
-        message: what was expected, what came and what to do, for the client; it holds no text of users.
+        message: what was expected, what came and what to do, for the client; it contains no text of users.
         param: the name of the part of the request that is wrong.
-        retry_after: seconds after which another try may go well; None where it will not.
-        **details: more that the answer holds, such as the `step` that a session is at.
+        retry_after: seconds after which a retry may succeed; None if it cannot.
+        **details: further fields of the answer, such as the `step` of a session.
 
     Attributes:
-        status: of HTTP.
-        code: of the kind of error, for programs.
+        status: the status of HTTP.
+        code: the kind of error, for programs.
     """
 
     status: ClassVar[int] = 500
@@ -50,7 +50,7 @@ class StepMismatchError(ServingError):
 
 
 class GoneError(ServingError):
-    """A session that was there and is not any more: its model was replaced by one that its state does not fit."""
+    """The session has ended, because its model was replaced by one that its state does not fit."""
 
     status, code = 410, "gone"
 
@@ -62,30 +62,30 @@ class TooLargeError(ServingError):
 
 
 class KeyReusedError(ServingError):
-    """An idempotency key that came before with another request."""
+    """An idempotency key was used before with another request."""
 
     status, code = 422, "idempotency_key_reused"
 
 
 class RepeatedError(ServingError):
-    """A request that came before and was done, whose answer was too long to be kept; `details["step"]` is where the session is."""
+    """The request was done before, but its answer was too long to be kept; `details["step"]` is the session's step."""
 
     status, code = 409, "already_done"
 
 
 class BusyError(ServingError):
-    """A bound is reached: sessions, the queue, or a session that another replica steps."""
+    """A limit is reached: of sessions or of the queue; or another replica is stepping the session."""
 
     status, code = 429, "busy"
 
 
 class UnavailableError(ServingError):
-    """The service takes nothing at the moment: it starts, drains, or cannot reach its store."""
+    """The service takes no requests at the moment: it starts, drains, or cannot reach its store."""
 
     status, code = 503, "unavailable"
 
 
 class FailedError(ServingError):
-    """The model gave no numbers, or the service failed; the session is at the step before."""
+    """The scores of the model are NaN or infinite, or the service failed; the session is at the step before."""
 
     status, code = 500, "model_failed"

@@ -1,4 +1,4 @@
-"""How a text is asked for, and the pieces in which it comes."""
+"""The settings of a text to write, and the pieces in which it is returned."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from ostinato.serving.errors import BadRequestError
 
 MOST_LOGPROBS = 100
 MOST_STOPS = 16
-MOST_OF_STOPS = 1000  # characters of all of them, which are looked for after each token
+MOST_OF_STOPS = 1000  # characters of all stop texts together, because they are searched after each token
 
 
 @dataclass(frozen=True, slots=True)
 class Generating:
-    """How a text is written.
+    """How to write a text.
 
     Attributes:
-        max_tokens: tokens to write at most, at least 0.
-        temperature: of what is drawn; 0 takes the most likely token.
-        top_k: draw from so many most likely tokens only; None for all.
-        top_p: draw from the most likely tokens that make up this share, in (0, 1]; None for all.
-        seed: the same seed and the same text before write the same; None for a new one.
-        stop: texts that end it; they are not part of it.
-        logprobs: how many most likely tokens are told with each, 0 for the log probability of the token alone; None for none.
-        unit: whose value is told after each token, as `Service.units` names it, such as "1.c.181"; None for none.
+        max_tokens: the most tokens to write, at least 0.
+        temperature: the temperature of the draw; 0 takes the most likely token.
+        top_k: draw only from the `top_k` most likely tokens; None for all.
+        top_p: draw only from the most likely tokens that make up this share, in (0, 1]; None for all.
+        seed: the same seed after the same text writes the same; None for a new seed.
+        stop: texts that end the writing; they are not returned.
+        logprobs: how many most likely tokens to return with each token, 0 for only the log probability of the token
+            itself; None for no log probabilities.
+        unit: the hidden unit whose value is returned with each token, named as in `Service.units`, such as "1.c.181";
+            None for none.
     """
 
     max_tokens: int = 256
@@ -72,21 +74,23 @@ def _whole(name: str, given: Any, least: int, most: int) -> None:
 
 @dataclass(slots=True)
 class Piece:
-    """A token of a text that is written.
+    """A token of a text that is being written, and its text.
 
     Attributes:
-        text: what became certain with it; may be empty, in the middle of a character, or where a stop text may be coming.
-        token: its number; None for text that is left at the end.
-        logprob: of the token, nats, at temperature 1; None where it was not asked for.
+        text: the text that became certain with the token; empty in the middle of a character, or if a stop text may
+            have begun.
+        token: the number of the token; None for text that is left at the end.
+        logprob: the log probability of the token, in nats, at temperature 1; None if it was not requested.
         top_logprobs: the most likely tokens, (number, text, log probability) each, best first.
-        unit: the value of the unit that was asked for, in [-1, 1].
-        attention: of translations and captions, where it looked: the weights over the places of the source.
-        finish: of the last piece why it is the last, "stop" or "length"; else None.
-        prompt_tokens: of the last piece, how many tokens were read first.
-        tokens: of the last piece, how many were written.
-        step: of the last piece in a session, the step that it is at.
-        more: what else a client is told with it, by name: before a translation the `source`, its tokens, before a caption the
-            `grid` of places that attention looks at; of the last piece in a session `saved`, and what comes `next`.
+        unit: the value of the requested unit, in [-1, 1].
+        attention: for translations and captions, the weights of the attention over the places of the source.
+        finish: in the last piece, why it is the last, "stop" or "length"; else None.
+        prompt_tokens: in the last piece, how many tokens were read first.
+        tokens: in the last piece, how many tokens were written.
+        step: in the last piece of a session, the step of the session.
+        more: further fields for the client, by name: before a translation the `source`, its tokens; before a caption
+            the `grid` of places that attention looks at; in the last piece of a session `saved`, and the likely `next`
+            tokens.
     """
 
     text: str

@@ -1,4 +1,4 @@
-"""How much a service takes, and how long it keeps it."""
+"""The limits of a service: sizes, counts and times."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ Durability = Literal["interval", "step"]
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of a service.
+    """The limits of a service.
 
     Attributes:
-        max_batch: sessions of a model that step together at most.
+        max_batch: the most sessions of a model that step together.
         max_wait_us: microseconds that a step waits for more sessions to be ready.
-        sessions_in_memory: of a model; those used last stay, the others are in the store.
-        max_sessions: of a model, in memory and in the store; beyond it a new one is refused.
-        max_queue: requests of a model that wait for their steps; beyond it more are refused.
-        max_tokens: that a request may bring or have written.
-        max_marks: of a session.
-        idle_seconds: a session ends that nobody has used for so long; None for never.
-        total_seconds: a session ends that is so old; None for never.
-        durability: "interval": states are on disk every `snapshot_seconds`; "step": before an answer is given.
-        snapshot_seconds: see there.
-        lease_seconds: of stores that replicas share, how long a replica that says nothing keeps a session from the others.
+        sessions_in_memory: the most sessions of a model in memory; those used last stay, the others are in the store.
+        max_sessions: the most sessions of a model, in memory and in the store; beyond it a new one is refused.
+        max_queue: the most requests of a model that wait for their steps; beyond it more are refused.
+        max_tokens: the most tokens that a request may bring or have written.
+        max_marks: the most marks of a session.
+        idle_seconds: a session ends after so long without use; None for never.
+        total_seconds: a session ends so long after its beginning; None for never.
+        durability: "interval": states are written to disk every `snapshot_seconds`; "step": before each answer.
+        snapshot_seconds: the interval for `durability` "interval".
+        lease_seconds: with a store that replicas share, how long a silent replica keeps a session from the others.
 
     Raises:
         ConfigError: a number is out of its range.

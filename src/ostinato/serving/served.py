@@ -25,16 +25,16 @@ class Served:
     """One opened run, on the CPU.
 
     Args:
-        name: of the model.
-        run: folder of the run.
+        name: the name of the model.
+        run: the folder of the run.
 
     Attributes:
         trained: the model with all that is known about its data.
         task: "lm", "classify", ...
-        created: when the run's folder was made, unix seconds.
-        kind: what its sessions read and say; None where it has none.
-        bank: their rows; None where it has none.
-        why_no_sessions: the reason.
+        created: when the run's folder was last modified, in Unix seconds.
+        kind: what its sessions read and answer; None if it has no sessions.
+        bank: the states of its sessions in memory; None if it has no sessions.
+        why_no_sessions: why it has no sessions; None if it has.
 
     Raises:
         OstinatoError: the run cannot be read.
@@ -66,7 +66,7 @@ class Served:
 
     @property
     def info(self) -> dict[str, Any]:
-        """What a client should know about the model, as JSON has it."""
+        """What a client should know about the model, in JSON's types."""
         return {
             "task": self.task,
             "sessions": self.sessions,
@@ -76,5 +76,5 @@ class Served:
 
     @property
     def sessions(self) -> bool:
-        """Whether it has sessions."""
+        """Whether the model has sessions."""
         return self.kind is not None

@@ -28,30 +28,29 @@ from ostinato.serving.stores.store import Store
 
 _LOG = logging.getLogger("ostinato.serving")
 _SWEEP_SECONDS = 60.0
-_RANKING_SECONDS = 2.0  # that an answer about units waits for which of them mean something
+_RANKING_SECONDS = 2.0  # how long an answer about units waits for the ranking of those that mean something
 _LONGEST_ID = 64
-_PING_SECONDS = (
-    1.0  # that the store may take to answer; and for so long the answer holds, however often it is asked for
-)
+_PING_SECONDS = 1.0  # how long the store may take to answer a ping, and how long its answer is reused
 T = TypeVar("T")
 
 
 class Service:
     """Models by name, and their sessions.
 
-    `owner` is the name of the token that a request came with, "" without tokens; a session is there for its owner only.
+    `owner` is the name of the token that a request came with, "" without tokens; only its owner can use a session.
 
     Args:
         runs: folders of runs, by the name that each model gets.
-        limits: bounds.
-        store: where sessions are kept: a file for SQLite, "redis://..." (or rediss://, unix://); None for memory alone.
-        shared: whether other processes use the store too; always so of Redis. A file that is not shared is locked; of one that is,
-            whoever begins the processes holds the lock.
-        on_batch: called on the event loop after each batch of a model: its name, rows, seconds.
+        limits: the limits of the service.
+        store: where sessions are stored: a file for SQLite, "redis://..." (or rediss://, unix://); None for memory
+            only.
+        shared: whether other processes use the store too; always true for Redis. A file that is not shared is locked by
+            the service; the lock of a shared file is held by the process that starts the workers.
+        on_batch: called on the event loop after each batch of a model, with its name, rows and seconds.
 
     Attributes:
-        models: by name.
-        ready: whether it takes requests.
+        models: the models by name.
+        ready: whether the service takes requests.
     """
 
     def __init__(
@@ -77,10 +76,10 @@ class Service:
         self._pinged: tuple[float, asyncio.Task[bool]] | None = None
 
     async def start(self) -> None:
-        """Opens store and threads; loads the models.
+        """Open the store, start the threads and load the models.
 
         Raises:
-            OstinatoError: a run cannot be read, or the store not be opened, or another server has it.
+            OstinatoError: a run cannot be read, the store cannot be opened, or another server uses it.
         """
         try:
             await self._start()
@@ -99,7 +98,7 @@ class Service:
             except OstinatoError:
                 store.close()
                 raise
-            except Exception as error:  # of whatever database it is
+            except Exception as error:  # the errors of the databases have no common class
                 raise StateError(f"the store of sessions cannot be reached: {error}") from error
             self._keeper = Keeper(store)
         for name, run in self._runs.items():
@@ -118,7 +117,7 @@ class Service:
         self.ready = True
 
     async def drain(self, seconds: float = 30.0) -> None:
-        """Takes nothing new, finishes what was accepted, for so long at most, puts all sessions into the store, and closes."""
+        """Refuse new requests, finish accepted ones within `seconds`, put all sessions into the store, and close."""
         self.ready = False
         every = [each.keeping for each in self._sessions.values()]
         for keeping in every:
@@ -148,7 +147,7 @@ class Service:
             self._lock = None
 
     async def reaches_store(self) -> bool:
-        """Whether the store answers; so too where there is none."""
+        """Tell whether the store answers; True if there is none."""
         keeper, now = self._keeper, time.monotonic()
         if keeper is None:
             return True
@@ -157,10 +156,10 @@ class Service:
         return await asyncio.shield(self._pinged[1])
 
     async def reload(self, name: str) -> dict[str, Any]:
-        """Reads a run again.
+        """Read a run again.
 
         Returns:
-            "sessions": how many go on; "gone": how many do not fit and have ended.
+            "sessions": how many sessions continue; "gone": how many do not fit and have ended.
         """
         before = self._served(name)
         loop = asyncio.get_running_loop()
@@ -191,11 +190,11 @@ class Service:
     async def predict(
         self, model: str, inputs: list[Any], options: Mapping[str, Any] | None = None
     ) -> list[dict[str, Any]]:
-        """What `ostinato predict` says about each input; see `ostinato.serving.answers.inputs` for what an input is.
+        """Answer each input as `ostinato predict` does; inputs are as in `ostinato.serving.answers.predicting`.
 
         Args:
-            model: its name.
-            inputs: any number.
+            model: the name of the model.
+            inputs: any number of inputs.
             options: how to answer, as `--options` of the command.
         """
         served = self._served(model)
@@ -205,12 +204,13 @@ class Service:
         return await self._told(loop.run_in_executor(self._worker, work))
 
     def generate(self, model: str, prompt: Any, how: Generating) -> AsyncIterator[Piece]:
-        """Text that nobody keeps, token by token; close the iterator (`aclose`) to stop.
+        """Write a text without a session, token by token; close the iterator (`aclose`) to stop.
 
         Args:
-            model: its name.
-            prompt: of a language model a text, or numbers of tokens; of a translator a text; of a captioner an image, base64.
-            how: see there.
+            model: the name of the model.
+            prompt: for a language model a text, or numbers of tokens; for a translator a text; for a captioner an image
+                in base64.
+            how: how to write.
         """
         served = self._served(model)
         self._check_ready()
@@ -219,82 +219,82 @@ class Service:
         return self._of(model).generate(prompt, how)
 
     async def score(self, model: str, prompt: str | list[int], top: int = 0) -> list[Piece]:
-        """Of a language model, the tokens of a text with their log probabilities.
+        """Return the tokens of a text with their log probabilities under a language model.
 
         Args:
-            model: its name.
+            model: the name of the model.
             prompt: a text, or numbers of tokens.
-            top: how many of the most likely tokens are told beside each.
+            top: how many of the most likely tokens to return beside each.
         """
         self._check_ready()
         return await self._of(model).score(prompt, top)
 
     async def open(self, model: str, owner: str, begin: Mapping[str, Any]) -> dict[str, Any]:
-        """A new session: its view, with "said" where something was read."""
+        """Begin a session; return its view, with "said" if something was read."""
         self._check_ready()
         return await self._of(model).open(owner, begin)
 
     async def view(self, model: str, owner: str, id: str) -> dict[str, Any]:
-        """A session: id, model, task, step, saved, marks, created, expires."""
+        """Return the view of a session: id, model, task, step, saved, marks, created, expires."""
         return await self._of(model).view(owner, _id(id))
 
     async def list(self, model: str, owner: str, limit: int = 100, after: str | None = None) -> list[dict[str, Any]]:
-        """The views of the owner's sessions in the order of their ids."""
+        """Return the views of the owner's sessions in the order of their ids."""
         return await self._of(model).list(owner, limit, after)
 
     async def steps(
         self, model: str, owner: str, id: str, body: Mapping[str, Any], key: str | None = None
     ) -> dict[str, Any]:
-        """Reads, and says what the model says now."""
+        """Let a session read inputs; return the answer of the model after them."""
         return await self._of(model).steps(owner, _id(id), body, key)
 
     def write(
         self, model: str, owner: str, id: str, how: Generating, key: str | None = None, prompt: str = ""
     ) -> AsyncIterator[Piece]:
-        """Text in a session, which goes on with it."""
+        """Write text in a session, which continues after the text."""
         return self._of(model).write(owner, _id(id), how, key, prompt)
 
     async def mark(self, model: str, owner: str, id: str, name: str) -> dict[str, Any]:
-        """Names the place where the session is."""
+        """Mark the current place of a session with a name."""
         return await _whole(self._of(model).mark(owner, _id(id), name))
 
     async def rewind(self, model: str, owner: str, id: str, name: str) -> dict[str, Any]:
-        """Back to a mark."""
+        """Set a session back to a mark."""
         return await _whole(self._of(model).rewind(owner, _id(id), name))
 
     async def fork(self, model: str, owner: str, id: str, mark: str | None = None) -> dict[str, Any]:
-        """A new session that goes on from where this one is, or from a mark of it."""
+        """Begin a session that continues from the place of this one, or from a mark of it."""
         self._check_ready()
         return await _whole(self._of(model).fork(owner, _id(id), mark))
 
     async def state(self, model: str, owner: str, id: str) -> bytes:
-        """The state as bytes, which `Stream(model).from_bytes` takes too."""
+        """Return the state as bytes, which `Stream(model).from_bytes` accepts too."""
         return await _whole(self._of(model).state(owner, _id(id)))
 
     async def put_state(self, model: str, owner: str, id: str, data: bytes, step: int | None = None) -> dict[str, Any]:
-        """Goes on from such bytes.
+        """Set the state of a session.
 
         Args:
-            model: its name.
-            owner: whose session.
-            id: which.
-            data: from `state`.
-            step: that they are of; None leaves the session's count.
+            model: the name of the model.
+            owner: the owner of the session.
+            id: the id of the session.
+            data: bytes from `state`.
+            step: the step of that state; None leaves the session's count of steps.
         """
         return await _whole(self._of(model).put_state(owner, _id(id), data, step))
 
     async def delete(self, model: str, owner: str, id: str) -> None:
-        """Ends a session."""
+        """End a session."""
         await _whole(self._of(model).delete(owner, _id(id)))
 
     async def units(self, model: str, text: str) -> dict[str, Any]:
-        """Of a language model: what its units do over a text, and which mean something."""
+        """Return the values of a language model's units over a text, and which units mean something."""
         served = self._served(model)
         self._check_ready()
         loop = asyncio.get_running_loop()
         ranked = self._ranked.get(model)
         if ranked is None or ranked[0] is not served:
-            # On a thread of its own: it takes seconds, in which others predict.
+            # On a thread of its own, as it takes seconds, in which `_worker` answers others.
             best = loop.run_in_executor(None, ranked_units, served.trained)
             best.add_done_callback(lambda done: done.cancelled() or done.exception())
             ranked = self._ranked[model] = served, best
@@ -306,7 +306,7 @@ class Service:
         return await self._told(loop.run_in_executor(self._worker, work))
 
     def stats(self) -> dict[str, Any]:
-        """By model: "sessions" (in memory), "stored", "evictions", "loads", "queue", "steps", "snapshots"."""
+        """Return by model: "sessions" (in memory), "stored", "evictions", "loads", "queue", "steps", "snapshots"."""
         return {
             name: {
                 "sessions": len(each.keeping.memory),
@@ -337,7 +337,7 @@ class Service:
             raise UnavailableError("the service is not ready; try again", retry_after=1.0)
 
     def _made(self, served: Served) -> Sessions:
-        """Thread and sessions of a model."""
+        """Make the stepping thread and the sessions of a model."""
         limits, name = self.limits, served.name
         assert served.kind is not None
         assert served.bank is not None
@@ -353,12 +353,12 @@ class Service:
         return Sessions(Keeping(name, stepper, limits, self._keeper, shared=self._shared))
 
     async def _end(self, sessions: Sessions) -> None:
-        """Of a model that is replaced by one that its sessions do not fit."""
+        """End the sessions of a model that is replaced by one that they do not fit."""
         sessions.keeping.closing = True
         sessions.keeping.stepper.give_up()
         while sessions.keeping.queued:
             await asyncio.sleep(0.005)
-        await sessions.keeping.finish()  # so that each is told that it is gone, rather than not found
+        await sessions.keeping.finish()  # so that clients get the error "gone" rather than "not found"
         await sessions.keeping.stepper.stop()
 
     def _every(
@@ -371,7 +371,7 @@ class Service:
             while True:
                 await asyncio.sleep(seconds)
                 for sessions in list(self._sessions.values()):
-                    with contextlib.suppress(ServingError):  # it was logged, and is tried again
+                    with contextlib.suppress(ServingError):  # it was logged, and the work is retried in the next round
                         await work(sessions.keeping)
                 if also is not None:
                     with contextlib.suppress(ServingError):
@@ -387,14 +387,14 @@ class Service:
             await self._keeper.call("sweep", now, spared)
 
     async def _written(self, served: Served, given: Any, how: Generating) -> AsyncIterator[Piece]:
-        """A translation or a caption, a token at a time: between two tokens others have the thread."""
+        """Write a translation or a caption; between two tokens, other requests can use the thread."""
         loop = asyncio.get_running_loop()
         pieces = write_for(served.trained, given, how, self.limits.max_tokens)
         while (piece := await self._told(loop.run_in_executor(self._worker, next, pieces, None))) is not None:
             yield piece
 
     async def _told(self, answer: Awaitable[T]) -> T:
-        """An answer, or what is wrong with the request."""
+        """Await an answer; turn other errors of Ostinato into a BadRequestError."""
         try:
             return await answer
         except OstinatoError as error:
@@ -402,10 +402,10 @@ class Service:
 
 
 def open_store(where: str) -> Store:
-    """A store by its address: redis://, rediss:// or unix:// for Redis, else a file for SQLite.
+    """Open a store by its address: redis://, rediss:// or unix:// for Redis, else a file for SQLite.
 
     Raises:
-        OstinatoError: it cannot be opened.
+        OstinatoError: the store cannot be opened.
     """
     if is_remote(where):
         from ostinato.serving.stores.redis import RedisStore
@@ -430,7 +430,7 @@ async def _renewed(keeping: Keeping) -> None:
 
 
 async def _whole(work: Any) -> Any:
-    """Something that is done to its end, also where nobody waits for it."""
+    """Run work to its end, even if the caller is cancelled."""
     task = asyncio.get_running_loop().create_task(work)
     try:
         return await asyncio.shield(task)

@@ -1,1 +1,1 @@
-"""What models are handed: chunks of streams, batches of examples."""
+"""The inputs of models: chunks of streams, batches of examples."""

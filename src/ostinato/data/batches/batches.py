@@ -1,10 +1,11 @@
-"""Independent examples in batches of about equal length: what is read by every task but language models.
+"""Independent examples in batches of about equal length: the input of every task but language models.
 
-Nothing goes from one batch to the next, unlike the chunks of `ostinato.data.batches.streams`, so the order is free. Each epoch
-has one of its own: the examples are shuffled, cut into pools of many batches, sorted by length within a pool, cut into batches,
-and those are shuffled. Little is padded then, and still what is beside an example changes from epoch to epoch. The order is a
-function of the seed and the number of the epoch, so that a place in the data is two numbers. Of more than two million examples the
-order is not stored either: a pool is what a computed permutation has at its places, and its batches are shuffled among themselves.
+No state goes from one batch to the next, unlike in the chunks of `ostinato.data.batches.streams`, so the order is free.
+Each epoch has its own order: the examples are shuffled, cut into pools of many batches, sorted by length within a pool,
+and cut into batches; then the batches are shuffled. So there is little padding, and the neighbours of an example still
+change from epoch to epoch. The order is a function of the seed and the number of the epoch, so two numbers say a place
+in the data. With more than two million examples the order is not stored: a pool holds the examples that a computed
+permutation has at the pool's places, and the batches of a pool are shuffled among themselves.
 
 Several processes share the rows of every batch, however many there are: `Batch.weight` makes the mean of the processes' losses
 the mean over all rows.
@@ -29,7 +30,7 @@ from ostinato.data.batches.permutation import key_of, permuted
 from ostinato.errors import ConfigError, DataError, RunError
 
 MOST_LISTED = 2**21  # examples whose order is stored
-POOL_BATCHES = 50  # sorted together; the larger, the less padding and the less mixing
+POOL_BATCHES = 50  # batches that are sorted together; a larger number means less padding and less mixing
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ class Batch:
         target: (B,) for one answer an example, (T, B, ...) for one a step.
         lengths: (B,) int64, the steps of `input` that are real, from 0 to T; None where all are.
         rows: (B,) int64, which examples these are.
-        count: how many terms `loss` is the mean of; 0 for a row that is there only because a process must have one.
-        total: the same, over the rows of all processes.
-        weight: what the loss of these rows is multiplied by, so that the mean over the processes is the mean over all rows.
+        count: how many terms `loss` is the mean of; 0 for a row that is there only because every process must have one.
+        total: how many terms the rows of all processes have together.
+        weight: the factor for the loss of these rows, so that the mean over the processes is the mean over all rows.
     """
 
     input: Any
@@ -57,7 +58,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class TargetBatch(Batch):
-    """A batch whose answers are sequences with lengths of their own, as of a translator or a captioner.
+    """A batch whose answers are sequences with lengths of their own, as those of a translator or a captioner.
 
     Attributes:
         target: (T_out, B, ...), padded to the longest answer.
@@ -68,11 +69,12 @@ class TargetBatch(Batch):
 
 
 class Examples(Protocol):
-    """What can be put into batches.
+    """N examples that can be put into batches.
 
     Attributes:
-        lengths: (N,) integers, the steps of each example; those of like length come together.
-        counts: (N,) integers, the terms of the loss that each example has: 1 for one answer, its steps for one a step.
+        lengths: (N,) integers, the steps of each example; examples of similar length come together.
+        counts: (N,) integers, the terms of the loss that each example has: 1 if it has one answer, its number of steps
+            if it has one answer a step.
     """
 
     @property
@@ -86,12 +88,14 @@ class Examples(Protocol):
         ...
 
     def batch(self, rows: np.ndarray) -> Batch:
-        """The examples `rows`, (B,) int64, side by side; its `count` and what follows are set by others."""
+        """Put the examples `rows`, (B,) int64, side by side; `share_of` then sets `count`, `total` and `weight`."""
         ...
 
 
 class PlacedBatches(ABC):
-    """Batches in an order of their own each epoch, whose place a checkpoint keeps; of each, a process gives its share of the rows.
+    """Batches in a new order each epoch, of which each process gives its share of the rows.
+
+    A checkpoint keeps the place in the order.
 
     Args:
         batch_size: the most rows of a batch, those of all processes together; at least 1.
@@ -104,7 +108,7 @@ class PlacedBatches(ABC):
     """
 
     chunk_length: int | None = None  # batches are never cut
-    rows = range(0)  # of a state that goes on: none does
+    rows = range(0)  # the rows whose state goes on to the next batch: none
 
     def __init__(self, batch_size: int, *, seed: int = 0, rank: int = 0, world: int = 1):
         if batch_size < 1:
@@ -125,18 +129,18 @@ class PlacedBatches(ABC):
 
     @abstractmethod
     def _rows(self, position: int) -> np.ndarray:
-        """The examples of a batch of this epoch, for all processes."""
+        """Return the numbers of the examples in the batch at `position` of this epoch, for all processes."""
 
     @abstractmethod
     def _share(self, rows: np.ndarray) -> Batch:
-        """Those of this process."""
+        """Put this process's share of `rows` into a batch."""
 
     @abstractmethod
     def _sizes(self) -> dict[str, int | None]:
-        """What a place depends on."""
+        """Return the sizes that a place depends on; a saved place fits no others."""
 
     def share(self, rank: int, world: int) -> Self:
-        """The same batches at the same place, but of their rows only those of process `rank` of `world`."""
+        """Return the same batches at the same place, with only the rows of process `rank` of `world`."""
         shared = copy.copy(self)
         shared._rank, shared._world = rank, world
         return shared
@@ -150,14 +154,14 @@ class PlacedBatches(ABC):
         self._begin_epoch(self.epoch + 1)
 
     def state_dict(self) -> dict[str, int | None]:
-        """Where this is, and what the place depends on; the same for every process and any number of them."""
+        """Return the place and the sizes that it depends on, the same for every process and any number of processes."""
         return {"position": self.position, "epoch": self.epoch, **self._sizes()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken.
 
         Raises:
-            RunError: the state is that of other examples or sizes.
+            RunError: the state belongs to other examples or sizes.
         """
         sizes = self._sizes()
         saved = {name: state.get(name) for name in sizes}
@@ -173,13 +177,13 @@ class Batches(PlacedBatches):
     """Examples in random batches, epoch after epoch; what `ostinato.training.fit` takes for its training data.
 
     Iterating goes from `position` to the end of the epoch and sets `position` back to 0. `position` counts a batch as soon as it is
-    given, so a state saved while a batch is worked on begins after it.
+    given, so a state that is saved while a batch is being used begins after that batch.
 
     Args:
         examples: at least one.
         batch_size: the most rows of a batch, those of all processes together; at least 1.
         max_steps: the most steps of a batch, padding counted, so that batches of long examples have fewer rows; at least 1, or None
-            for any number. An example that is longer has a batch of its own.
+            for any number. A longer example has a batch of its own.
         seed: of the order.
         rank: which share of the rows of each batch these are.
         world: how many shares there are.
@@ -208,7 +212,7 @@ class Batches(PlacedBatches):
     @property
     @override
     def chunks_per_epoch(self) -> int:
-        """Batches in this epoch; with `max_steps` not the same in each."""
+        """Batches in this epoch; with `max_steps` the number differs between epochs."""
         return len(self._order)
 
     @override
@@ -241,13 +245,13 @@ class Batches(PlacedBatches):
             "batch_size": self.batch_size,
             "max_steps": self.max_steps,
             "order_seed": self.seed,
-            # Runs of before there was one had another order.
+            # Runs from before there was a computed order had another order, and their saved places lack this.
             **({"computed": True} if len(self.examples.lengths) > MOST_LISTED else {}),
         }
 
 
 class _ComputedOrder(Sequence[np.ndarray]):
-    """The batches of an epoch, of which one pool is held at a time.
+    """The batches of an epoch; one pool of them is in memory at a time.
 
     Args:
         lengths: (N,) integers.
@@ -277,7 +281,7 @@ class _ComputedOrder(Sequence[np.ndarray]):
     def __getitem__(self, at: slice) -> list[np.ndarray]: ...
     @override
     def __getitem__(self, at: int | slice) -> np.ndarray | list[np.ndarray]:
-        """The rows of a batch, or of several."""
+        """Return the rows of a batch, or of several."""
         if isinstance(at, slice):
             return [self[position] for position in range(*at.indices(len(self)))]
         pool = int(np.searchsorted(self._ends, at, side="right"))
@@ -319,26 +323,30 @@ class InOrder:
         return self.between(0, len(self))
 
     def between(self, first: int, stop: int) -> Iterator[Batch]:
-        """Some of the batches, by their numbers."""
+        """Give the batches from number `first` to `stop` - 1."""
         for rows in self._order[first:stop]:
             yield share_of(self.examples, rows, np.asarray(self.examples.counts)[rows], 0, 1)
 
     def shares(self, world: int) -> list[tuple[int, int]]:
-        """The first batch of each of `world` processes, and the one behind its last: about equally many steps, with padding."""
+        """Return (first batch, last batch + 1) of each of `world` processes: about equally many steps, with padding."""
         middles, total = self._middles(0, len(self))
         edges = [bisect_left(middles, total * rank / world) for rank in range(1, world)]
         return list(itertools.pairwise((0, *edges, len(self))))
 
     def turns(self, first: int, stop: int, number: int) -> list[int]:
-        """How many of the batches from `first` to `stop` are to be done after each of `number` turns with about equally many steps.
+        """Divide the batches from `first` to `stop` into turns of about equally many steps.
 
-        Processes that have shares then come equally far in the same turn, though one has a few long batches, another many short.
+        In the same turn all processes have then done about the same share of their work, even if one has a few long batches and
+        another many short ones.
+
+        Returns:
+            For each of `number` turns, how many of the batches are done after it.
         """
         middles, total = self._middles(first, stop)
         return [bisect_left(middles, total * turn / number) for turn in range(1, number)] + [stop - first]
 
     def _middles(self, first: int, stop: int) -> tuple[list[float], int]:
-        """The steps, with padding, that are done in the middle of each batch; and those that are done at the end."""
+        """For each batch, the steps (with padding) up to its middle; and the steps of all of them."""
         lengths = np.asarray(self.examples.lengths)
         steps = [len(rows) * max(1, int(lengths[rows].max())) for rows in self._order[first:stop]]
         ends = list(itertools.accumulate(steps))
@@ -346,13 +354,14 @@ class InOrder:
 
 
 def pad(sequences: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Sequences side by side, time first, padded with zeros at their ends.
+    """Put sequences side by side, time first, padded with zeros at their ends.
 
     Args:
-        sequences: B arrays (T_b, ...), alike but for T_b, which may be 0.
+        sequences: B arrays (T_b, ...), of the same shape but for T_b, which may be 0.
 
     Returns:
-        (T, B, ...), with T at least 1, for no layer runs over no steps; and the lengths, (B,) int64, or None where all are T.
+        (T, B, ...), with T at least 1, because no layer runs over zero steps; and the lengths, (B,) int64, or None if
+        all are T.
     """
     lengths = [len(each) for each in sequences]
     T = max(1, *lengths)
@@ -372,18 +381,18 @@ def _check_sizes(examples: Examples, batch_size: int, max_steps: int | None) -> 
 
 
 def _by_length(rows: np.ndarray, lengths: np.ndarray, batch_size: int, max_steps: int | None) -> list[np.ndarray]:
-    """Batches of the rows of a pool."""
+    """Sort the rows of a pool by length and cut them into batches."""
     return _cut(rows[np.argsort(lengths[rows], kind="stable")], lengths, batch_size, max_steps)
 
 
 def _cut(rows: np.ndarray, lengths: np.ndarray, batch_size: int, max_steps: int | None) -> list[np.ndarray]:
-    """Batches of `rows`, whose lengths must ascend."""
+    """Cut `rows`, whose lengths must ascend, into batches."""
     if max_steps is None:
         return [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
     batches: list[np.ndarray] = []
     start = 0
     for end in range(1, len(rows) + 1):
-        # One more row would be the longest, and all others be padded to it.
+        # The next row would be the longest, and all others would be padded to its length.
         full = end - start == batch_size
         if end == len(rows) or full or (end - start + 1) * max(int(lengths[rows[end]]), 1) > max_steps:
             batches.append(rows[start:end])
@@ -396,14 +405,14 @@ class _ByRows(Protocol):
 
 
 def share_of(examples: _ByRows, rows: np.ndarray, counts: np.ndarray, rank: int, world: int) -> Batch:
-    """What one of several processes trains on of a batch.
+    """Make the part of a batch that one of several processes trains on.
 
     Args:
-        examples: which make it.
-        rows: (B,) of all processes.
+        examples: what makes the batch from its rows.
+        rows: (B,) the numbers of the examples, for all processes together.
         counts: (B,) terms of the loss of each.
-        rank: of the process.
-        world: how many there are.
+        rank: the number of this process.
+        world: the number of processes.
     """
     own, total = rows[rank::world], int(counts.sum())
     count = int(counts[rank::world].sum())

@@ -13,27 +13,28 @@ from ostinato.errors import DataError
 
 
 class MapDataset(Protocol):
-    """A map-style Dataset, such as those of `torch.utils.data`: it knows how many items it has, and gives each by its number."""
+    """A map-style Dataset, such as those of `torch.utils.data`: it has a length, and gives each item by its number."""
 
     def __len__(self) -> int:
-        """N."""
+        """Return N, the number of items."""
         ...
 
     def __getitem__(self, index: int, /) -> Any:
-        """The item with a number from 0 to N - 1."""
+        """Return the item with number `index`, from 0 to N - 1."""
         ...
 
 
 class DatasetExamples:
     """Items of a Dataset as examples: what `Batches` and `InOrder` take.
 
-    The batches that come of them have in `input` what `collate_fn` gave, and no target. Items are read in the process that trains,
-    one batch at a time, so that what they draw from torch's generators is the same after a run is resumed.
+    In the batches, `input` is what `collate_fn` returned, and there is no target. Items are read in the process that
+    trains, one batch at a time, so that their draws from torch's generators are the same after a run is resumed.
 
     Args:
         dataset: N items.
         collate_fn: puts a list of items into one batch; None for `torch.utils.data.default_collate`.
-        lengths: (N,) integers, the steps of each item, so that those of like length come together; None where that is no matter.
+        lengths: (N,) integers, the steps of each item, so that items of similar length come together; None if lengths
+            do not matter.
 
     Raises:
         DataError: there is no item, or not as many lengths.
@@ -58,5 +59,5 @@ class DatasetExamples:
         self.counts = np.ones(count, np.int64)
 
     def batch(self, rows: np.ndarray) -> Batch:
-        """The items `rows`, in this order."""
+        """Put the items `rows` into one batch, in this order."""
         return Batch(self._collate([self.dataset[int(row)] for row in rows]), None, None, torch.as_tensor(rows))

@@ -1,7 +1,7 @@
 """Documents of unequal lengths as B rows: each row takes the next document when its own ends.
 
-No step is wasted on padding, but for the end of an epoch, where there is no next document; `Chunk.mask` tells. Where a document
-begins, `Chunk.resets` is true for that row and no other, so that a state never goes from one document into another.
+There is padding only at the end of an epoch, where there is no next document; `Chunk.mask` is False there. Where a
+document begins, `Chunk.resets` is true for that row alone, so that a state never goes from one document into another.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ IGNORED = -100  # the target that torch's losses leave out
 class Documents:
     """B rows of documents, in chunks of T steps.
 
-    A document goes to the row that is free first (of several, to the first). Which goes where is a function of the lengths, the
-    seed and the number of the epoch alone, so a place is one number, and processes that share the rows agree without a word.
+    A document goes to the row that is free first (the lowest row, if several are). Which document goes to which row
+    depends on the lengths, the seed and the number of the epoch alone, so a place is one number, and processes that
+    share the rows agree without communication.
 
     Args:
         documents: Each a pair (x, y) of tensors (T_i, ...) with as many steps, or one tensor, whose steps each predict the next:
             x is all but the last, y all but the first.
-        batch_size: B, those of all processes together.
+        batch_size: B, the rows of all processes together.
         chunk_length: T, the steps of a chunk; the last chunk of an epoch may be shorter.
         shuffle_seed: Take the documents in a random order, another one in each epoch; None for the order given.
         rank: Which share of the rows these chunks hold: B / world of them, from rank B / world on.
@@ -85,7 +86,7 @@ class Documents:
         order = range(len(self._pairs))
         if self._seed is not None:
             order = np.random.default_rng((self._seed, epoch)).permutation(len(self._pairs)).tolist()
-        # Of each row, its documents and the steps at which they begin.
+        # For each row, its documents and the steps at which they begin.
         self._documents: list[list[int]] = [[] for _ in range(self.batch_size)]
         self._starts: list[list[int]] = [[] for _ in range(self.batch_size)]
         free = [(0, row) for row in range(self.batch_size)]
@@ -111,7 +112,7 @@ class Documents:
                 x, y = self._pairs[document]
                 skip, at = max(start - begin, 0), max(begin - start, 0)
                 size = min(self._lengths[document] - skip, T - at)
-                if size <= 0:  # it ended before, and was the row's last
+                if size <= 0:  # the document ended before this chunk, and was the row's last
                     continue
                 input[at : at + size, column], target[at : at + size, column] = (
                     x[skip : skip + size],
@@ -122,14 +123,14 @@ class Documents:
         return Chunk(input, target, resets, mask)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the rows are, and what this place depends on; the same for every process and any number of them."""
+        """Return the place and what it depends on, the same for every process and any number of processes."""
         return {"position": self.position, "epoch": self.epoch, **self._sizes()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken.
 
         Raises:
-            RunError: The state is that of other documents, sizes or another seed.
+            RunError: The state belongs to other documents, other sizes or another seed.
         """
         sizes = self._sizes()
         saved = {name: state.get(name) for name in sizes}

@@ -16,23 +16,23 @@ from ostinato.errors import DataError
 
 
 class ManyExamples(Protocol):
-    """What can be put into batches without a list of it."""
+    """Examples that can be put into batches without a list of them."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of examples."""
         ...
 
     def counts_of(self, rows: np.ndarray) -> np.ndarray:
-        """(B,): terms of the loss of some, see `Examples`."""
+        """Return (B,), the terms of the loss of the examples `rows`; see `Examples`."""
         ...
 
     def batch(self, rows: np.ndarray) -> Batch:
-        """Some side by side, see `Examples`."""
+        """Put the examples `rows` side by side; see `Examples`."""
         ...
 
 
 class DrawnBatches(PlacedBatches):
-    """As `Batches`, of examples that nobody lists; they are not sorted by length.
+    """Random batches as in `Batches`, but of examples that are not listed, and not sorted by length.
 
     Args:
         examples: at least one.

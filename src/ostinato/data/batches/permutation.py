@@ -1,7 +1,7 @@
 """Permutations that are computed and not stored: an order of hundreds of millions of examples takes no memory.
 
-A place in the order is enciphered by a network of Feistel, whose rounds are keyed by the seed and the number of the epoch (Black &
-Rogaway 2002, *Ciphers with arbitrary finite domains*, by cycle walking).
+A Feistel network, whose rounds are keyed by the seed and the number of the epoch, enciphers a place in the order; cycle
+walking keeps the result in range (Black & Rogaway 2002, *Ciphers with arbitrary finite domains*).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ _ROUNDS = 6
 
 
 def key_of(seed: int, epoch: int) -> int:
-    """Which permutation an epoch has."""
+    """Compute the key of the permutation of an epoch, for `permuted`."""
     return int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0])
 
 
 def permuted(places: np.ndarray, count: int, key: int) -> np.ndarray:
-    """(N,) int64: what lies at some places of a permutation of 0 to count - 1.
+    """Return (N,) int64, the numbers at some places of a permutation of 0 to count - 1.
 
     Args:
         places: (N,) int64, from 0 to count - 1.
@@ -42,7 +42,7 @@ def _enciphered(v: np.ndarray, half: int, key: int) -> np.ndarray:
 
 
 def _mixed(v: np.ndarray, key: int) -> np.ndarray:
-    """As SplitMix has it (Steele, Lea & Flood 2014)."""
+    """Mix the bits of `v` by the function of SplitMix (Steele, Lea & Flood 2014)."""
     z = v * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key % 2**64)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

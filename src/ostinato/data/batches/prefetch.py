@@ -1,7 +1,7 @@
 """Reading ahead: a thread fetches the next chunks while the model works on this one.
 
-What it hides is what mapped corpora cost: a page that is not in memory is read from a disk or over a network, in the
-middle of a step. The place in the text stays exact: it is that of the chunk given last, not of the last one read.
+It hides a cost of mapped corpora: a page that is not in memory is read from a disk or over a network, in the middle of
+a step. The place in the text stays exact: it is the place after the chunk given last, not after the last one read.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ Item = TypeVar("Item", covariant=True)
 
 
 class Source(Protocol[Item]):
-    """What can be read ahead, such as `Streams`: it gives chunks from its place on, which can be saved and set."""
+    """A source that can be read ahead, such as `Streams`: it gives chunks from a place that can be saved and set."""
 
     chunk_length: int
     position: int
 
     @property
     def chunks_per_epoch(self) -> int:
-        """Chunks in the epoch that it is in."""
+        """Chunks in the current epoch."""
         ...
 
     def __iter__(self) -> Iterator[Item]: ...
 
     def state_dict(self) -> dict[str, Any]:
-        """The place, after the chunk given last."""
+        """Return the place, which is after the chunk given last."""
         ...
 
     def load_state_dict(self, state: Any, /) -> None:
@@ -45,7 +45,8 @@ class _Place(NamedTuple):
 class Prefetch(Generic[Item]):
     """The chunks of `source` in their order, read by a thread up to `depth` ahead.
 
-    The thread ends with the iteration. Nobody else may use `source` meanwhile; afterwards it stands at the place of this.
+    The thread ends with the iteration. Until then nothing else may use `source`; afterwards `source` is at the place of
+    this object.
 
     Args:
         source: Iterates from its place to the end of its epoch.
@@ -61,7 +62,7 @@ class Prefetch(Generic[Item]):
 
     @property
     def chunk_length(self) -> int:
-        """Of the source."""
+        """The chunk length of the source."""
         return self.source.chunk_length
 
     @property
@@ -100,7 +101,7 @@ class Prefetch(Generic[Item]):
             self.source.load_state_dict(self._place.state)
 
     def state_dict(self) -> dict[str, Any]:
-        """The place after the chunk given last: what that of `source` would be without reading ahead."""
+        """Return the place after the chunk given last: the place that `source` would have without reading ahead."""
         return dict(self._place.state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -118,7 +119,7 @@ def _place_of(source: Source[Any]) -> _Place:
 
 
 class _Reader:
-    """The thread. It fills up to `depth` items and rests until half are gone: each time it wakes, the model may have to wait."""
+    """The reading thread. It reads `depth` items, then sleeps until half are taken: a wake-up may delay the model."""
 
     def __init__(self, source: Source[Any], depth: int):
         self._ready: deque[tuple[Any, _Place | None, BaseException | None]] = deque()
@@ -129,10 +130,10 @@ class _Reader:
         self._thread.start()
 
     def take(self) -> tuple[Any, _Place | None, BaseException | None]:
-        """The next item, its place, and what went wrong; waits if there is none yet."""
+        """Return the next item, its place, and the error if reading failed; wait if no item is ready."""
         while not self._ready:
             self._filled.clear()
-            if not self._ready:  # it may have come just before
+            if not self._ready:  # an item may have come just before `clear`
                 self._wanted.set()
                 self._filled.wait()
         taken = self._ready.popleft()
@@ -141,7 +142,7 @@ class _Reader:
         return taken
 
     def stop(self) -> None:
-        """Ends the thread."""
+        """End the thread."""
         self._stopped = True
         self._wanted.set()
         self._thread.join()

@@ -1,8 +1,8 @@
 """A corpus as B parallel streams, read T steps at a time: the input of truncated backpropagation through time.
 
-Stream b holds the L = (N - 1) // B tokens from position b L on; the remainder at the tail is left out. A chunk is the
-next T tokens of every stream, its target the tokens that follow them. Chunks are contiguous: the state that a model
-has after one chunk is the state to begin the next with, and no token of a stream is skipped.
+Stream b holds the L = (N - 1) // B tokens from position b L on; the remainder at the end is left out. A chunk is the
+next T tokens of every stream; its target is the tokens that follow them. Chunks are contiguous: the next chunk begins
+with the state that the model has after this one, and no token of a stream is skipped.
 
 Several processes share the rows of a batch: each reads its own, and together they are the batch of one process, row for row.
 """
@@ -27,8 +27,9 @@ class Chunk:
     Attributes:
         input: (T, B) int64.
         target: (T, B) int64, the tokens that follow those of `input`. It shares memory with `input`: write to neither.
-        resets: (T, B) bool, True where the token of `input` is the first of a document; None unless asked for. They say where a
-            window is run piece by piece, for which nobody waits where they are on the CPU: leave them there.
+        resets: (T, B) bool, True where the token of `input` is the first of a document; None unless asked for. The
+            model reads them to cut the chunk into pieces. Leave them on the CPU, where reading them waits for no
+            device.
         mask: (T, B) bool, False where a row has no data any more; None where all rows have data.
     """
 
@@ -39,7 +40,7 @@ class Chunk:
 
 
 def steps_of(resets: torch.Tensor | None) -> list[int]:
-    """The steps at which some row begins a text, in order; none for None."""
+    """Return, in order, the steps at which some row begins a text; no step if `resets` is None."""
     if resets is None:
         return []
     some = resets.numpy().any(axis=1) if resets.is_cpu else resets.any(dim=1).cpu().numpy()
@@ -50,20 +51,21 @@ class Streams:
     """B parallel streams of tokens, in chunks of T steps.
 
     Iterating goes from `position` to the end of the epoch and sets `position` back to 0; the last chunk may be shorter.
-    `position` counts a chunk as soon as it is given, so a state saved while a chunk is worked on begins after it.
+    `position` counts a chunk as soon as it is given, so a state that is saved while a chunk is being used begins after
+    that chunk.
 
-    With `vary_length` the steps of a chunk are drawn anew for each (Merity et al. 2017, arXiv 1708.02182, section 5): the base is T
-    with probability 0.95, else T / 2; the length is a normal number with that mean and a standard deviation of 5, at least 5. So a
-    token's place in its chunk, and with it the steps that its gradient goes back, differs from epoch to epoch. The lengths of an
-    epoch are a function of the seed and the number of the epoch.
+    With `vary_length` the number of steps is drawn for each chunk (Merity et al. 2017, arXiv 1708.02182, section 5):
+    the base is T with probability 0.95, else T / 2; the length is a normal number with that mean and a standard
+    deviation of 5, at least 5. So a token's place in its chunk, and with it the number of steps that its gradient goes
+    back, differs from epoch to epoch. The lengths of an epoch are a function of the seed and the number of the epoch.
 
     Args:
         tokens: The corpus.
-        batch_size: B, the number of streams, those of all processes together.
+        batch_size: B, the number of streams of all processes together.
         chunk_length: T, the steps of a chunk.
         reset_at_documents: Whether chunks say where documents begin.
         vary_length: Whether chunks have random lengths around T.
-        seed: Of the random lengths.
+        seed: The seed of the random lengths.
         rank: Which share of the streams these chunks hold: B / world of them, from rank B / world on.
         world: How many shares there are.
 
@@ -97,13 +99,13 @@ class Streams:
         self._vary_length, self._seed = vary_length, seed
         self._tokens = tokens
         self._reset_at_documents = reset_at_documents
-        # (B, L + 1), a view: each stream and the token after it, which is the last target.
+        # (B, L + 1), a view: each stream, and the token after it as the last target.
         windows = np.lib.stride_tricks.sliding_window_view(tokens.ids, self.stream_length + 1)
         self._streams = windows[:: self.stream_length][:batch_size]
         self._begin_epoch(0)
 
     def share(self, rank: int, world: int) -> Streams:
-        """The same streams at the same place, but of the B rows only those of process `rank` of `world`.
+        """Return the same streams at the same place, with only the rows of process `rank` of `world`.
 
         Raises:
             ConfigError: B cannot be shared evenly.
@@ -142,7 +144,7 @@ class Streams:
             self._ends = range(self.chunk_length, self.stream_length + self.chunk_length, self.chunk_length)
 
     def _end_of(self, chunks: int) -> int:
-        """The step at which the first `chunks` chunks of this epoch end."""
+        """Return the step at which the first `chunks` chunks of this epoch end."""
         return min(int(self._ends[chunks - 1]), self.stream_length) if chunks > 0 else 0
 
     def _chunk(self, start: int, end: int) -> Chunk:
@@ -161,24 +163,25 @@ class Streams:
         return resets
 
     def seen(self, chunks: int) -> list[np.ndarray]:
-        """The tokens that a model has read or been asked for after `chunks` chunks of this epoch, all processes together.
+        """Return the tokens that were input or target in the first `chunks` chunks of this epoch, of all processes.
 
         Returns:
-            One run of tokens a stream, each contiguous in the corpus; for a whole epoch or more, all tokens as one run.
+            One run of tokens for each stream, contiguous in the corpus; for a whole epoch or more, all tokens as one
+            run.
         """
         if chunks >= self.chunks_per_epoch:
             return [self._tokens.ids]
         return list(self._streams[:, : self._end_of(chunks) + 1]) if chunks > 0 else []
 
     def state_dict(self) -> dict[str, int]:
-        """Where the streams are, and the sizes that this place depends on; the same for every process and any number of them."""
+        """Return the place and the sizes that it depends on, the same for every process and any number of processes."""
         return {"position": self.position, "epoch": self.epoch, **self._sizes()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state` was taken.
 
         Raises:
-            RunError: The state is that of streams of other sizes.
+            RunError: The state belongs to streams of other sizes.
         """
         sizes = self._sizes()
         saved = {name: state.get(name) for name in sizes}
@@ -196,10 +199,11 @@ class Streams:
 
 
 def share_of_rows(batch_size: int, rank: int, world: int) -> range:
-    """Which rows of a batch are those of process `rank` of `world`.
+    """Return the rows of a batch that belong to process `rank` of `world`.
 
     Raises:
-        ConfigError: The rows cannot be shared evenly; then the mean of the processes' losses would not be that of all rows.
+        ConfigError: The rows cannot be shared evenly; the mean of the processes' losses would then not be the mean over
+            all rows.
     """
     if not 0 <= rank < world:
         raise ConfigError(f"rank: expected 0 <= rank < world = {world}, got {rank}")
@@ -217,7 +221,7 @@ _HALF_LENGTH, _DEVIATION, _SHORTEST = 0.05, 5.0, 5
 
 
 def _random_ends(stream_length: int, chunk_length: int, seed: int, epoch: int) -> np.ndarray:
-    """The steps at which the chunks of one epoch end, the last at `stream_length`."""
+    """Draw the steps at which the chunks of one epoch end; the last is `stream_length`."""
     generator = np.random.default_rng((seed, epoch))
     ends: list[np.ndarray] = []
     end = 0

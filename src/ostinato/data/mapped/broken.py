@@ -1,4 +1,4 @@
-"""Files of a table that cannot be read, among others that can."""
+"""Errors about files of a table that cannot be read, among others that can."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _TOLD = 5
 
 
 def told_unread(name: str, unread: Sequence[str]) -> list[str]:
-    """What a user should know of files that are left out, of which each line says why; nothing where there are none.
+    """Return a note for the user about files that are left out; no note if there are none.
 
     Args:
-        name: Of the data.
-        unread: A line for each.
+        name: The name of the data.
+        unread: A line for each file, which says why it cannot be read.
     """
     if not unread:
         return []
@@ -25,11 +25,11 @@ def told_unread(name: str, unread: Sequence[str]) -> list[str]:
 
 
 class BrokenFilesError(DataError):
-    """Files that are not what they should be.
+    """Files cannot be read.
 
     Args:
-        reasons: Of each by its name, what is wrong with it and in which row.
-        hint: What else the message says.
+        reasons: For each file by its name, the error and its row.
+        hint: The end of the message.
     """
 
     def __init__(self, reasons: Mapping[str, str], hint: str = ""):
@@ -38,18 +38,18 @@ class BrokenFilesError(DataError):
 
 
 class NotKeptError(DataError):
-    """What was read cannot be written: nothing is wrong with the files."""
+    """The result cannot be written; nothing is wrong with the files that were read."""
 
 
 class Collected:
-    """What is wrong with files, one after the other."""
+    """Collector of the errors of several files."""
 
     def __init__(self) -> None:
         self._reasons: dict[str, str] = {}
 
     @contextmanager
     def of(self, name: str) -> Generator[None]:
-        """What the block finds wrong is about this file."""
+        """Collect a DataError in the block as the error of the file called `name`."""
         try:
             yield
         except NotKeptError:
@@ -58,6 +58,6 @@ class Collected:
             self._reasons[name] = str(error)
 
     def tell(self) -> None:
-        """Raises `BrokenFilesError` where there are some."""
+        """Raise a `BrokenFilesError` if errors were collected."""
         if self._reasons:
             raise BrokenFilesError(self._reasons)

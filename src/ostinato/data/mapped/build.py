@@ -1,4 +1,4 @@
-"""Makes the columns of a table on disk: rows in any order are brought to their series, put in order and laid onto their grids."""
+"""Writes the columns of a table on disk: groups rows by series, sorts them by time and places them on their grids."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from ostinato.data.series.times import Form, Times
 from ostinato.data.sources.dialect import Dialect
 from ostinato.errors import DataError
 
-_SAMPLED = 300  # series that tell the grid, where there are more than are looked at one by one
-_MOST_LOOKED_AT = 500  # series of which each may have a grid of its own, as in `patterns`
+_SAMPLED = 300  # series that determine the grid if there are more than `_MOST_LOOKED_AT`
+_MOST_LOOKED_AT = 500  # the most series that may each have a grid of its own, as in `patterns`
 
 
 @dataclass(frozen=True)
 class Told:
-    """How a table is to be read, beside its columns.
+    """The user's settings for reading a table, except those about its columns.
 
     Attributes:
         gaps: As `grid` of `read_series`.
-        decimal: What comes before the decimals; None to find it.
+        decimal: The decimal sign; None to find it.
         dialect: How CSV or TSV is written.
-        skip_broken: Whether of several files those that cannot be read are left out.
+        skip_broken: Whether to leave out files that cannot be read, if there are several.
     """
 
     gaps: Gaps
@@ -56,21 +56,21 @@ class Told:
 def build(
     path: str, tables: TableFiles, folder: Path, asked: TableAsked, told: Told, on_progress: Progress | None
 ) -> dict[str, Any]:
-    """Makes the files of a table in a folder.
+    """Write the columns of a table into a folder.
 
     Args:
-        path: Of the table, for messages.
-        tables: Its files.
-        folder: Where to; empty.
-        asked: What is said about its columns.
-        told: How else it is read.
-        on_progress: Called with the bytes that are done, and of how many.
+        path: The path of the table, for messages.
+        tables: The files of the table.
+        folder: The folder to write into; it may hold only what a killed process has read before.
+        asked: The user's settings about columns.
+        told: The other settings.
+        on_progress: Called with the bytes that are done, and the bytes in all.
 
     Returns:
-        Its description.
+        The description of the table.
 
     Raises:
-        DataError: It cannot be read; the message names the file, and the row where one is wrong.
+        DataError: The table cannot be read; the message names the file, and the row if one is wrong.
     """
     unread: dict[str, str] = {}
     while True:
@@ -86,7 +86,7 @@ def build(
                 raise
             if not told.skip_broken:
                 raise BrokenFilesError(error.reasons, SKIP) from error
-            # What was read of the others is there, as after a kill.
+            # The next round uses what was already read of the other files, as after a kill.
             unread |= {name: " ".join(reason.split()) for name, reason in error.reasons.items()}
 
 
@@ -137,7 +137,7 @@ def _shown(show: Callable[[float], None], begin: float, length: float, share: fl
 
 
 class _Laying:
-    """Lays the series onto their grids, one after the other, into the columns that stay."""
+    """Writer of the final columns: places the series on their grids, one after the other."""
 
     def __init__(
         self,
@@ -161,13 +161,13 @@ class _Laying:
         self.all_words = self.words | static_words
 
     def all(self, show: Callable[[float], None]) -> dict[str, Any]:
-        """All of them; returns the description."""
+        """Write all series; return the description of the table."""
         times = self._written()
         layout = self._layout(times, sampled=len(self.ids) > _MOST_LOOKED_AT)
         try:
             return self._lay(layout, times, show)
         except DataError:
-            # Series that were not looked at may lie on finer steps than those that were.
+            # Series outside the sample may have finer steps than those in it.
             if self.like is not None or len(self.ids) <= _MOST_LOOKED_AT:
                 raise
             wider = self._layout(times, sampled=False)
@@ -176,7 +176,7 @@ class _Laying:
             return self._lay(wider, times, show)
 
     def _written(self) -> Times:
-        """How times are written; with a zone, when its clocks were changed."""
+        """Return how times are written; with a zone, the moments when the offset changed."""
         form, zones = self.reader.form or Form(kind="number"), sorted(self.grouped.zones.items())
         if self.grouped.offsets is None:
             kind = "datetime64[us]" if self.grouped.is_dated else np.int64
@@ -201,7 +201,7 @@ class _Laying:
         offsets = tuple(sorted(set(self.grouped.zones.values())))
         layout = layout_of(self.path, columns, clocks, self.told.gaps, times.zone, offsets)
         if S > _MOST_LOOKED_AT and self.told.gaps != "fill" and columns.time is not None:
-            grid = find_grid(list(clocks[layout.clock].values()))  # none has one of its own
+            grid = find_grid(list(clocks[layout.clock].values()))  # no series has a grid of its own
             filled = grid is not None and self.told.gaps != "rows"
             layout = dataclasses.replace(layout, grid=grid, own={}, filled=filled)
         sign = self.reader.sign
@@ -213,7 +213,7 @@ class _Laying:
         return found
 
     def _statics(self) -> tuple[np.ndarray, tuple[str, ...], dict[str, tuple[str, ...]]]:
-        """(S, F): what stays the same; the names of these columns, and the words of those that are words."""
+        """Return the static values, (S, F), the names of their columns, and the words of columns of words."""
         columns, table = self.found.columns, self.found.statics
         like = self.like.words if self.like is not None else None
         found = expanded(self.path, table, columns.static, like, self.notes, int(self.found.rows.sum()))
@@ -223,7 +223,7 @@ class _Laying:
         return read_numbers(self.path, found.table, found.names, decimal=sign), found.names, found.words
 
     def _lay(self, layout: Layout, times: Times, show: Callable[[float], None]) -> dict[str, Any]:
-        with ExitStack() as stack:  # a file that is left open would be written to when it is too late
+        with ExitStack() as stack:  # closes all files after an error, too: an open file would flush its buffer later
             return self._into(layout, times, show, stack)
 
     def _file(self, name: str, dtype: np.dtype[Any], stack: ExitStack) -> ColumnFile:
@@ -299,6 +299,6 @@ class _Laying:
 
 
 def _placed(codes: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """The numbers of words in their order, of those in the order in which they came; NaN where there is none."""
+    """Convert numbers of words from the order of first appearance to sorted order; NaN for a missing word."""
     known = places[codes.clip(0).astype(np.int64)] if len(places) else codes
     return np.where(codes == MISSING, np.nan, np.where(codes == UNKNOWN, UNKNOWN, known))

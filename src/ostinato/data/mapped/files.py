@@ -1,4 +1,4 @@
-"""Which files a table lies in: one, those of a folder or a glob, partitioned by the names of folders, here or far away."""
+"""The files of a table: one, or those of a folder or a glob, local or remote; names of folders may give columns."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ostinato.data.sources.text import Document, find_text
 from ostinato.errors import DataError
 from ostinato.extras import needed
 
-MOST_BYTES = 64 * 2**20  # of a table in one file that is held in memory
-MOST_ROWS = 1_000_000  # the same of Parquet, which packs its rows
-_MOST_PACKED = 8  # times that a compressed text is smaller
+MOST_BYTES = 64 * 2**20  # the largest file of a table that is read into memory
+MOST_ROWS = 1_000_000  # the most rows of such a file in Parquet, which compresses them
+_MOST_PACKED = 8  # the assumed ratio of a text's size to its compressed size
 _KEY = re.compile(r"([^=/]+)=([^/]*)")
 _NO_KEY = "__HIVE_DEFAULT_PARTITION__"
 
@@ -28,9 +28,9 @@ class TableFile:
     """One file of a table.
 
     Attributes:
-        document: What it is called, and how to open it.
-        suffix: Which tells its format.
-        keys: Columns that the names of its folders say, `store=CA_1/part.parquet`; None for a missing one.
+        document: The name of the file, and how to open it.
+        suffix: The suffix that says its format.
+        keys: Columns from the names of its folders, as in `store=CA_1/part.parquet`; None for a missing value.
     """
 
     document: Document
@@ -39,12 +39,12 @@ class TableFile:
 
     @property
     def is_near(self) -> bool:
-        """Whether it lies on this machine as it is, so that it need not be copied to be looked at in any order."""
+        """Whether the file is on this machine and not compressed, so that any part can be read without copying it."""
         return "://" not in self.document.name and not is_compressed(self.document.name) and self.path.is_file()
 
     @property
     def path(self) -> Path:
-        """Of a file on this machine."""
+        """The path of a file on this machine."""
         return Path(self.document.name)
 
 
@@ -53,20 +53,20 @@ class TableFiles:
     """The files of a table, in the order of their names.
 
     Attributes:
-        name: Of the data.
-        files: At least one, all of one format.
+        name: The name of the data.
+        files: The files, at least one, all of one format.
     """
 
     name: str
     files: tuple[TableFile, ...]
 
     def identity(self) -> list[list[Any]]:
-        """Names, sizes and times of change: equal where the table is very likely the same."""
+        """Return names, sizes and times of change; if they are equal, the table is very likely the same."""
         return [[each.document.name, each.document.stored, each.document.modified] for each in self.files]
 
 
 def is_large(data: str) -> bool:
-    """Whether a table is one to be mapped: several files, or one of more than 64 MB, or than a million rows in Parquet."""
+    """Tell whether a table is to be mapped: several files, or one above 64 MB, or above a million rows in Parquet."""
     if is_held(data):
         return False
     if "://" in data:
@@ -75,7 +75,7 @@ def is_large(data: str) -> bool:
         try:
             stored = find_text(data).stored or 0
         except DataError:
-            return False  # who reads it tells why
+            return False  # the reader reports the error
         return stored * (_MOST_PACKED if is_compressed(data) else 1) > MOST_BYTES
     path = Path(data).expanduser()
     if path.is_dir():
@@ -92,18 +92,18 @@ def _rows(path: Path) -> int:
 
     try:
         return int(polars.scan_parquet(path, glob=False).select(polars.len()).collect().item())
-    except Exception:  # polars has errors of its own, without a common class; who reads it tells
+    except Exception:  # the errors of polars have no common class; the reader reports the error
         return 0
 
 
 def find_tables(data: str) -> TableFiles:
-    """The files that `data` names: a file, a folder, a glob (also `**`) or a URL of such.
+    """Find the files that `data` names: a file, a folder, a glob (also `**`) or a URL of one of these.
 
     Raises:
-        DataError: There is none, or files of several formats.
+        DataError: There is no file, or there are files of several formats.
     """
     text = find_text(data, binary=True)
-    # As Spark leaves _SUCCESS beside its parts.
+    # Files such as _SUCCESS, which Spark writes beside its parts, are no parts.
     several = len(text.documents) > 1
     documents = [each for each in text.documents if suffix_of(each.name) in TABLE_SUFFIXES or not several]
     documents = [each for each in documents if not PurePosixPath(each.name).name.startswith("_")] or documents
@@ -129,7 +129,7 @@ def _kind(suffix: str) -> str:
 
 
 def _root(data: str) -> str:
-    """What all names begin with that are looked for: nothing in it is a column."""
+    """Return the fixed beginning of all names that `data` means; its folders name no columns."""
     if "://" not in data and Path(data).expanduser().is_file():
         return str(Path(data).expanduser())
     parts = data.split("/")
@@ -138,7 +138,7 @@ def _root(data: str) -> str:
 
 
 def _keys(name: str, root: str) -> dict[str, str | None]:
-    if "://" in root:  # as fsspec names what lies there
+    if "://" in root:  # fsspec's names lack the protocol
         root = root.partition("://")[2]
     below = name[name.find(root) + len(root) :] if root != "." and root in name else name
     found = (_KEY.fullmatch(part) for part in PurePosixPath(below.replace("\\", "/")).parts[:-1])

@@ -1,4 +1,4 @@
-"""Rows in any order brought to their series, on disk."""
+"""Grouping, on disk, of rows in any order by their series."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from ostinato.data.series.layout import Clock
 from ostinato.extras import needed
 
 _READ_ROWS = 2 * GROUP_ROWS
-_SHELF_ROWS = 2**22  # that are put in order at once
-_HELD_BYTES = 2**28  # of mapped columns that are being filled, before the system may take them back
+_SHELF_ROWS = 2**22  # rows that are sorted at once
+_HELD_BYTES = 2**28  # if the mapped columns are larger, their pages are given back to the system while they are filled
 
 
 @dataclass
 class Grouped:
-    """Columns of all rows, those of a series together, in the order in which they came; on disk, mapped.
+    """Columns of all rows, grouped by series, on disk and mapped; the rows of a series are in the order of the files.
 
     Attributes:
         begins: (S + 1,) int64, where each series begins.
-        moments: (N,) int64.
-        offsets: (N,) int64, see `RowNumbers`; None where times have no zone.
-        columns: (N,) float64 each.
+        moments: (N,) int64, the times.
+        offsets: (N,) int64, see `RowNumbers`; None if times have no zone.
+        columns: The columns, (N,) float64 each.
         is_dated: Whether moments are microseconds.
-        exact: Of each column, whether float32 holds all of its numbers.
+        exact: For each column, whether float32 holds all of its numbers exactly.
+        zones: For each moment in UTC, the microseconds that the local time is ahead of it.
     """
 
     begins: np.ndarray
@@ -46,7 +47,7 @@ class Grouped:
     zones: dict[int, int] = field(default_factory=dict[int, int])
 
     def times(self, series: int, clock: Clock) -> tuple[np.ndarray, np.ndarray | slice]:
-        """(T,) of a series in order, on a clock; and which of its rows they are."""
+        """Return the sorted times of a series on a clock, (T,), and the order that sorts its rows."""
         its = slice(int(self.begins[series]), int(self.begins[series + 1]))
         found = np.array(self.moments[its])
         if clock == "local" and self.offsets is not None:
@@ -58,7 +59,7 @@ class Grouped:
         return (found.astype("datetime64[us]") if self.is_dated else found), order
 
     def content(self, series: int, order: np.ndarray | slice) -> np.ndarray:
-        """(T, C) of a series."""
+        """Return the numbers of a series, (T, C), its rows in `order`."""
         its = slice(int(self.begins[series]), int(self.begins[series + 1]))
         return np.stack([column[its][order] for column in self.columns], 1)
 
@@ -70,12 +71,12 @@ def grouped_rows(
     folder: Path,
     show: Callable[[float], None],
 ) -> Grouped:
-    """Brings every row to its series.
+    """Read all rows and group them by series.
 
     Args:
-        parts: Name, Parquet and rows of each file.
+        parts: The name, the Parquet file and the number of rows of each file.
         found: The series.
-        reader: Of the rows.
+        reader: The reader of the rows.
         folder: Where the columns are written.
         show: Called with the share that is done.
 
@@ -103,9 +104,9 @@ def grouped_rows(
 
     columns = [file(str(at), np.float64) for at in range(len(c.values) + len(c.known) + len(c.observed))]
     grouped = Grouped(begins, file("times", np.int64), None, columns, False, [True] * len(columns))
-    # Series are brought together in two passes, each of which writes in a few places only, one row behind the other: rows of all
-    # series in turn would touch every page of the files again and again. First to the shelf of their series, in the order in which
-    # they come; then each shelf, which fits into memory, is put in order.
+    # Rows are grouped in two passes, because writing each row directly to its series would touch every page of the
+    # files again and again. The first pass appends each row to the shelf of its series (a shelf is a range of the files
+    # for several series), so it writes in a few places only; the second sorts each shelf, which fits into memory.
     shelves = _Shelves(begins, file("series", np.int32))
     counted, all_rows, broken = 0, sum(rows for *_, rows in parts), Collected()
     for name, part, rows in parts:
@@ -141,23 +142,28 @@ def grouped_rows(
 
 
 class _Shelves:
-    """Where the rows of series that stand one behind the other are put, before they are in order.
+    """Shelves: ranges of the columns, each for several consecutive series, whose rows are in any order at first.
 
     Args:
-        begins: (S + 1,) int64, where each series begins when all are in order.
-        series: (N,) int32, mapped: gets which series each row is of.
+        begins: (S + 1,) int64, where each series begins when all rows are sorted.
+        series: (N,) int32, mapped; gets the series of each row.
     """
 
     def __init__(self, begins: np.ndarray, series: np.ndarray) -> None:
         which = begins[:-1] // _SHELF_ROWS
-        first = np.flatnonzero(np.diff(which, prepend=-1))  # series of each shelf
+        first = np.flatnonzero(np.diff(which, prepend=-1))  # the first series of each shelf
         self.count, self._series, self._first = len(first), series, first
         self._of = (np.cumsum(np.diff(which, prepend=-1) != 0) - 1).astype(np.int16 if len(first) < 2**15 else np.int64)
         self._edges = np.append(begins[first], begins[-1])
         self._fill = self._edges[:-1].copy()
 
     def take(self, series: np.ndarray) -> tuple[np.ndarray, list[tuple[slice, slice]]]:
-        """(n,): rows in the order of their shelves; and from which of these they go where."""
+        """Assign rows to their shelves.
+
+        Returns:
+            The order of the rows by their shelves, (n,), and for each shelf a slice of this order and its target in the
+            columns.
+        """
         of = self._of[series]
         order, places, at = np.argsort(of, kind="stable"), list[tuple[slice, slice]](), 0
         counts = np.bincount(of, minlength=self.count)
@@ -170,11 +176,11 @@ class _Shelves:
         return order, places
 
     def orders(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """The rows of each shelf, and in which order those of a series are together, as they came."""
+        """Give the range of each shelf, and the order that groups its rows by series, without changing their order."""
         for shelf in range(self.count):
             rows = slice(int(self._edges[shelf]), int(self._edges[shelf + 1]))
             series = self._series[rows] - self._first[shelf]
-            few = int(series.max(initial=0)) < 2**16  # which are sorted in linear time
+            few = int(series.max(initial=0)) < 2**16  # NumPy sorts 16 bits in linear time
             yield rows, np.argsort(series.astype(np.uint16) if few else series, kind="stable")
 
 
@@ -184,27 +190,27 @@ def _put(column: np.ndarray, places: Sequence[tuple[slice, slice]], numbers: np.
 
 
 def _fits(numbers: np.ndarray) -> bool:
-    """Whether float32 holds all of them exactly."""
+    """Tell whether float32 holds all numbers exactly."""
     with np.errstate(over="ignore"):
         short = numbers.astype(np.float32)
     return bool(((short == numbers) | np.isnan(numbers)).all())
 
 
 def _make_room(path: Path, size: int) -> None:
-    """A file whose blocks are there: to write where there are none, and no room, would end the process by a signal."""
+    """Make a file with all blocks allocated, as writing to a hole in a mapped file on a full disk kills the process."""
     with path.open("wb") as file:
         if hasattr(os, "posix_fallocate"):
             try:
                 os.posix_fallocate(file.fileno(), 0, size)
                 return
             except OSError as error:
-                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # some file systems cannot say so before
+                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # some file systems cannot allocate in advance
                     raise
         file.truncate(size)
 
 
 def _let_go(mapped: np.memmap[Any, Any]) -> None:
-    """Lets the system write the pages of a file, and count them as memory of this process no more."""
+    """Give the pages of a mapped file back to the system, so that they no longer count as memory of this process."""
     if hasattr(mmap, "MADV_DONTNEED"):
         pages: Any = getattr(mapped, "_mmap")  # noqa: B009 - NumPy has no name of its own for it
         pages.madvise(mmap.MADV_DONTNEED)

@@ -1,4 +1,4 @@
-"""Some rows of a table as numbers: which series, when, and what is in their columns. Cells that recur are looked at once."""
+"""Rows of a table as numbers: their series, times and columns. Equal cells are parsed only once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ostinato.extras import needed
 if TYPE_CHECKING:
     import polars
 
-MISSING, UNKNOWN = -1.0, -2.0  # the numbers of a word that is not there, and of one that training never had
+MISSING, UNKNOWN = -1.0, -2.0  # the codes of a missing word, and of a word that training never had
 
 
 @dataclass
@@ -29,10 +29,10 @@ class RowNumbers:
     """Numbers of N rows.
 
     Attributes:
-        series: (N,) int64, which series.
-        moments: (N,) datetime64[us] or int64.
-        offsets: (N,) int64, microseconds that the clocks there are ahead of UTC; None where times have no zone.
-        columns: (N, C) float64: values, then known, then observed columns; of one of words their numbers.
+        series: (N,) int64, the index of the series.
+        moments: (N,) datetime64[us] or int64, the time.
+        offsets: (N,) int64, microseconds that the local time is ahead of UTC; None if times have no zone.
+        columns: (N, C) float64: values, then known, then observed columns; a column of words has their codes.
     """
 
     series: np.ndarray
@@ -43,21 +43,23 @@ class RowNumbers:
 
 @dataclass
 class RowReader:
-    """Reads rows, part by part, and learns meanwhile which words there are and how times are written.
+    """Reader of rows, part by part, which meanwhile collects the words and finds out how times are written.
 
     Args:
-        path: Of the table.
-        roles: Of its columns.
-        ids: Of the series, in order.
-        decimal: What comes before the decimals, "." or ","; None to find it.
-        separator: Of the cells, in a table of text.
+        path: The path of the table.
+        roles: What was found out about its columns from a sample.
+        columns: The role of each column.
+        ids: The names of the series, in order.
+        decimal: The decimal sign, "." or ","; None to find it.
+        separator: The separator of the cells, in a table of text.
 
     Attributes:
-        words: Of each column of words its words, in the order in which they came.
-        strange: Of each, some that training never had.
+        words: For each column of words, its words in the order of first appearance, with their codes.
+        strange: For each column of words, words that training never had.
         form: How times are written.
-        zone: The name of their zone.
-        sign: What comes before the decimals, as far as that is known.
+        zone: The name of the time zone.
+        sign: The decimal sign; None if it is not known so far.
+        day_first: Whether 1/2/2024 is in February; None if days are not written in this way.
     """
 
     path: str
@@ -97,13 +99,13 @@ class RowReader:
         self._ids = polars.Enum(self.ids.cast(polars.String)) if self.columns.id is not None else None
         self._hint = "" if self.roles.named is not None else ", or name the columns to forecast with --reading.values"
         self._counts_up = False
-        self._with_zone: bool | None = None  # of all times, or of none
+        self._with_zone: bool | None = None  # whether all times have a zone, or none
 
     def look_at_times(self, parts: Sequence[Path]) -> None:
-        """Finds out how all times are written, where the first rows do not tell.
+        """Find out how times are written, from the sample or, if it is not enough, from all rows.
 
         Raises:
-            DataError: Nothing tells the day from the month.
+            DataError: No row decides which is the day and which is the month.
         """
         with needed():
             import polars
@@ -123,7 +125,7 @@ class RowReader:
                 if times is None:
                     raise
                 self._told_by(times)
-                return  # who reads them names the row of one that is none
+                return  # reading all rows will name the row of the wrong time
             all_of_them = [polars.scan_parquet(part, glob=False).select(name).unique() for part in parts]
             cells = polars.concat(all_of_them, how="vertical_relaxed").unique().collect(engine="streaming").to_series()
             times = self._unique_times(cells.drop_nulls(), self.path, 0)
@@ -134,7 +136,7 @@ class RowReader:
         self._with_zone = times.offsets is not None
 
     def _right_ones(self, cells: polars.Series) -> Times | None:
-        """The times among some cells, those that have a zone if the first has one; None where there are none."""
+        """Return the times among cells, all with a zone or all without, as the first is; None if there is none."""
         right: list[bool] = []
         with_zone: bool | None = None
         for at in range(len(cells)):
@@ -149,13 +151,13 @@ class RowReader:
         return self._unique_times(found, self.path, 0) if len(found) else None
 
     def read(self, table: polars.DataFrame, file: str, before: int, counted: int) -> RowNumbers:
-        """Some rows.
+        """Read rows as numbers.
 
         Args:
             table: The rows.
-            file: That they are of, for messages.
-            before: Rows of the file before them.
-            counted: Rows of all files before them.
+            file: The name of their file, for messages.
+            before: How many rows of the file come before them.
+            counted: How many rows of all files come before them.
 
         Raises:
             DataError: A cell is no number or no time; the message has its file and row.
@@ -183,7 +185,7 @@ class RowReader:
         return RowNumbers(series, moments, offsets, content)
 
     def _codes(self, column: polars.Series, name: str) -> np.ndarray:
-        """(N,): the numbers of its words."""
+        """Return the codes of the words in a column, (N,); a new word gets the next code."""
         with needed():
             import polars
 
@@ -207,13 +209,13 @@ class RowReader:
         return column.replace_strict(cells, polars.Series(numbers), return_dtype=polars.Float64).to_numpy()
 
     def sorted_words(self, rows: int) -> tuple[dict[str, tuple[str, ...]], dict[str, np.ndarray]]:
-        """The words of each column in their order, and of each the place of the words in the order in which they came.
+        """Return for each column its words, sorted, and an array that maps the code of a word to its place among them.
 
         Args:
-            rows: Of the table.
+            rows: The rows of the table.
 
         Raises:
-            DataError: A column has so many words that they are texts.
+            DataError: A column has so many words that they must be texts.
         """
         words: dict[str, tuple[str, ...]] = {}
         places: dict[str, np.ndarray] = {}
@@ -273,7 +275,7 @@ class RowReader:
         try:
             times = read_times(file, cells.to_frame(), self.columns.time, day_first=self.day_first)
             if self._like is not None and self._like.clock == "local" and self._like.zone and times.offsets is not None:
-                offsets = zone_offsets(times.moments, self._like.zone)  # those of the clocks where training's are
+                offsets = zone_offsets(times.moments, self._like.zone)  # in the zone of training
                 times = dataclasses.replace(times, offsets=offsets, zone=self._like.zone)
             return times
         except DataError:
@@ -283,7 +285,7 @@ class RowReader:
             raise
 
     def _blame(self, column: polars.Series, file: str, before: int) -> None:
-        """Raises a DataError that names the first row whose time cannot be read."""
+        """Raise a DataError that names the first row whose time cannot be read."""
         import polars
 
         name = column.name
@@ -309,6 +311,6 @@ class RowReader:
         if old is None:
             self.form = form
             return
-        # The last tells, but midnight is often written as a day alone.
+        # The form of the last time counts, but a time at midnight is often written as a day alone.
         form = form if form.between or not old.between else old
         self.form = dataclasses.replace(form, padded=form.padded and old.padded)

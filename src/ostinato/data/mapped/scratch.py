@@ -1,6 +1,6 @@
-"""Files of a table as polars scans them, each brought into one form: Parquet in small groups of rows, beside what is made of it.
+"""Files of a table, scanned by polars and converted into one form: temporary Parquet files in small groups of rows.
 
-Text becomes columns of text, as it is written. What a file says wrongly is told with its line.
+Files of text become columns of text, as it is written. An error in a file is reported with its line.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from ostinato.extras import needed
 if TYPE_CHECKING:
     import polars
 
-GROUP_ROWS = 2**18  # that are read at once
+GROUP_ROWS = 2**18  # rows in a group of a Parquet file, which is read at once
 _HEAD_BYTES = 2**16
 _HEAD_LINES = 1000
-_OF_SYSTEM = re.compile(r"\(os error (\d+)\)")  # as polars tells what the system said
+_OF_SYSTEM = re.compile(r"\(os error (\d+)\)")  # an error of the system in a message of polars
 _NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
@@ -47,10 +47,10 @@ class Scanned:
     """A file that is ready to be scanned.
 
     Attributes:
-        file: Which.
-        near: Where it lies on this machine, decompressed.
-        frame: Of polars, lazy; cells of text stay as they are written.
-        separator: Of its cells, where it is CSV or TSV.
+        file: The file.
+        near: Its path, or the path of its decompressed copy, on this machine.
+        frame: The lazy frame of polars; cells of text stay as they are written.
+        separator: The separator of its cells, if it is CSV or TSV.
         has_header: Whether its first line names the columns.
     """
 
@@ -62,11 +62,11 @@ class Scanned:
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """The name of the file, for messages."""
         return self.file.document.name
 
     def head(self, rows: int) -> polars.DataFrame:
-        """Its first rows.
+        """Return the first rows.
 
         Raises:
             DataError: They cannot be read.
@@ -74,10 +74,10 @@ class Scanned:
         return self._told(lambda: self.frame.head(rows).collect())
 
     def into(self, path: Path, columns: Sequence[str]) -> int:
-        """Writes some of its columns as Parquet, and returns how many rows they have.
+        """Write some columns as Parquet, and return the number of rows.
 
         Raises:
-            DataError: It cannot be read, or has other columns.
+            DataError: The file cannot be read, or lacks a column.
         """
         with needed():
             import polars
@@ -90,10 +90,10 @@ class Scanned:
         return int(polars.scan_parquet(path, glob=False).select(polars.len()).collect().item())
 
     def kept(self, path: Path, columns: Sequence[str]) -> int:
-        """As `into`, unless a process that was killed had written the whole file.
+        """Write as `into` does, unless an earlier process, which was killed later, had already written the whole file.
 
         Raises:
-            DataError: As of `into`.
+            DataError: As for `into`.
         """
         note = path.with_suffix(".json")
         try:
@@ -113,7 +113,7 @@ class Scanned:
             raise _of_system(error)(
                 f"{self.name}: cannot be read or kept ({one_line(error)}); make room, or check the file"
             ) from error
-        except Exception as error:  # polars has errors of its own, without a common class
+        except Exception as error:  # the errors of polars have no common class
             if (told := _OF_SYSTEM.search(str(error))) and int(told[1]) in _NO_ROOM:
                 raise NotKeptError(
                     f"{self.name}: cannot be kept beside the run ({os.strerror(int(told[1]))}); make room"
@@ -126,17 +126,17 @@ class Scanned:
 
 
 def scan(file: TableFile, dialect: Dialect, folder: Path, number: int, wanted: Sequence[str] = ()) -> Scanned:
-    """Opens a file.
+    """Prepare a file for scanning.
 
     Args:
-        file: Which; one that is compressed or far away is copied first.
+        file: The file; if it is compressed or remote, it is copied first.
         dialect: How CSV or TSV is written.
-        folder: For copies.
-        number: Of the file.
+        folder: The folder for copies.
+        number: The number of the file, which names the copy.
         wanted: Columns of JSON that are read even if the first lines lack them.
 
     Raises:
-        DataError: It cannot be read.
+        DataError: The file cannot be read.
     """
     with needed():
         import polars
@@ -182,7 +182,7 @@ def _scan_text(file: TableFile, near: Path, dialect: Dialect) -> tuple[polars.La
             head = head[: max(head.rfind(b"\n"), head.rfind(b"\r")) + 1] or head
     if not head.strip():
         raise DataError(f"{name}: there is nothing in it; expected a first line with the names of the columns")
-    old = b"\n" not in head and b"\r" in head  # as spreadsheets on old Macintoshes wrote them
+    old = b"\n" not in head and b"\r" in head  # line ends of spreadsheets on old Macs
     lines = (head.replace(b"\r", b"\n") if old else head).split(b"\n")
     above = int(is_for_excel(head))
     above += next(at for at, line in enumerate(lines[above:]) if line.strip())
@@ -190,7 +190,7 @@ def _scan_text(file: TableFile, near: Path, dialect: Dialect) -> tuple[polars.La
     separator = separator_of(name, rest, file.suffix, dialect)
     first = decoded(lines[above], name, above + 1).removeprefix("\ufeff")
     columns = header_of(name, next(csv.reader([first], delimiter=separator)), dialect)
-    # Columns without a name are told apart by their place.
+    # Columns without a name are named by their place, so that names differ.
     named = [column or (f"unnamed {at}" if at else "") for at, column in enumerate(columns)]
     frame = polars.scan_csv(
         near,
@@ -223,7 +223,7 @@ def _scan_json(file: TableFile, near: Path, wanted: Sequence[str]) -> polars.Laz
 
 
 def _explain_lines(near: Path, name: str) -> None:
-    """Reads all lines, to tell which is no object."""
+    """Read all lines, to raise an error with the number of the one that is no object."""
     try:
         for _ in json_lines(near):
             pass

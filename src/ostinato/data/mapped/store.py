@@ -1,15 +1,15 @@
-"""The columns of a table on disk: a file for each, one series behind the other, which are mapped.
+"""The columns of a table on disk: a mapped file for each column, with one series after the other.
 
 | file | what it holds |
 | --- | --- |
-| `table.json` | how it was read and of which files; type, length and CRC-32 of each column |
-| `column-0`, `column-1`, ... | values, then covariates: float32 where that holds each number exactly, else float64; words |
-| `times` | when each step is, where no grid tells |
-| `index.npz` | where each series begins, and what is one number for each |
-| `ids.json` | what the series are called |
+| `table.json` | how and from which files the table was read; type, length and CRC-32 of each column |
+| `column-0`, `column-1`, ... | values, then covariates: float32 if that is exact, else float64; codes of words |
+| `times` | the time of each step, if there is no grid |
+| `index.npz` | where each series begins, and other numbers for each series |
+| `ids.json` | the names of the series |
 
-The folder is made under another name and renamed when it is whole: a folder that is there is whole. What a killed process has begun
-goes on with the files of the table that it had read to their end.
+The folder is made under another name and renamed when it is whole, so a folder with its final name is whole. If a
+process was killed, the next one uses the files of the table that it had read completely.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ import numpy as np
 from ostinato.errors import DataError
 
 ABOUT, INDEX, IDS, TIMES = "table.json", "index.npz", "ids.json", "times"
-PARTS = "rows-"  # of files of the table in the form in which they are read
-TABLES = "tables"  # the folder of a run in which tables are kept
+PARTS = "rows-"  # the prefix of the temporary Parquet copies of the table's files
+TABLES = "tables"  # the folder in a run for tables
 _BUFFER_BYTES = 2**20
 _TRIES = 5
-_BEGUN = re.compile(r"(\..+)\.([^.]+)-(\d+)")  # the name of a folder that is being made, the machine and the process
-_QUIET_S = 900.0  # a process of another machine that writes nothing for so long is gone
+_BEGUN = re.compile(r"(\..+)\.([^.]+)-(\d+)")  # a folder in progress: its name, machine and process
+_QUIET_S = 900.0  # a process of another machine that has written nothing for so long counts as dead
 
 
 class ColumnFile:
     """A column that is written piece by piece.
 
     Args:
-        path: Of the file.
-        dtype: Of its numbers.
+        path: The path of the file.
+        dtype: The type of the numbers.
     """
 
     def __init__(self, path: Path, dtype: np.dtype[Any]):
@@ -54,18 +54,18 @@ class ColumnFile:
         self.count, self.checksum = 0, 0
 
     def append(self, numbers: np.ndarray) -> None:
-        """(T,) more, that fit into the type."""
+        """Append (T,) numbers, which must fit into the type."""
         content = np.ascontiguousarray(numbers, dtype=self._dtype)
         self._file.write(content.data)
         self.checksum = zlib.crc32(content.data, self.checksum)
         self.count += len(content)
 
     def leave(self) -> None:
-        """Closes the file, whole or not."""
+        """Close the file, whether it is whole or not."""
         self._file.close()
 
     def finish(self) -> dict[str, Any]:
-        """Type, length and checksum, when it is on disk."""
+        """Flush the file to disk and close it; return its type, length and checksum."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -77,13 +77,13 @@ class Stored:
     """A table on disk, mapped.
 
     Attributes:
-        folder: Where it lies.
-        about: Its description.
-        columns: (N,) each, of all steps.
-        times: (N,) int64; None where a grid tells them.
-        index: What there is for each series: `begins` (S + 1,), `firsts`, `grids`, `statics`, `counts`,
-            `largest`; and how large the numbers of each column are, `sizes`.
-        ids: Of the series.
+        folder: The folder of the table.
+        about: The description of the table.
+        columns: The columns, (N,) each, for all steps of all series.
+        times: (N,) int64; None if a grid determines the times.
+        index: Arrays with an entry for each series: `begins` (S + 1,), `firsts`, `grids`, `statics`, `counts`,
+            `largest`; and `sizes`, the largest absolute value of each column.
+        ids: The names of the series.
     """
 
     folder: Path
@@ -95,12 +95,12 @@ class Stored:
 
     @property
     def checksum(self) -> str:
-        """Of all that is in it."""
+        """The checksums of all files of the table."""
         return f"{self.about['columns']} {self.about['times']} {self.about['index']}"
 
 
 def about_table(folder: Path) -> dict[str, Any] | None:
-    """What the table in a folder is of; None if there is none."""
+    """Return the description of the table in a folder; None if there is none."""
     try:
         return json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -108,12 +108,12 @@ def about_table(folder: Path) -> dict[str, Any] | None:
 
 
 def forget_changed(own: Path, data: str, files: Any) -> None:
-    """Removes what lies beside a table and is of the same data, as their files were before they changed.
+    """Remove the tables beside `own` that were made from the same data when its files were different.
 
     Args:
         own: The folder of the table.
-        data: What it is of, by name.
-        files: What they are now.
+        data: The name of its data.
+        files: The identity of the data's files now.
     """
     for other in own.parent.iterdir():
         about = about_table(other)
@@ -122,9 +122,9 @@ def forget_changed(own: Path, data: str, files: Any) -> None:
 
 
 def open_stored(folder: Path) -> Stored | None:
-    """The table in a folder, mapped, by any number of processes; None where it is not there, or a file is not what was written.
+    """Map the table in a folder; None if there is none, or a file is damaged. Any number of processes may do so.
 
-    Every byte is looked at once in a process; a gigabyte takes about a second.
+    Each process checks every byte once; a gigabyte takes about a second.
     """
     about = about_table(folder)
     try:
@@ -143,11 +143,11 @@ def open_stored(folder: Path) -> Stored | None:
         return None
 
 
-_looked_at: set[tuple[Any, ...]] = set()  # files of columns whose bytes are those that were written
+_looked_at: set[tuple[Any, ...]] = set()  # files of columns whose checksums were found right
 
 
 def mapped_column(path: Path, about: dict[str, Any]) -> np.ndarray:
-    """A column of which `ColumnFile.finish` has told; a ValueError where the file has another size."""
+    """Map a column that `ColumnFile.finish` described; raise a ValueError if its size or checksum is wrong."""
     dtype = np.dtype(about["dtype"])
     if path.stat().st_size != about["count"] * dtype.itemsize:
         raise ValueError(f"{path} is not whole")
@@ -163,7 +163,7 @@ def mapped_column(path: Path, about: dict[str, Any]) -> np.ndarray:
 
 
 def checksum_of(path: Path) -> int:
-    """CRC-32 of a file."""
+    """Compute the CRC-32 of a file."""
     checksum = 0
     with path.open("rb", buffering=0) as file:
         while block := file.read(_BUFFER_BYTES):
@@ -172,7 +172,7 @@ def checksum_of(path: Path) -> int:
 
 
 def write_index(folder: Path, index: dict[str, np.ndarray], ids: Sequence[str]) -> int:
-    """Writes what there is for each series, and returns a checksum of it."""
+    """Write the arrays and the names of the series, and return their checksum."""
     np.savez(folder / INDEX, **index)  # pyright: ignore[reportArgumentType]
     text = json.dumps(list(ids), ensure_ascii=False)
     (folder / IDS).write_text(text, encoding="utf-8")
@@ -188,18 +188,19 @@ def _checksum_of(index: dict[str, np.ndarray], ids: str) -> int:
 
 @contextmanager
 def made_whole(folder: Path, is_whole: Callable[[Path], object] = open_stored) -> Generator[Path]:
-    """A folder to make a table in, which gets the name `folder` at the end of the block.
+    """Give a temporary folder to make a table in, and rename it to `folder` at the end of the block.
 
-    It has what a process had done that was killed at the same; what others have left is removed. Where another process has made the
-    same meanwhile, that stays. Whether a process of another machine was killed nobody can see here: it counts so when its folder
-    has not changed for a quarter of an hour.
+    The temporary folder has what a killed process had read for the same table; the remains of other killed processes
+    are removed. If another process has made the same table meanwhile, that one stays. Whether a process of another
+    machine was killed cannot be seen from here: it counts as killed if its folder has not changed for a quarter of an
+    hour.
 
     Args:
-        folder: Which.
-        is_whole: Whether what has its name meanwhile is whole.
+        folder: The final name of the folder.
+        is_whole: Tells whether a folder that has the final name meanwhile is whole.
 
     Raises:
-        DataError: It cannot be written.
+        DataError: The folder cannot be written.
     """
     beside = folder.with_name(_own_name(folder))
     goes_on = False
@@ -218,7 +219,7 @@ def made_whole(folder: Path, is_whole: Callable[[Path], object] = open_stored) -
         for attempt in range(_TRIES):
             if is_whole(folder):
                 return
-            shutil.rmtree(folder, ignore_errors=True)  # one that is not whole
+            shutil.rmtree(folder, ignore_errors=True)  # it exists, if at all, but is damaged
             try:
                 os.replace(beside, folder)
                 return
@@ -232,7 +233,7 @@ def made_whole(folder: Path, is_whole: Callable[[Path], object] = open_stored) -
         ) from error
     except Exception:
         raise
-    except BaseException:  # who is told to stop may want to go on later
+    except BaseException:  # an interrupted user may want to continue later
         goes_on = True
         raise
     finally:
@@ -241,7 +242,7 @@ def made_whole(folder: Path, is_whole: Callable[[Path], object] = open_stored) -
 
 
 def _own_name(folder: Path) -> str:
-    """Of a folder that this process makes; processes of several machines, or containers, may have the same number."""
+    """Name a folder that this process makes, with its machine, as processes of several may have the same number."""
     return f".{folder.name}.{_machine()}-{os.getpid()}"
 
 
@@ -250,7 +251,7 @@ def _machine() -> str:
 
 
 def _left_in(folder: Path) -> list[Path]:
-    """What processes have begun that are no more, in the order of their names."""
+    """Find the unfinished folders of processes that no longer run, in the order of their names."""
     found: list[Path] = []
     for each in sorted(folder.glob(".*.*-*")):
         told = _BEGUN.fullmatch(each.name)
@@ -262,12 +263,12 @@ def _left_in(folder: Path) -> list[Path]:
 
 
 def _is_quiet(folder: Path) -> bool:
-    """Whether nothing in a folder has changed for long, by the clock of the file system, on which a new file tells the time."""
+    """Tell whether nothing in a folder has changed for long, by the file system's clock: the time of a new file."""
     try:
         changed = max(each.stat().st_mtime for each in (folder, *folder.iterdir()))
         with tempfile.TemporaryFile(dir=folder.parent) as probe:
             return os.fstat(probe.fileno()).st_mtime - changed > _QUIET_S
-    except OSError:  # it is gone, or nobody can say
+    except OSError:  # it is gone, or its times cannot be read
         return False
 
 
@@ -284,6 +285,6 @@ def _is_alive(process: str) -> bool:
 
 
 def may_write(folder: Path) -> bool:
-    """Whether a folder can be made and written to."""
+    """Tell whether a folder can be made and written to."""
     there = next((each for each in (folder, *folder.parents) if each.exists()), None)
     return there is not None and os.access(there, os.W_OK)

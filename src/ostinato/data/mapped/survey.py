@@ -1,4 +1,4 @@
-"""What a table of many files is, before it is read: which column has which part, which series there are, what stays the same."""
+"""A survey of a table of many files before it is read: the roles of its columns, its series, its static columns."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _ROW = "\0row"  # a name that no table has
 
 @dataclass(frozen=True)
 class TableAsked:
-    """What is said about a table, as `read_series` takes it.
+    """The user's settings about the columns of a table, as for `read_series`.
 
     Attributes:
-        values: Names of the columns to forecast; None for those of numbers.
+        values: Names of the columns to forecast; None for all columns of numbers.
         time: Name of the column of times; None to find it.
         id: Name of the column that tells series apart; None to find it.
         known: Names of covariates known ahead of time.
         observed: Names of covariates known up to now.
         static: Names of columns that stay the same in each series; None to find them.
-        like: How the table of training was read; None for that of training itself.
+        like: How the training table was read; None if this is the training table.
     """
 
     values: Sequence[str] | None
@@ -53,15 +53,15 @@ class TableAsked:
 
 @dataclass(frozen=True)
 class Roles:
-    """Which part each column has.
+    """The role of each column.
 
     Attributes:
-        columns: Those parts, without static ones that are still to be found.
-        candidates: Columns that may stay the same in each series.
-        absent: Static columns of training that this table does not have.
-        sample: Rows of several files, from which it was told.
-        named: The columns to forecast, where they were said.
-        asked: What was said, with what training had.
+        columns: The roles, without static columns, which are still to be found.
+        candidates: Columns that may be static.
+        absent: Static columns of training that this table lacks.
+        sample: Rows of several files, from which the roles were found.
+        named: The columns to forecast that the user or training named; None if they were found.
+        asked: The user's settings, completed by what was found and by what training had.
     """
 
     columns: Columns
@@ -73,18 +73,18 @@ class Roles:
 
     @property
     def needed(self) -> list[str]:
-        """The columns that are read, of those that the files have."""
+        """The columns to read; all of them are in the files."""
         c = self.columns
         names = (c.time, c.id, *c.values, *c.known, *c.observed, *self.candidates)
         return [name for name in dict.fromkeys(names) if name is not None and name not in self.absent]
 
 
 def roles_of(path: str, files: Sequence[Scanned], asked: TableAsked, notes: list[str]) -> Roles:
-    """Finds the part of each column, as `read_series` does, from the first rows of some files.
+    """Find the role of each column, as `read_series` does, from the first rows of some files.
 
     Raises:
-        DataError: A column is not there, or none is to be forecast.
-        ConfigError: A column has two parts.
+        DataError: A named column does not exist, or there is none to forecast.
+        ConfigError: A column is named for two roles.
     """
     with needed():
         pass
@@ -126,14 +126,14 @@ def _together(heads: Mapping[str, polars.DataFrame]) -> polars.DataFrame:
     for name in others:
         try:
             sample = polars.concat([sample, heads[name]], how="diagonal_relaxed")
-        except Exception as error:  # polars has errors of its own, without a common class
+        except Exception as error:  # the errors of polars have no common class
             reason = f"its columns are of other types than those of {first} ({one_line(error)})"
             raise BrokenFilesError({name: f"{name}: {reason}"}) from error
     return sample
 
 
 def _without_counts(files: Sequence[Scanned], sample: polars.DataFrame) -> polars.DataFrame:
-    """A sample in which only those columns look like numbers of rows that are so in the whole table."""
+    """Change a sample so that a column looks like row numbers in it only if it does in the whole table."""
     with needed():
         import polars
 
@@ -162,7 +162,7 @@ def _without_counts(files: Sequence[Scanned], sample: polars.DataFrame) -> polar
     counts = [name for name in seeming if name not in others]
     if not others:
         return sample
-    # With a row that is there twice, no column of it numbers rows.
+    # If a row occurs twice, none of its columns can be row numbers.
     return polars.concat([sample.drop(counts), sample.drop(counts).head(1)])
 
 
@@ -183,10 +183,10 @@ class SeriesFound:
     """The series of a table, in the order in which they begin.
 
     Attributes:
-        ids: (S,) texts.
-        rows: (S,) int64, how many each has.
-        columns: The parts of all columns.
-        statics: A row a series: the value of each static column, as it is written; null for none.
+        ids: (S,) texts, their names.
+        rows: (S,) int64, how many rows each has.
+        columns: The roles of all columns.
+        statics: A table with a row for each series: the value of each static column, as it is written; null if missing.
     """
 
     ids: polars.Series
@@ -196,16 +196,16 @@ class SeriesFound:
 
 
 def series_in(path: str, parts: Sequence[tuple[str, Path, int]], roles: Roles, notes: list[str]) -> SeriesFound:
-    """Counts the rows of each series, and finds what stays the same in it.
+    """Count the rows of each series, and find the static columns.
 
     Args:
-        path: Of the table, for messages.
-        parts: Name, Parquet and rows of each file.
-        roles: Of its columns.
-        notes: Gets a line where static columns were found.
+        path: The path of the table, for messages.
+        parts: The name, the Parquet file and the number of rows of each file.
+        roles: The roles of its columns.
+        notes: Gets a line if static columns were found.
 
     Raises:
-        DataError: A row has no id, or a column that is to stay the same does not.
+        DataError: A row has no id, or a column that the user named as static changes within a series.
     """
     with needed():
         import polars
@@ -272,7 +272,7 @@ def series_in(path: str, parts: Sequence[tuple[str, Path, int]], roles: Roles, n
 
 
 def _of_file(name: str, part: Path, roles: Roles, names: Sequence[str], before: int) -> polars.DataFrame:
-    """A row for each series of a file."""
+    """Return a table with a row for each series of a file: its first row, its rows, its least and largest cells."""
     with needed():
         import polars
 
@@ -303,7 +303,7 @@ def _of_file(name: str, part: Path, roles: Roles, names: Sequence[str], before: 
 
 
 def id_of(name: str) -> polars.Expr:
-    """The series of a row, as it is written, without blanks around it."""
+    """Return an expression for the name of a row's series, as it is written, without blanks around it."""
     with needed():
         import polars
 
@@ -315,7 +315,7 @@ def _full(frame: polars.LazyFrame, roles: Roles) -> polars.LazyFrame:
 
 
 def is_empty(schema: polars.Schema) -> polars.Expr:
-    """Whether a row has nothing: spreadsheets end in such."""
+    """Return an expression that is true for a row without any content, with which exports of spreadsheets end."""
     with needed():
         import polars
 
@@ -329,7 +329,7 @@ def is_empty(schema: polars.Schema) -> polars.Expr:
 
 
 def _cells(name: str, kind: polars.DataType, wanted: bool) -> polars.Expr:
-    """What a column says; of one that is to stay the same, without words for what is missing."""
+    """Return an expression for the cells of a column; if `wanted`, words for a missing value become null."""
     with needed():
         import polars
 

@@ -1,4 +1,4 @@
-"""Series of a table that is mapped: each is made when it is looked at."""
+"""The series of a mapped table: each is read when it is accessed."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from ostinato.data.sources.dialect import Dialect
 from ostinato.errors import ConfigError, DataError
 
 _VERSION = 2
-_MOST_ANSWERED = 3  # tables that are kept beside that of training
+_MOST_ANSWERED = 3  # the most tables to predict for that are kept beside the training table
 
 
 class MappedSeries(Sequence[Series]):
-    """The series of a table on disk; what is in them is read when it is looked at.
+    """The series of a table on disk; a series is read when it is accessed.
 
     Args:
         stored: The table.
-        lengths: (S,) int64, the steps of each that count, from its first; None for all.
-        which: (S,) int64, series of the table; None for all.
+        lengths: (S,) int64, how many of the first steps of each series count; None for all steps.
+        which: (S,) int64, the indices of the series in the table; None for all series.
     """
 
     def __init__(self, stored: Stored, lengths: np.ndarray | None = None, which: np.ndarray | None = None):
@@ -70,7 +70,7 @@ class MappedSeries(Sequence[Series]):
     def __getitem__(self, index: int | slice) -> Series | Sequence[Series]:
         if isinstance(index, slice):
             return [self[at] for at in range(*index.indices(len(self)))]
-        at = range(len(self))[index]  # an IndexError behind the end, by which a loop ends
+        at = range(len(self))[index]  # raises an IndexError after the end, which ends a loop
         steps = slice(0, int(self.lengths[at]))
         values = [self.values(at, column, steps) for column in range(len(self._parts[0]))]
         return Series(
@@ -84,20 +84,20 @@ class MappedSeries(Sequence[Series]):
         )
 
     def id(self, series: int) -> str:
-        """What it is called."""
+        """Return the name of a series."""
         return self.stored.ids[int(self._which[series])]
 
     def static(self, series: int) -> np.ndarray:
-        """(F,): what stays the same in it."""
+        """Return the static values of a series, (F,)."""
         return self.stored.index["statics"][self._which[series]]
 
     def grid(self, series: int) -> Grid | None:
-        """Which times it has."""
+        """Return the grid of a series; None if its times follow no rule."""
         which = int(self.stored.index["grids"][self._which[series]])
         return None if which < 0 else self._grids[which]
 
     def times(self, series: int, steps: slice) -> np.ndarray:
-        """(T,) datetime64[us] or int64, of some of its steps."""
+        """Return the times of some steps of a series, (T,) datetime64[us] or int64."""
         if self.stored.times is not None:
             found = np.array(self.stored.times[self._at(series, steps)])
             return found.astype("datetime64[us]") if self.stored.about["dated"] else found
@@ -106,15 +106,15 @@ class MappedSeries(Sequence[Series]):
         return grid.times(np.arange(first + steps.start, first + steps.stop, dtype=np.int64))
 
     def values(self, series: int, column: int, steps: slice) -> np.ndarray:
-        """(T,) float64: one of the columns to forecast, NaN where missing."""
+        """Return one of the columns to forecast, (T,) float64, NaN where missing."""
         return self.stored.columns[column][self._at(series, steps)].astype(np.float64)
 
     def known(self, series: int, steps: slice) -> np.ndarray:
-        """(T, K) float64: covariates known ahead of time; a word is a column of 0 and 1 for each of its kind."""
+        """Return covariates known ahead of time, (T, K) float64, with a column of 0 and 1 for each word."""
         return self._covariates(series, self._parts[1], steps)
 
     def observed(self, series: int, steps: slice) -> np.ndarray:
-        """(T, P) float64: the others."""
+        """Return the other covariates, (T, P) float64."""
         return self._covariates(series, self._parts[2], steps)
 
     def _covariates(self, series: int, columns: range, steps: slice) -> np.ndarray:
@@ -134,7 +134,7 @@ class MappedSeries(Sequence[Series]):
         return slice(begin + steps.start, begin + steps.stop)
 
     def counts(self) -> tuple[np.ndarray, np.ndarray]:
-        """(S, C) each: how many values every column of every series has, and how large the largest is; 0 where there is none."""
+        """Return how many values each column of each series has, and their largest absolute value or 0; (S, C) each."""
         if self._is_whole:
             return self.stored.index["counts"][self._which], self.stored.index["largest"][self._which]
         counts, largest = (
@@ -149,10 +149,10 @@ class MappedSeries(Sequence[Series]):
         return counts, largest
 
     def cut(self, end_of: Callable[[np.ndarray], int]) -> MappedSeries:
-        """The beginning of each, those without any step left out.
+        """Return the beginning of each series, without series that have no step left.
 
         Args:
-            end_of: Gives how many steps stay, of times (T,).
+            end_of: Takes the times of a series, (T,), and returns how many steps stay.
         """
         ends = np.array([end_of(self.times(at, slice(0, int(self.lengths[at])))) for at in range(len(self))], np.int64)
         kept = ends > 0
@@ -180,31 +180,33 @@ def map_series(
     skip_broken: bool = False,
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> SeriesTable:
-    """The series of a table that may be larger than memory: read once into columns on disk, which are mapped.
+    """Read the series of a table that may be larger than memory: once, into columns on disk, which are mapped.
 
-    What `read_series` gives of the same table, number for number. The rows may be in any order, in many files.
+    The numbers are those that `read_series` gives for the same table. The rows may be in any order, in many files.
 
     Args:
-        path: A file, a folder, a glob (also `**`) or a URL of such: CSV, TSV, JSON lines or Parquet. Folders may say columns, as
-            in `store=CA_1/part.parquet`.
-        folder: Where the columns are kept; used again as long as the names, sizes and times of change of the files, and what
-            else is asked for, are the same. None for a folder of the system that is gone when nobody uses the table any more.
-        values: As of `read_series`, like all that follow.
+        path: A file, a folder, a glob (also `**`) or a URL of one of these: CSV, TSV, JSON lines or Parquet. Names of
+            folders may give columns, as in `store=CA_1/part.parquet`.
+        folder: The folder for the columns, which are used again as long as the names, sizes and times of change of the
+            files, and the other arguments, are the same. None for a temporary folder, which is removed with the last
+            use of the table.
+        values: As for `read_series`, like the arguments up to `like`.
         time: The column of times.
         id: The column that tells series apart.
         known: Covariates known ahead of time.
         observed: Other covariates.
         static: Columns that stay the same in each series.
-        grid: What gaps are.
-        decimal: What comes before the decimals.
+        grid: What gaps mean.
+        decimal: The decimal sign.
         dialect: How CSV or TSV is written.
-        like: How the table that training had was read.
-        skip_broken: Whether of several files those that cannot be read are left out; `unread` and notes say which.
-        on_progress: Called with the bytes that are done, and of how many.
+        like: How the training table was read.
+        skip_broken: Whether to leave out files that cannot be read, if there are several; `unread` and notes then name
+            them.
+        on_progress: Called with the bytes that are done, and the bytes in all.
 
     Raises:
-        DataError: The table cannot be read, or not be kept; the message names the file, and the row where one is wrong.
-        ConfigError: A column has two parts, or a setting is none.
+        DataError: The table cannot be read or stored; the message names the file, and the row if one is wrong.
+        ConfigError: A column is named for two roles, or an argument has no valid value.
     """
     if grid not in ("auto", "fill", "rows"):
         raise ConfigError(f"grid must be auto, fill or rows; got {grid!r}")
@@ -230,7 +232,7 @@ def map_series(
 
 
 def _identity(tables: TableFiles, asked: TableAsked, told: Told) -> dict[str, Any]:
-    """What a table on disk was made of."""
+    """Return what a table on disk is made from: the files, the columns and the settings."""
     like = None if asked.like is None else asked.like.to_dict()
     columns = {name: getattr(asked, name) for name in ("values", "time", "id", "known", "observed", "static")}
     how = {
@@ -256,7 +258,7 @@ def _stored(
     own = folder / hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
     for place in (own, *_same(folder, identity)):
         if (stored := open_stored(place)) is not None:
-            with suppress(OSError):  # when it was looked at last
+            with suppress(OSError):  # marks the time of the last use
                 os.utime(place / ABOUT)
             return stored
     with made_whole(own) as beside:
@@ -276,7 +278,7 @@ def _stored(
 
 
 def _forget_oldest(folder: Path, own: Path) -> None:
-    """Of tables that were read for answers only those that were looked at last stay."""
+    """Remove tables that were read for predictions, except those that were used last."""
     found: list[tuple[int, Path]] = []
     for other in folder.iterdir():
         about = about_table(other)
@@ -288,7 +290,7 @@ def _forget_oldest(folder: Path, own: Path) -> None:
 
 
 def _same(folder: Path, identity: dict[str, Any]) -> Iterator[Path]:
-    """Tables of the same files that were read as this one is to be: training's own."""
+    """Give training tables of the same files that were read in the way that this one is to be read."""
     if identity["like"] is None or not folder.is_dir():
         return
     for other in sorted(folder.iterdir()):

@@ -1,4 +1,4 @@
-"""Recordings in NumPy's files: an array of .npy, or an archive .npz that has their labels, lengths, groups and times as well."""
+"""Recordings in NumPy's files: an array in .npy, or an archive .npz that also has labels, lengths, groups and times."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NO_OBJECTS = (
 
 @dataclass(frozen=True)
 class _Named:
-    """An array, and what the archive calls it."""
+    """An array with its name in the archive, and the path of the archive."""
 
     name: str
     array: np.ndarray
@@ -45,23 +45,23 @@ class _Named:
 
 
 def read_arrays(path: str | Path, part: str = "") -> Recordings:
-    """The recordings of a .npy or .npz file.
+    """Read the recordings of a .npy or .npz file.
 
     Args:
-        path: A file or a URL. Of .npy, numbers (N, T, C), or (N, T) of one channel. Of .npz the same, called x, data, values,
-            series or recordings; and besides, where they are there,
+        path: A file or a URL. A .npy file holds numbers (N, T, C), or (N, T) for one channel. A .npz archive holds the
+            same in an array called x, data, values, series or recordings; and it may also hold
             - y, labels, label or targets (or text, texts, transcripts): a label for each recording, (N,) or (N, 1), or for each
-              step, (N, T); numbers or
-              texts. NaN and empty texts say none, of a step also -1;
-            - lengths (N,): how many steps of each are its own; those beyond are cut off;
-            - groups or group (N,): whose each is;
-            - channels (C,): their names, else x, or x0, x1, ...;
+              step, (N, T); numbers or texts. NaN and empty texts mean no label; for a step also -1;
+            - lengths (N,): how many steps each recording has; the steps beyond are cut off;
+            - groups or group (N,): the group of each recording;
+            - channels (C,): the names of the channels, else x, or x0, x1, ...;
             - times (T,) or (N, T): numbers that increase.
-        part: "train", "validation" or "test" of an archive whose names say parts: x_train, y_train, x_val, ...; channels and times
-            may be the same for all.
+        part: "train", "validation" or "test", for an archive whose arrays are named by part: x_train, y_train, x_val,
+            ...; the parts may share channels and times.
 
     Raises:
-        DataError: The file cannot be read, has not the arrays, or they have shapes, types or values that are not these.
+        DataError: The file cannot be read, lacks an array, or an array has another shape, type or value than described
+            here.
     """
     if part and part not in PART_NAMES:
         raise DataError(f"{path}: expected the part {', '.join(PART_NAMES)}, got {part!r}")
@@ -85,12 +85,12 @@ def read_arrays(path: str | Path, part: str = "") -> Recordings:
 
 
 def read_values(path: str | Path, part: str = "") -> np.ndarray:
-    """Their numbers alone, (N, T, C), whatever is beside them; for arguments and errors see `read_arrays`."""
+    """Read only the numbers of the recordings, (N, T, C); for arguments and errors see `read_arrays`."""
     return _values((_of_one_array(path, part) if suffix_of(path) == ".npy" else _of_archive(path, part))["values"])
 
 
 def parts_of(path: str | Path) -> tuple[str, ...]:
-    """Which of "train", "validation" and "test" an archive has recordings of, by its arrays' names; none of a .npy file.
+    """Find which of "train", "validation" and "test" an archive has, by the names of its arrays; none for a .npy file.
 
     Raises:
         DataError: The file is no archive, or cannot be read.
@@ -141,7 +141,7 @@ def _of_archive(path: str | Path, part: str) -> dict[str, _Named]:
 
 
 def _values(named: _Named) -> np.ndarray:
-    """(N, T, C) float32, or float64 of what float32 would round."""
+    """Return the numbers as (N, T, C) float32, or float64 if float32 would round their type."""
     array = named.array
     if array.dtype.kind not in "uifb" or array.ndim not in (2, 3) or 0 in array.shape:
         raise named.wrong(
@@ -201,7 +201,7 @@ def _channels(named: _Named | None, shape: tuple[int, ...]) -> tuple[str, ...]:
 def _labels(
     named: _Named | None, count: int, steps: int, lengths: np.ndarray
 ) -> tuple[Sequence[str | None], Sequence[tuple[str | None, ...] | None]]:
-    """Labels of the recordings, and of their steps."""
+    """Return the labels of the recordings, and the labels of their steps; at least one of both is all None."""
     nothing = [None] * count
     if named is None or named.array.shape in ((count,), (count, 1)):
         return _texts_of_each(named, count, ""), nothing
@@ -226,7 +226,7 @@ def _texts_of_each(named: _Named | None, count: int, expected: str) -> Sequence[
 
 
 def _texts(named: _Named) -> list[str | None]:
-    """What is said, as text, in the order of memory: 3 for 3 and 3.0; None for NaN and for an empty text."""
+    """Return the values of an array as texts, flattened: "3" for 3 and 3.0; None for NaN and empty texts."""
     array = named.array.reshape(-1)
     if array.dtype.kind == "S":
         try:

@@ -1,16 +1,17 @@
-"""What the columns of a table of recordings are: its recordings, times, groups, labels and channels.
+"""Which column of a table of recordings is which: recording, time, group, label and channels.
 
-| column | what it is called, where nobody names it |
+| column | its names, if the user does not name it |
 | --- | --- |
 | recording | id, recording, sequence, trial, series, ... (`ID_NAMES`); without one, each group is one, else the table |
 | time | time, t, timestamp, seconds, ... (`TIME_NAMES`); without one, steps are in the order of the rows |
 | group | subject, person, patient, user, ... (`GROUP_NAMES`) |
 | label | label, class, activity, gesture, ... (`LABEL_NAMES`) |
-| channels | every other column that holds numbers, those that number the rows left out |
+| channels | every other column that holds numbers, except row numbers |
 
-A unit behind a name, as in Time [s], is no part of it. Where no column is called a time, one that holds dates is it, or one of the
-seconds, milliseconds, ... that computers count since 1970. A column of dates and one of hours are a time together. A wide table has
-columns such as x_0 .. x_99, of one channel or of several, as many of each; a few other numbers may stand beside them.
+A unit after a name, as in Time [s], is ignored. If no column has the name of a time, the time is a column that holds
+dates, or numbers that count the seconds, milliseconds, ... since 1970. A column of dates and one of hours are a time
+together. A wide table has columns such as x_0 .. x_99, for one channel or for several with equally many columns; it may
+have a few other columns of numbers.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ ID_NAMES = (
     "clip",
     "file",
 )
-# What means nothing but a time comes first: t may be a temperature.
+# Names that can only mean a time come first: t may be a temperature.
 _CLOCKS = ("timestamp", "datetime", "time", "date", "seconds", "milliseconds", "ms")
 _COUNTED = (*_CLOCKS, "step", "frame")
 TIME_NAMES = (*_CLOCKS, "t", "step", "frame", *(name for name in DAY_NAMES if name not in _CLOCKS))
@@ -78,32 +79,32 @@ LABEL_NAMES = (
 )
 _UNIT = re.compile(r"\s*[\[(][^\d\])][^\])]*[\])]$")  # "time [s]"; x[0] and x[1] are numbered
 _NUMBERED = re.compile(r"(.*?)[ _.\-\[]?(\d+)\]?")
-_ONLY_TEXTS = ("text", "sentence", "review", "comment", "message", "tweet", "document")  # even where they are numbers
-_MANY = 8  # columns of numbers, beside which words do not make texts of a table
+_ONLY_TEXTS = ("text", "sentence", "review", "comment", "message", "tweet", "document")  # also with numbers
+_MANY = 8  # a table with so many columns of numbers holds recordings, even if other columns hold words
 _SINCE_1970 = (3e8, 6e9)  # seconds: 1979 to 2160
 _UNITS = (1.0, 1e3, 1e6, 1e9)
 _OF_A_DAY = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?")
 _LOOKED_AT = 20
-_BESIDE = 4  # of so many numbered columns one may be none, and those be steps nevertheless
+_BESIDE = 4  # numbered columns are steps if there is at most one other column for each four of them
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns a user has named; None for what the names of the columns say.
+    """The columns that a user has named; None for a column that is found by its name.
 
     Attributes:
-        id: What tells recordings apart.
-        time: By which steps are in order.
-        group: Whose a recording is.
-        channels: What is read.
-        label: Of recordings or steps.
-        expected: Channels of training: columns of these names are channels, and may be empty.
-        fewest_wide: Numbered columns of a wide table; where they are fewer, these are channels.
-        ignored: What is not read, as if it were not there.
-        date: Of times of a day, the column of the days.
-        several: Whether a list of labels are those of a recording, and not of its steps.
-        label_names: What a column of labels is called.
-        label_flag: How a user names another.
+        id: The column that tells recordings apart.
+        time: The column that orders the steps.
+        group: The column of the group (such as a person) that a recording belongs to.
+        channels: The columns that are read as channels.
+        label: The column of labels, of recordings or of steps.
+        expected: The channels of training: columns with these names are channels, and may be empty.
+        fewest_wide: The fewest numbered columns that make a table wide; fewer numbered columns are channels.
+        ignored: Columns that are treated as if they did not exist.
+        date: The column of days, if `time` holds times of a day.
+        several: Whether a list in a cell of labels holds several labels of one recording, and not one for each step.
+        label_names: The names that a column of labels may have.
+        label_flag: The flag with which a user names another column of labels.
     """
 
     id: str | None = None
@@ -124,15 +125,15 @@ NOTHING_NAMED = Columns()
 
 
 def holds_recordings(path: str | Path, columns: Columns, dialect: Dialect | None = None) -> bool:
-    """Whether a table is one of numbers, and not of texts, as its first rows look."""
+    """Tell by its first rows whether a table holds recordings and not texts."""
     if columns.id or columns.time or columns.group or columns.channels:
         return True
     try:
         names, seen = first_cells(path, dialect)
     except DataError:
-        return False  # the reader of texts says what is wrong
+        return False  # the reader of texts reports the error
     names = [name for name in names if name not in columns.ignored]
-    if not seen:  # a header alone: its names tell, and the reader of recordings that there is no row
+    if not seen:  # only a header: its names decide, and the reader of recordings reports that there is no row
         lower = {name.lower() for name in names}
         parts = _named(names, (*ID_NAMES, *TIME_NAMES, *GROUP_NAMES))
         return parts is not None and len(names) > 2 and not lower & {*TEXT_NAMES, *_ONLY_TEXTS}
@@ -145,9 +146,9 @@ def holds_recordings(path: str | Path, columns: Columns, dialect: Dialect | None
         return False
     numbers = len(others) - len(texts)
     if numbers < _MANY and any(_differ(row.get(name) for row in seen) for name in texts):
-        return False  # titles with years, names with ages
-    # Without labels words prevail: sentences in columns have the numbers of their words in one.
-    # One column of numbers beside labels may as well be texts: ratings, years.
+        return False  # such as titles with years, names with ages
+    # Without labels, columns of words decide: a table of sentences with a word in each row numbers the words in a
+    # column. One column of numbers beside labels is not enough, as in tables of texts: ratings, years.
     return numbers >= (1 if len(names) > 2 else 2) and (label is not None or numbers > len(texts))
 
 
@@ -156,7 +157,7 @@ def _written_cells(cells: Any) -> list[str]:
 
 
 def _differ(cells: Any) -> bool:
-    """Whether most cells are words that no other has; times are none."""
+    """Tell whether most words in the cells are different; cells that begin with a digit (times) do not count."""
     there = [cell for cell in _written_cells(cells) if not cell[0].isdigit()]
     return len(set(there)) * 2 > len(there)
 
@@ -181,16 +182,16 @@ def _named(names: Sequence[str], known: Sequence[str], taken: Sequence[str | Non
 
 
 def _y(names: Sequence[str], taken: Sequence[str | None] = ()) -> str | None:
-    """The column y of labels; beside z it is one of three axes."""
+    """Return the column y of labels; None if there is a column z, as y is then one of three axes."""
     return None if _named(names, ("z",), taken) else _named(names, ("y",), taken)
 
 
 def found_columns(path: str | Path, table: polars.DataFrame, columns: Columns, labels: bool) -> Columns:
-    """What the columns of a table are, those named as they are named, the others by what they are called and hold.
+    """Find which column of a table is which: first those that the user named, the others by their names and contents.
 
     Raises:
-        DataError: A column is not there, or none holds numbers.
-        ConfigError: A column has two parts.
+        DataError: A named column does not exist, or no column holds numbers.
+        ConfigError: One column is named for two things.
     """
     names = table.columns
     given = [columns.id, columns.time, columns.group, columns.label if labels else None, *(columns.channels or ())]
@@ -202,7 +203,7 @@ def found_columns(path: str | Path, table: polars.DataFrame, columns: Columns, l
     if twice is not None:
         raise ConfigError(f"column {twice!r} has two parts; let it be one of id, time, group, label and channels")
     label = columns.label if columns.label in names else _named(names, columns.label_names, [*named, *columns.expected])
-    # A channel of training stays one: without a column time beside it, t is no time.
+    # A channel of training stays a channel: t, for example, does not become the time in a table without a column time.
     taken = [*named, *columns.expected, label]
     id = columns.id or _named(names, ID_NAMES, taken)
     group = columns.group or _named(names, GROUP_NAMES, [*taken, id])
@@ -217,14 +218,14 @@ def found_columns(path: str | Path, table: polars.DataFrame, columns: Columns, l
     if channels is None:
         free = [name for name in names if name not in taken and name != label]
         free = [name for name in free if name in columns.expected or not counts_rows(table[name])]
-        # Of two clocks or counters the second is no measurement: it would tell where in the data a step is.
+        # A second clock or counter is no channel: it is no measurement, and would tell where in the data a step is.
         free = [
             name
             for name in free
             if name in columns.expected or time is None or not (name.lower() in _COUNTED or _is_clock(table[name]))
         ]
         wanted = {name for name in free if name in columns.expected or _measures(table[name])}
-        # Steps that no recording of this table has are steps.
+        # A wide table's columns for steps that no recording of it reaches are empty, and are steps nevertheless.
         steps = [name for name in free if name in wanted or _is_empty(table[name])]
         of_rows = time is None and (id is None or table[id].n_unique() == table.height)
         if wanted and of_rows and (wide := wide_columns(steps, columns.fewest_wide)):
@@ -240,12 +241,12 @@ def found_columns(path: str | Path, table: polars.DataFrame, columns: Columns, l
 
 
 def _clock(table: polars.DataFrame, taken: Sequence[str | None]) -> str | None:
-    """The first column that holds times, whatever it is called."""
+    """Return the first column that holds times, whatever its name is."""
     return next((name for name in table.columns if name not in taken and _is_clock(table[name])), None)
 
 
 def _is_clock(column: polars.Series) -> bool:
-    """Whether it holds dates, or numbers that computers count since 1970 and that do not go back all the time."""
+    """Tell whether a column holds dates, or units of time since 1970 that decrease at less than half of the steps."""
     if column.dtype.is_temporal() or holds_times(column):
         return True
     if not len(column) or not is_numeric(column):
@@ -265,7 +266,7 @@ def _seconds(cell: Any) -> float:
 
 
 def _date_beside(table: polars.DataFrame, time: str | None, taken: Sequence[str | None]) -> str | None:
-    """Of a column of times of a day, that of the days."""
+    """Return the column of days, if the column `time` holds times of a day; else None."""
     if time is None:
         return None
     hours = [str(cell).strip() for cell in table[time].head(_LOOKED_AT).to_list() if cell is not None]
@@ -277,7 +278,7 @@ def _date_beside(table: polars.DataFrame, time: str | None, taken: Sequence[str 
 
 
 def _measures(column: polars.Series) -> bool:
-    """Whether a column holds numbers, or true and false."""
+    """Tell whether a column holds numbers, or true and false."""
     with needed():
         import polars
 
@@ -294,13 +295,16 @@ def _is_empty(column: polars.Series) -> bool:
 
 
 def counts_rows(column: polars.Series) -> bool:
-    """Whether it is what data frames write beside their columns: the numbers of the rows."""
+    """Tell by its name whether a column holds the numbers of the rows, which data frames write beside their columns."""
     name = column.name.lower()
     return INDEX_NAMES.fullmatch(name) is not None or name in COUNT_NAMES
 
 
 def wide_columns(channels: Sequence[str], fewest: int) -> dict[str, list[str]] | None:
-    """Columns that are steps, by channel, in order; None where they are channels. A few beside many are no steps."""
+    """Return the columns that are steps, in order, by channel; None if the columns are channels.
+
+    A few columns beside many numbered ones are left out.
+    """
     found: dict[str, list[tuple[int, str]]] = {}
     others = 0
     for name in channels:

@@ -1,4 +1,4 @@
-"""Rows of handwritten digits: scikit-learn's, side by side, as people write a number."""
+"""Rows of handwritten digits: digits of scikit-learn side by side, as people write a number."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.data.records.splits import Splits
 from ostinato.data.sources.builtin import all_digits
 
-DIGITS = "digits"  # what these data are called
+DIGITS = "digits"  # the name of these data
 HEIGHT = 10
-# The digits come from sheets, which all begin with 0 to 9 in order: in the file, the first digit of each, and the end.
+# The digits come from sheets, each of which begins with 0 to 9 in order: the index of each sheet's first digit, and the
+# end.
 _SHEETS = (0, 130, 256, 386, 516, 646, 776, 915, 1029, 1157, 1287, 1415, 1545, 1667, 1797)
 _PARTS = {
     "train": (0, 9, 3000),
@@ -23,10 +24,11 @@ _FEWEST, _MOST, _APART = 3, 9, 3
 
 
 def digit_rows() -> Splits[Recordings]:
-    """3,000 rows of 3 to 9 digits for training, 200 for validation, 500 for test; 0 is paper, 1 is ink.
+    """Make 3,000 rows of 3 to 9 digits for training, 200 for validation, 500 for test; 0 is paper, 1 is ink.
 
-    All digits of a row come from one sheet, and no part has sheets of another: the hands of the test were never seen. (There are 14
-    sheets of 13 people, so that one person may have two.) How many digits, which, how far apart and how high is drawn.
+    All digits of a row come from one sheet, and no sheet is in two parts, so the handwritings of the test are new.
+    (There are 14 sheets of 13 people, so one person may have two.) The number of digits, the digits, their distances
+    and heights are random.
     """
     pixels, labels = all_digits()
     draws = Draws(0)
@@ -45,7 +47,11 @@ def digit_rows() -> Splits[Recordings]:
 
 
 def _side_by_side(digits: np.ndarray, draws: Draws) -> np.ndarray:
-    """(columns, 10) float32 of (n, 8, 8), 16 is ink: without the empty columns around each, 0 to 3 apart, a pixel off line."""
+    """Put digits (n, 8, 8), ink 16, side by side, as (columns, 10) float32.
+
+    The empty columns around each digit are cut off; digits are 0 to 3 columns apart, and up to a pixel above or below
+    the line.
+    """
     gaps, lifts = draws.integers(0, _APART, len(digits) + 1), draws.integers(0, 2, len(digits))
     columns = [np.zeros((int(gaps[0]), HEIGHT))]
     for digit, gap, lift in zip(digits, gaps[1:].tolist(), lifts.tolist(), strict=True):

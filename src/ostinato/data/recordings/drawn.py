@@ -1,8 +1,8 @@
-"""Lines of text that are drawn: words of Python's reference in typefaces that matplotlib brings along, as a poor scanner sees them.
+"""Drawn lines of text: words of Python's reference in typefaces that come with matplotlib, as a poor scanner sees them.
 
 Sizes, slants, widths of letters, weights of ink, the place on the line, blur, uneven light and noise differ from line to line, and
-some lines are light on dark. What is drawn comes from the bits of PCG64, which NumPy promises to keep; how a letter looks is
-FreeType's word, and which words there are that of the version of Python.
+some lines are light on dark. Random numbers come from the bits of PCG64, which NumPy promises to keep; the shapes of
+letters depend on FreeType, and the words on the version of Python.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from ostinato.data.records.splits import Splits, hashed_order
 from ostinato.data.sources.builtin import folder_of
 from ostinato.extras import needed
 
-LINES = "lines"  # what these data are called
+LINES = "lines"  # the name of these data
 HEIGHT = 20
 _FACES = ("DejaVuSans", "DejaVuSans-Oblique", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSansMono", "STIXGeneral")
 _PARTS = {"train": 5000, "validation": 200, "test": 500}
-_SIZE = 32  # pixels of a letter as it is drawn, before it is made small
-_SEEN = slice(12, 54)  # of its rows, those that letters reach
-_SHORTEST, _LONGEST = 8, 26  # characters of a line, but for the last of a paragraph
+_SIZE = 32  # the font size in pixels, before the line is scaled down
+_SEEN = slice(12, 54)  # the rows of the canvas that letters reach
+_SHORTEST, _LONGEST = 8, 26  # characters of a line; the last of a paragraph may be shorter
 _WRITTEN = re.compile(r"[A-Za-z0-9.,;:'()\"-]+")
 
 
 def drawn_lines(counts: dict[str, int] | None = None, seed: int = 0) -> Splits[Recordings]:
-    """Lines of text in three parts, which come from different pages; none is in two of them.
+    """Draw lines of text in three parts, which come from different pages; no text is in two parts.
 
     Args:
         counts: Lines of each part; None for 5,000, 200 and 500.
-        seed: Of what is drawn.
+        seed: The seed of the random numbers.
     """
     counts = counts or _PARTS
     draws, topics = Draws(seed), _topics()
@@ -55,14 +55,14 @@ def drawn_lines(counts: dict[str, int] | None = None, seed: int = 0) -> Splits[R
 
 
 def _topics() -> list[str]:
-    """The pages of the language's reference, by name."""
-    from pydoc_data import topics  # half a megabyte, of no use to anybody else
+    """Return the pages of Python's reference, in the order of their names."""
+    from pydoc_data import topics  # half a megabyte that nothing else needs
 
     return [text for _, text in sorted(topics.topics.items())]
 
 
 def _lines(text: str, draws: Draws) -> Iterator[str]:
-    """Prose in lines of different lengths; code is indented, and left out."""
+    """Break prose into lines of random lengths; leave out code, which is indented."""
     for paragraph in text.split("\n\n"):
         if paragraph[:1].isspace() or "**" in paragraph:
             continue
@@ -96,7 +96,8 @@ def _drawn(id: str, text: str, faces: Sequence[Any], draws: Draws) -> Recording:
     ink_width = int(face.getlength(text)) + 2 * _SIZE
     canvas = PIL.Image.new("L", (ink_width, 2 * _SIZE), 0)
     ImageDraw.Draw(canvas).text((_SIZE, _SIZE // 2), text, fill=255, font=face)
-    # A slant, a width of letters, a size on the line and a place on it, in one affine map from what is seen to the canvas.
+    # One affine map, from the picture to the canvas, for the slant, the width of letters, their size and their place on
+    # the line.
     slant, wide, size = (u[1] - 0.5) * 0.4, 0.85 + 0.3 * u[2], 0.9 + 0.2 * u[3]
     across, down = 1.0 / (wide * size), 1.0 / size
     width, high = int(ink_width * wide * size), 2 * _SIZE
@@ -107,7 +108,7 @@ def _drawn(id: str, text: str, faces: Sequence[Any], draws: Draws) -> Recording:
         (across, slant, -slant * _SIZE, 0.0, down, lift),
         PIL.Image.Resampling.BILINEAR,
     ).filter(ImageFilter.GaussianBlur(0.3 + 0.9 * u[5]))
-    margin = int(_SIZE * 0.8 * wide * size)  # some of the paper at both ends
+    margin = int(_SIZE * 0.8 * wide * size)  # the most that is cut off the empty paper at each end
     cut = slice(int(u[6] * margin), width - int(u[7] * margin)), _SEEN
     ink = np.asarray(seen, np.float32)[cut[1], cut[0]] / 255.0
     shape = ink.shape

@@ -1,4 +1,4 @@
-"""Recordings in EDF, EDF+ and BDF, the European Data Format of sleep, brain and heart: channels with rates, and annotations.
+"""Recordings in EDF, EDF+ and BDF, formats for sleep, brain and heart: channels with rates, and annotations.
 
 Source: Kemp et al. 1992 and Kemp & Olivan 2003, "European data format 'plus' (EDF+)".
 """
@@ -20,17 +20,18 @@ EDF_SUFFIXES = (".edf", ".bdf")
 
 
 def read_edf_file(path: str | Path, channels: tuple[str, ...] | None = None) -> Recordings:
-    """One recording; its steps are those of the fastest channel, between whose samples a slower one keeps its last value.
+    """Read one recording; a step is a sample of the fastest channel, and slower channels repeat their last value.
 
-    An annotation is the label of the steps from its onset to its end; one without a duration holds until the next begins, and of
-    two at once the later one counts. Where all steps say the same, that is the label of the recording.
+    An annotation is the label of the steps from its onset to its end. One without a duration lasts until the next
+    begins, and where two overlap the later one counts. If all steps have the same label, it is also the label of the
+    recording.
 
     Args:
         path: A file or URL.
-        channels: Which are read; None for all.
+        channels: The channels to read; None for all.
 
     Raises:
-        DataError: It cannot be read, is not continuous, or has not the channels.
+        DataError: The file cannot be read, is not continuous, or lacks one of the channels.
         MissingPackageError: edfio is not installed.
     """
     with needed():
@@ -41,13 +42,13 @@ def read_edf_file(path: str | Path, channels: tuple[str, ...] | None = None) -> 
     read: Any = edfio.read_bdf if suffix_of(path) == ".bdf" else edfio.read_edf
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of headers that stray from the standard and can be read
+            warnings.simplefilter("ignore")  # edfio warns of headers that deviate from the standard but can be read
             found = read(content)
             signals: list[Any] = list(found.signals)
             rates = [float(each.sampling_frequency) for each in signals]
             samples = [np.asarray(each.data, dtype=np.float64) for each in signals]
             notes = sorted((each.onset, each.duration, each.text.strip()) for each in found.annotations)
-    except Exception as error:  # whatever is wrong with the bytes: edfio has no errors of its own for that
+    except Exception as error:  # edfio has no error of its own for wrong bytes, so it may be any
         said = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(f"{path}: is no whole EDF file ({said}); fetch it again") from error
     if not getattr(found, "is_continuous", True):
@@ -73,7 +74,7 @@ def read_edf_file(path: str | Path, channels: tuple[str, ...] | None = None) -> 
 
 
 def _names(labels: list[str]) -> list[str]:
-    """Of the channels; such as have the name of another are numbered."""
+    """Return the names of the channels; those with the same name get a number."""
     found: list[str] = []
     for at, label in enumerate(labels):
         name = label or f"x{at}"

@@ -1,10 +1,10 @@
-"""Pictures of lines of text, with a text each: a folder of image files and a list of what is written in them.
+"""Pictures of lines of text, each with its text: a folder of image files and a list of the texts.
 
-| in the folder | are |
+| in the folder | what is read |
 | --- | --- |
 | `labels.csv` (also .tsv, .jsonl, .parquet) with `file` and `text`; or one `.jsonl` | the pictures that it names |
-| `a.png` and `a.gt.txt` or `a.txt` | a picture, and what is written in it |
-| `train`, `validation`, `test` | folders that are parts |
+| `a.png` and `a.gt.txt` or `a.txt` | a picture, and the text that is written in it |
+| folders `train`, `validation`, `test` | the parts |
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BESIDE = (".gt.txt", ".txt")
 
 
 def are_line_pictures(data: str) -> bool:
-    """Whether data are pictures: one file, a pattern of names, or a folder with some in it or in its parts."""
+    """Tell whether data are pictures: one file, a pattern of names, or a folder with pictures in it or in its parts."""
     if not is_folder(data):
         return suffix_of(data) in PICTURE_SUFFIXES
     folder = Path(data).expanduser()
@@ -44,7 +44,7 @@ def are_line_pictures(data: str) -> bool:
 
 
 def folders_of_parts(folder: Path) -> dict[str, Path]:
-    """Folders called train, validation and test, as far as they are there; none where there is no train."""
+    """Find folders called train, validation and test, as far as they exist; none if there is no train."""
     inside = {each.name.lower(): each for each in visible(folder.iterdir()) if each.is_dir()}
     found = {part: inside[name] for part, names in PART_NAMES.items() for name in names if name in inside}
     return found if "train" in found else {}
@@ -59,15 +59,15 @@ def read_line_pictures(
     labels: bool = True,
     skip_broken: bool = False,
 ) -> Recordings:
-    """The pictures of a folder, of one file, or of a pattern such as `scans/*.png`.
+    """Read the pictures of a folder, of one file, or of a pattern such as `scans/*.png`.
 
     Args:
-        data: See the table above; a folder with parts is none of them.
-        height: That all are scaled to.
-        text: The column of texts; None for the first of `names` that there is.
-        names: What it may be called.
-        labels: Whether texts are wanted; without them every picture of a folder is read.
-        skip_broken: Whether of several pictures those that cannot be read are left out; `unread` says which.
+        data: A file, a pattern, or a folder as in the table at the top of this module, but no folder with parts.
+        height: The height in pixels that all pictures are scaled to.
+        text: The column of texts; None for the first of `names` that exists.
+        names: The names that the column of texts may have.
+        labels: Whether texts are wanted.
+        skip_broken: Whether to leave out pictures that cannot be read, if there are several; `unread` then names them.
 
     Raises:
         DataError: There is no picture, one cannot be read, or texts are wanted and there is no list of them.
@@ -122,7 +122,7 @@ def _list_in(folder: Path) -> Path | None:
 
 
 def _first_names(folder: Path) -> Iterator[str]:
-    """The first name in the list of a folder."""
+    """Give the first file name in the list of a folder, if there is a list with a row."""
     table = _list_in(folder)
     if table is None:
         return
@@ -170,7 +170,7 @@ def _listed(
 
 
 def _beside(file: Path) -> str | None:
-    """What a text file of the same name says; its lines are one."""
+    """Return the content of a text file of the same name, its lines joined into one; None if there is none."""
     for ending in _BESIDE:
         text = file.with_suffix(ending)
         if text.is_file():

@@ -1,9 +1,10 @@
-"""JSON lines and Parquet in which a row is a whole recording, of any length: its values are a list in one cell.
+"""JSON lines and Parquet with a whole recording of any length in each row: its values are a list in one cell.
 
     {"id": "a", "values": [[0.1, 9.8], [0.2, null]], "label": "walk", "group": "Ada"}
 
-`values` holds a list of steps, each with its channels or, of one channel, a number; or a list for each channel by name,
-{"acc": [...], "pressure": [...]}. `label` is that of the recording, or a list with one for each step.
+`values` holds a list of steps, each a list with a number for each channel, or a number if there is one channel; or a
+list for each channel by name, {"acc": [...], "pressure": [...]}. `label` is the label of the recording, or a list with
+one for each step.
 """
 
 from __future__ import annotations
@@ -27,25 +28,25 @@ _TIMES = ("times", "time", "timestamps", "t")
 
 
 def holds_lists(path: str | Path) -> bool:
-    """Whether the first row of a file has a list of values in a cell."""
+    """Tell whether the first row of a file has a list of values in a cell."""
     if suffix_of(path) not in (*JSON_SUFFIXES, *PARQUET_SUFFIXES):
         return False
     try:
         _, rows = first_cells(path)
     except DataError:
-        return False  # the readers of tables say what is wrong
+        return False  # the readers of tables report the error
     return bool(rows) and isinstance(_cell(rows[0], None, _VALUES), list | dict)
 
 
 def read_lists(path: str | Path, columns: Columns) -> Recordings:
-    """The recordings of such a file.
+    """Read the recordings of a file with a list of values in each row.
 
     Args:
         path: A file or URL.
-        columns: Those that have a name of their own: id, group, label; and channels, in their order.
+        columns: The keys that a user named: id, group, label, time; and the channels, in their order.
 
     Raises:
-        DataError: A row is no recording; the message says which.
+        DataError: A row is no recording; the message names the row.
     """
     items: list[Recording] = []
     channels = columns.channels
@@ -106,7 +107,7 @@ def _of_channels(where: str, given: Mapping[str, Any]) -> tuple[tuple[str, ...],
 
 
 def _of_steps(where: str, given: Any) -> np.ndarray:
-    """(T, C) float64."""
+    """Return the values as (T, C) float64."""
     try:
         values = np.array(given, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Recordings that are still coming: what `Scaling.apply` makes of a whole one, a step at a time, for any number of them."""
+"""Recordings that arrive step by step: the numbers of `Scaling.apply`, step by step, for any number of them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ State = dict[str, np.ndarray]
 
 
 class OnlineScaling:
-    """The numbers that a network reads, as soon as a step is there.
+    """Scaling of steps as they arrive: the numbers that a network reads, at once for each step.
 
-    What is remembered of N recordings are arrays (N, ...) by name, so that whoever keeps sessions can keep these.
+    The state of N recordings is arrays (N, ...) by name, so that code that stores sessions can store it.
 
     Args:
-        scaling: learnt in training.
+        scaling: the scaling that was learnt in training.
     """
 
     def __init__(self, scaling: Scaling):
@@ -28,30 +28,30 @@ class OnlineScaling:
         self._width = scaling.width // scaling.stack
 
     def fresh(self, rows: int) -> State:
-        """What is remembered of recordings that have not begun."""
+        """Return the state of `rows` recordings that have not begun."""
         channels = len(self.scaling.channels)
         return {
-            "filled": np.zeros((rows, channels)),  # of the step before
+            "filled": np.zeros((rows, channels)),  # the values of the step before, scaled and filled in
             "there": np.zeros((rows, channels), dtype=bool),
-            "since": np.zeros((rows, channels)),  # that a channel was there
+            "since": np.zeros((rows, channels)),  # the time since a channel last had a value
             "clock": np.full(
                 (rows, 3), np.nan
-            ),  # the time of the step before; that since the first; how many steps there were
+            ),  # the time of the step before; the time since the first step; the number of steps
             "block": np.zeros((rows, self.scaling.stack, self._width), dtype=np.float32),
         }
 
     def go_on(self, state: State, row: int, values: np.ndarray, time: float | None = None) -> tuple[np.ndarray, bool]:
-        """One step more of a recording.
+        """Take one more step of a recording.
 
         Args:
-            state: of all; that of the row is changed.
-            row: which.
-            values: (C,), NaN where one is missing.
-            time: of the step, larger than that of the one before; None where steps are only counted.
+            state: the state of all recordings; the row's part is changed in place.
+            row: which recording.
+            values: (C,), NaN where a value is missing.
+            time: the time of the step, larger than that of the step before; None if the steps have no times.
 
         Returns:
-            What the network reads next, (width,) float32, zeros for steps of it that are not there yet; and whether all are. Where
-            they are not, the network shall forget that it has read them.
+            The next input of the network, (width,) float32, with zeros for those of its `stack` steps that have not
+            arrived; and whether all have. If not, the caller must restore the network's state after reading this input.
         """
         scaling, clock = self.scaling, state["clock"][row]
         count = 0 if np.isnan(clock[2]) else int(clock[2])
@@ -97,10 +97,12 @@ def _told(ratio: float) -> float:
 
 
 class OnlineFrames:
-    """Frames of some steps side by side, as soon as all of them are there: frame f has the steps from f stride on, `stack` of them.
+    """Frames of several steps side by side, each given once it is complete.
+
+    Frame f has `stack` steps, from step f * `stride` on.
 
     Args:
-        scaling: of the steps, each by itself.
+        scaling: the scaling of single steps (its own `stack` is 1).
         stack: steps of a frame.
         stride: steps from the beginning of one frame to the next.
     """
@@ -110,12 +112,12 @@ class OnlineFrames:
         self.channels, self._width = scaling.channels, scaling.width
 
     def fresh(self, rows: int) -> State:
-        """What is remembered of recordings that have not begun."""
+        """Return the state of `rows` recordings that have not begun."""
         last = np.zeros((rows, self.stack, self._width), dtype=np.float32)
         return {**self.scaled.fresh(rows), "last": last, "count": np.zeros(rows, dtype=np.int64)}
 
     def go_on(self, state: State, row: int, values: np.ndarray, time: float | None = None) -> np.ndarray | None:
-        """One step more, see `OnlineScaling.go_on`: the frame that it completes, (stack I,) float32, or None."""
+        """Take a step, see `OnlineScaling.go_on`; return the frame that it completes, (stack I,) float32, or None."""
         step, _ = self.scaled.go_on(state, row, values, time)
         last = state["last"][row]
         last[:-1] = last[1:]
@@ -125,7 +127,7 @@ class OnlineFrames:
         return last.reshape(-1).copy() if behind >= 0 and behind % self.stride == 0 else None
 
     def rest(self, state: State, row: int) -> list[np.ndarray]:
-        """The frames that have begun and are not complete, with zeros for steps that are not there: all of them if it ends here."""
+        """Return the incomplete frames, with zeros for missing steps, as if the recording ended here."""
         count, last = int(state["count"][row]), state["last"][row]
         done = max(0, (count - self.stack) // self.stride + 1)
         found: list[np.ndarray] = []
@@ -137,7 +139,7 @@ class OnlineFrames:
 
 
 def step_of(values: Sequence[float | None], channels: Sequence[str]) -> np.ndarray:
-    """(C,) float64: one step of a recording as somebody measured it, NaN where a value is missing.
+    """Turn the values of one step into (C,) float64, NaN where a value is missing.
 
     Raises:
         DataError: there are more or fewer values than channels, or one is infinite.

@@ -7,25 +7,26 @@ import numpy as np
 from ostinato.data.recordings.recording import Recording
 from ostinato.extras import needed
 
-_LEAST_CONTRAST = 0.05  # of white; what is flatter is an empty page
+_LEAST_CONTRAST = 0.05  # as a share of white; a picture with less contrast is an empty page
 
 
 def channels_of(height: int) -> tuple[str, ...]:
-    """Names of the rows of a picture, from above."""
+    """Return the names of the rows of a picture, from the top."""
     return tuple(f"row{at}" for at in range(height))
 
 
 def recording_of(picture: np.ndarray, height: int, id: str, label: str | None) -> Recording:
-    """A picture of a line as a recording: (width, `height`) values, 0 for paper and about 1 for ink.
+    """Turn a picture of a line into a recording: (width, `height`) values, 0 for paper and about 1 for ink.
 
-    It is scaled to one height, its width with it. Dark ink on light paper and light ink on a dark ground are the same, and so are
-    pale ink and black: paper is what most pixels are, ink what differs most.
+    The picture is scaled to `height`, and its width in proportion. Dark ink on light paper and light ink on dark paper
+    give the same values, and so do pale and black ink: the median pixel is paper, and the pixels that differ most from
+    it are ink.
 
     Args:
         picture: (H, W) uint8, black 0 and white 255; both at least 1.
-        height: Rows of what is read, at least 1.
-        id: Of the recording.
-        label: What is written there.
+        height: Rows of the result, at least 1.
+        id: The name of the recording.
+        label: The text in the picture; None if it is not known.
     """
     with needed():
         import PIL.Image

@@ -1,20 +1,20 @@
-"""Recordings from wherever they lie: a table, an archive of arrays, a file of the UCR or UEA archive, or a folder of these.
+"""Recordings from any source: a table, an archive of arrays, a file of the UCR or UEA archive, or a folder of these.
 
 | data | are |
 | --- | --- |
 | `.csv`, `.tsv`, `.jsonl`, `.parquet` whose columns hold numbers | a table, see `tables` |
-| `.jsonl`, `.parquet` with lists in a cell | a recording a row, see `lists` |
+| `.jsonl`, `.parquet` with lists in a cell | a recording in each row, see `lists` |
 | `.npy`, `.npz` | arrays, see `arrays` |
-| `.wav`, `.flac`, `.ogg`, `.mp3`, ... | a recording, see `sound` |
-| `.edf`, `.bdf` | a recording, see `edf_file` |
+| `.wav`, `.flac`, `.ogg`, `.mp3`, ... | one recording, see `sound` |
+| `.edf`, `.bdf` | one recording, see `edf_file` |
 | `.ts`; `NAME_TRAIN.tsv`, `NAME_TEST.tsv` that hold numbers only | files of the UCR and UEA archives, see `ts_file` |
 | a folder with `NAME_TRAIN.ts` and `NAME_TEST.ts`, or with train, validation and test files or folders | parts |
-| a folder with a folder of files for each class | a recording a file, its class the name of its folder |
-| a folder of files with `labels.csv` (file, label) | a recording a file |
-| a folder of other files | the recordings of each, with labels of their own |
-| a pattern such as `sounds/*.wav` or `calls/*/*.wav` | its files, as those of a folder |
+| a folder with a folder of files for each class | a recording in each file, whose class is the name of its folder |
+| a folder of files with `labels.csv` (file, label) | a recording in each file |
+| a folder of other files | the recordings of each file, with the labels in it |
+| a pattern such as `sounds/*.wav` or `calls/*/*.wav` | the files that match, treated as the files of a folder |
 
-Files are tables, sound or EDF. What is sound is made spectra of, see `Sound`.
+The files of a folder are tables, sound or EDF. Sound is turned into spectra, see `Sound`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from ostinato.errors import DataError
 
 _ARRAYS = (".npy", ".npz")
 _FILES = (*TABLE_SUFFIXES, *_ARRAYS, ".ts")
-_RECORDED = (*TABLE_SUFFIXES, *SOUND_SUFFIXES, *EDF_SUFFIXES)  # of which a folder may hold one a recording
+_RECORDED = (*TABLE_SUFFIXES, *SOUND_SUFFIXES, *EDF_SUFFIXES)  # files of which each may be one recording of a folder
 _OF_RECORDINGS = {"lengths", "groups", "group", "channels", "times"}
 _LABELS = ("label", "class", "target", "y", "text", "transcript", "labels")
 SKIP = leave_out("--recording.skip_broken")
@@ -53,7 +53,7 @@ _LABEL_FILES = ("labels", "label", "classes", "metadata")
 
 
 def are_recordings(data: str, columns: Columns, dialect: Dialect | None = None) -> bool:
-    """Whether data are recordings, and not texts or images; of a table its first rows tell, of an archive its numbers."""
+    """Tell recordings from texts and images: a table by its first rows, an archive of arrays by its numbers."""
     if (files := _matching(data)) is not None:
         return bool(files) and are_recordings(str(files[0]), columns, dialect)
     if is_folder(data):
@@ -77,9 +77,10 @@ def are_recordings(data: str, columns: Columns, dialect: Dialect | None = None) 
 
 
 def _are_measured(data: str) -> bool:
-    """Whether the numbers of an archive are those of recordings: floats, of which some are no brightness from 0 to 1.
+    """Tell whether the numbers of an archive are recordings and not images.
 
-    Images have no groups, lengths or times beside them.
+    They are if one is negative, NaN, or above 1 and not whole, because brightness is none of these; or if the archive
+    has groups, lengths, channels or times, because images have none.
     """
     try:
         if {name.lower() for name in archive_names(data)} & _OF_RECORDINGS:
@@ -92,7 +93,7 @@ def _are_measured(data: str) -> bool:
 
 
 def parts_at(data: str) -> dict[str, str]:
-    """Where the parts are: "train", "validation" and "test", as far as data have them; else "train" is all of them."""
+    """Find the parts "train", "validation" and "test" of data, as far as they exist; without parts "train" is all."""
     if not is_folder(data):
         return {"train": data}
     folder = Path(data).expanduser()
@@ -110,19 +111,19 @@ def read_recordings(
     sound: Sound = AS_IT_COMES,
     skip_broken: bool = False,
 ) -> Recordings:
-    """The recordings of a file or folder.
+    """Read the recordings of a file, a folder or a pattern.
 
     Args:
-        data: See the table above; a folder with parts is none of them.
-        columns: Of a table.
+        data: A name as in the table at the top of this module, but no folder with parts: give the name of a part.
+        columns: The columns of a table that a user named.
         labels: Whether labels are wanted.
-        part: Of an archive of arrays with parts, which.
+        part: Which part to read, if `data` is an archive of arrays with parts.
         dialect: How CSV or TSV is written.
-        sound: How sound is read, and samples a second of all.
-        skip_broken: Whether of several files those that cannot be read are left out; `unread` says which.
+        sound: How sound is read; and the sampling rate of all recordings.
+        skip_broken: Whether to leave out files that cannot be read, if there are several; `unread` then names them.
 
     Raises:
-        DataError: They cannot be read, there is none, or labels are wanted and there are none.
+        DataError: The data cannot be read, there is no recording, or labels are wanted and there are none.
     """
     reader = _Reader(columns, labels, dialect, sound, [] if skip_broken else None)
     files = _matching(data)
@@ -142,14 +143,14 @@ def read_recordings(
 
 
 def with_unread(found: Recordings, data: str, unread: Sequence[str]) -> Recordings:
-    """The same with the files among them that cannot be read, which notes tell."""
+    """Add the lines about files that could not be read to `found`, and a note that tells of them."""
     if not unread:
         return found
     return replace(found, unread=tuple(unread), notes=(*found.notes, unread_note(data, unread)))
 
 
 def _advice(data: str, columns: Columns) -> str:
-    """How recordings of a form have labels."""
+    """Say how to give labels to recordings in the form of `data`; the end of an error message."""
     what, suffix = columns.label_names[0], suffix_of(data)
     if suffix == ".npy":
         return "write .npz with x (N, T, C) and y (N,) (docs/sensors.md)"
@@ -167,7 +168,7 @@ def _recorded(folder: Path) -> list[Path]:
 
 
 def _folders_of_parts(folder: Path) -> dict[str, Path]:
-    """Folders called train, validation and test, as far as they are there; none where there is no train."""
+    """Find folders called train, validation and test, as far as they exist; none if there is no train."""
     inside = {each.name.lower(): each for each in visible(folder.iterdir()) if each.is_dir()}
     found = {part: inside[name] for part, names in PART_NAMES.items() for name in names if name in inside}
     return found if "train" in found else {}
@@ -180,7 +181,7 @@ def _files_of_classes(folder: Path) -> Iterator[tuple[Path, str, str | None]]:
 
 
 def _labelled_files(folder: Path, named: Columns) -> Iterator[tuple[Path, str, str | None]]:
-    """Of a folder with a table that names its files, each, its label, and its group where a column says whose it is."""
+    """Give each file that a table of labels in the folder names, its label, and its group if a column tells groups."""
     table = next(filter(_is_label_file, visible(folder.iterdir())), None)
     if table is None:
         return
@@ -211,18 +212,18 @@ def _labelled_files(folder: Path, named: Columns) -> Iterator[tuple[Path, str, s
 
 
 class _Reader:
-    """Reads files one after the other: the first says the sampling rate and the channels of all.
+    """Reader of several files, one after the other; the first one determines the sampling rate and the channels of all.
 
     Args:
         columns, labels, dialect, sound: See `read_recordings`.
-        unread: Gets a line for each of several files that cannot be read; None where the first such is an error.
+        unread: A list that gets a line for each file that cannot be read; None if such a file is an error.
     """
 
     def __init__(self, columns: Columns, labels: bool, dialect: Dialect | None, sound: Sound, unread: list[str] | None):
         self.columns, self.labels, self.dialect, self.sound, self.unread = columns, labels, dialect, sound, unread
 
     def file(self, data: str | Path, part: str = "", *, bare: bool = False) -> Recordings:
-        """The recordings of one; with `bare` its labels, ids and groups are said elsewhere."""
+        """Read one file; with `bare` its columns of labels, ids and groups are ignored, as the caller knows them."""
         columns = replace(self.columns, label=None, id=None, group=None) if bare else self.columns
         suffix = suffix_of(data)
         if suffix in _ARRAYS:
@@ -244,7 +245,7 @@ class _Reader:
         return found
 
     def folder(self, folder: Path) -> Recordings:
-        """Those of a folder."""
+        """Read the recordings of a folder."""
         files = list(_files_of_classes(folder)) or list(_labelled_files(folder, self.columns))
         if files:
             return self._of_labelled(files, folder)
@@ -256,14 +257,14 @@ class _Reader:
         )
 
     def pattern(self, data: str, files: list[Path]) -> Recordings:
-        """Those of the files that a pattern means."""
+        """Read the files that match a pattern."""
         if not files:
             raise DataError(f"{data}: no file has such a name; check it, and put it between quotes in a shell")
         labelled = _labels_of(files, self.columns)
         return self._of_labelled(labelled, root_of(Path(data).expanduser())) if labelled else self._of_own(files)
 
     def _of_labelled(self, files: list[tuple[Path, str, str | None]], folder: Path) -> Recordings:
-        """A recording a file, whose label is said elsewhere."""
+        """Read files of one recording each, whose labels and groups are given in `files`."""
         items: list[Recording] = []
         notes: list[str] = []
         channels: tuple[str, ...] | None = None
@@ -285,7 +286,7 @@ class _Reader:
         return Recordings(channels or (), tuple(items), tuple(dict.fromkeys(notes)), self.sound.rate)
 
     def _of_own(self, files: list[Path]) -> Recordings:
-        """The recordings of all, with labels of their own, each called by its file."""
+        """Read all recordings of files that contain their own labels; each id begins with the name of the file."""
         items: list[Recording] = []
         notes: list[str] = []
         for file in files:
@@ -305,7 +306,7 @@ class _Reader:
         return Recordings(self.columns.expected, tuple(items), tuple(dict.fromkeys(notes)), self.sound.rate)
 
     def _tried(self, file: Path, *, bare: bool = False) -> Recordings | None:
-        """One of several; None for one that cannot be read and is left out."""
+        """Read one of several files; return None if it cannot be read and is left out."""
         try:
             return self.file(file, bare=bare)
         except DataError as error:
@@ -317,7 +318,11 @@ class _Reader:
 
 
 def _labels_of(files: list[Path], columns: Columns) -> list[tuple[Path, str, str | None]]:
-    """Each file with the label and the group that a table beside it says, or else the folders that they are in; none for none."""
+    """Pair each file with its label and group.
+
+    They come from a table beside the files, else the label is the name of the folder; the list is empty if all files
+    are in one folder without such a table.
+    """
     folders = list(dict.fromkeys(file.parent for file in files))
     said = {file: (label, group) for each in folders for file, label, group in _labelled_files(each, columns)}
     if any(file in said for file in files):
@@ -326,7 +331,7 @@ def _labels_of(files: list[Path], columns: Columns) -> list[tuple[Path, str, str
 
 
 def _matching(data: str) -> list[Path] | None:
-    """The files of recordings that a pattern means; None for the name of one thing."""
+    """Find the files of recordings that match a pattern; None if `data` is no pattern."""
     files = matching(data)
     if files is None:
         return None
@@ -338,12 +343,12 @@ def _is_label_file(file: Path) -> bool:
 
 
 def without_labels(found: Recordings) -> Recordings:
-    """The same, as if the data said nothing."""
+    """Return the same recordings without their labels."""
     return replace(found, items=tuple(replace(each, label=None, labels=None) for each in found.items))
 
 
 def names_of_labels(found: Recordings) -> list[str]:
-    """Every label of a step or a recording, sorted; numbers by their size."""
+    """Return every label of a step or a recording once, sorted; numbers come first, by size."""
     names = {
         label for each in found.items for label in itertools.chain([each.label], each.labels or ()) if label is not None
     }

@@ -1,4 +1,4 @@
-"""What every reader of recordings gives: sequences of numbers with the same channels, and what they are."""
+"""Recordings, which every reader in this folder returns: sequences of numbers with the same channels, and labels."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ class Recording:
     """A sequence of numbers.
 
     Attributes:
-        id: As the data name it.
+        id: The name of the recording in the data.
         values: (T, C) float32 or float64, T at least 1; NaN where a value is missing.
-        label: Of the whole; None where the data say none.
-        labels: Of each step, T of them, None where the data say none of a step; None where they have none of steps.
-        times: (T,) float64, increasing, in the unit of the data; None where steps are only counted.
-        group: Whose it is: recordings of one group stay in one part. None for nobody's.
+        label: The label of the whole recording; None if the data have none.
+        labels: T labels, one for each step, each None if the data have none for the step; None if steps have no labels
+            at all.
+        times: (T,) float64, increasing, in the unit of the data; None if the steps have no times.
+        group: To whom or what the recording belongs, such as a person: recordings of one group stay in one part. None
+            for no group.
     """
 
     id: str
@@ -41,9 +43,9 @@ class Recordings:
     Attributes:
         channels: Names of the C channels.
         items: The recordings, in the order of the data.
-        notes: What a user should know about them, a line each.
-        rate: Samples a second, of spectra those that they were made of; None where nobody says.
-        unread: Files among them that cannot be read, a line each that says why.
+        notes: What a user should know about the recordings, a line each.
+        rate: Samples a second; for spectra, of the sound that they were made from. None if it is not known.
+        unread: A line for each file that could not be read, which says why.
     """
 
     channels: tuple[str, ...]
@@ -59,15 +61,15 @@ class Recordings:
         return self.items[at]
 
     def take(self, indices: np.ndarray | Sequence[int]) -> Recordings:
-        """The recordings with these indices."""
+        """Return the recordings with these indices."""
         return replace(self, items=tuple(self.items[int(at)] for at in indices))
 
 
 def check_channels(found: Recordings, channels: Sequence[str], path: object) -> Recordings:
-    """`found`, its channels in the order of `channels`.
+    """Bring the channels of `found` into the order of `channels`; leave out those that are not in it.
 
     Raises:
-        DataError: It has other channels.
+        DataError: `found` lacks one of `channels`.
     """
     if found.channels == tuple(channels):
         return found
@@ -82,10 +84,10 @@ def check_channels(found: Recordings, channels: Sequence[str], path: object) -> 
 
 
 def channel_names(count: int) -> tuple[str, ...]:
-    """Names for channels that have none: x for one, x0, x1, ... for several."""
+    """Make names for channels without names: x for one, x0, x1, ... for several."""
     return ("x",) if count == 1 else tuple(f"x{at}" for at in range(count))
 
 
 def too_large(values: np.ndarray) -> np.ndarray:
-    """Where a value is infinite, or beyond what float32 holds; of NaN it is none."""
+    """Find where a value is infinite or beyond the range of float32; NaN counts as neither."""
     return np.abs(values) > np.finfo(np.float32).max

@@ -1,4 +1,4 @@
-"""From recordings to what a network reads: each channel at a scale of its own, and what is missing told beside it."""
+"""From recordings to the input of a network: channels are scaled, and further inputs say which values are missing."""
 
 from __future__ import annotations
 
@@ -11,45 +11,46 @@ import numpy as np
 from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.errors import ConfigError
 
-_UNEVEN = 0.05  # of the usual time between steps, deviation from which times are told to the network
+_UNEVEN = 0.05  # share of the usual time between steps; if a time deviates more, the network reads the times
 _READ, _MOST_STACKED = 64, 16
 MOST = 5.0  # logarithm of a time between steps over the usual one
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Learnt from training data, and kept with the model.
+    """The scaling of recordings, learnt from training data and stored with the model.
 
-    Of a recording a network reads, at every step:
+    At every step of a recording a network reads:
 
-    | inputs | what |
+    | inputs | meaning |
     | --- | --- |
-    | C | (value - mean) / deviation of each channel; where it is missing the last one that was there, else the mean |
-    | C | how each changed since the step before, at a scale of its own |
-    | G | 1 where the value of a channel with gaps in training is there, 0 where it is missing |
-    | 1 | where times are uneven, the logarithm of the time since the step before over the usual one |
+    | C | (value - mean) / deviation of each channel; for a missing value the last known one, else the mean |
+    | C | the change of each channel since the step before, scaled by `changes` |
+    | G | for each channel with missing values in training: 1 if the value is known, 0 if it is missing |
+    | 1 | only if times are uneven: the logarithm of (time since the step before / usual time) |
 
-    Of a network whose cell reads more than its input, the extras of the cell stand behind it:
+    If the cell of the network reads more than its input, its extras come after the input:
 
     | cell | inputs | extras |
     | --- | --- | --- |
-    | with extras as wide as its input, such as GRU-D | C, as above | `mask`, C: 1 where one is there; `dt`, C: the time since |
-    | with one number, such as CfC | as above, without the last | `dt`: the time since the step before; `t`: since the first |
+    | extras as wide as its input (GRU-D) | first C, as above | `mask`, C: 1 if a value is known; `dt`, C: time since |
+    | extras of one number (CfC) | as above, without the last | `dt`: time since the step before; `t`: since the first |
 
-    The time since a channel was there is that of Che et al. 2018, arXiv 1606.01865, section 2.2.
-    Times are in units of the usual one between two steps, and 1 where steps are only counted.
+    The time since a channel had a value is defined as in Che et al. 2018, arXiv 1606.01865, section 2.2.
+    In the extras the unit of time is the usual time between two steps; without times, each step takes 1.
 
     Attributes:
         channels: Names of the C channels.
-        means: Of their values.
-        deviations: Of their values, standard; 1 of a channel that never changes.
-        changes: The same of their differences from step to step, after scaling.
-        gaps: The places of the G channels that training has missing values of.
-        step: The usual time between two steps; None where times are even, or not known.
-        stack: How many steps are read at once, side by side (Sak et al. 2015, arXiv 1507.06947, section 2); those that a recording
-            lacks at its end are zeros.
-        extras: What the cell reads beside its input by name, each "1" or, as wide as it, "I".
-        rate: Samples a second of training, to which others are resampled; None where nobody says.
+        means: The mean of each channel's values.
+        deviations: The standard deviation of each channel's values; 1 for a channel that never changes.
+        changes: The root mean square of each channel's differences from step to step, after scaling; 1 if it never
+            changes.
+        gaps: The indices of the G channels that have missing values in training.
+        step: The usual time between two steps; None if times are even (and there are no extras), or not known.
+        stack: How many steps are read at once, side by side (Sak et al. 2015, arXiv 1507.06947, section 2); steps that
+            a recording lacks at its end are zeros.
+        extras: What the cell reads beside its input, by name; each "1" (one number) or "I" (as wide as the input).
+        rate: Samples a second of the training data, to which other data are resampled; None if it is not known.
     """
 
     channels: tuple[str, ...]
@@ -64,15 +65,16 @@ class Scaling:
 
     @classmethod
     def of(cls, train: Recordings, stack: int | None = 1, extras: Mapping[str, str] | None = None) -> Scaling:
-        """From training data.
+        """Learn the scaling from training data.
 
         Args:
             train: At least one recording.
-            stack: Steps that are read at once; None for so many that half of the recordings have `_READ` of these or fewer.
-            extras: What the network's cell reads beside its input; then each step is read by itself.
+            stack: Steps that are read at once; None for a number with which at least half of the recordings have at
+                most `_READ` inputs, but at most `_MOST_STACKED`.
+            extras: What the network's cell reads beside its input; `stack` is then 1.
 
         Raises:
-            ConfigError: Several steps are to be read at once by a cell with extras.
+            ConfigError: The cell has extras, and `stack` is above 1.
         """
         if extras:
             if stack not in (None, 1):
@@ -109,7 +111,7 @@ class Scaling:
 
     @property
     def width(self) -> int:
-        """How many numbers a network reads at a step of its own."""
+        """How many numbers a network reads at one of its steps."""
         if self.extras:
             wide = [letter == "I" for _, letter in self.extras]
             width = len(self.channels) if all(wide) else 2 * len(self.channels) + len(self.gaps)
@@ -117,11 +119,11 @@ class Scaling:
         return self.stack * (2 * len(self.channels) + len(self.gaps) + (self.step is not None))
 
     def reads(self, steps: int) -> int:
-        """How many steps a network has of so many."""
+        """Return how many steps the network takes for `steps` steps of a recording."""
         return -(-steps // self.stack)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the scaling as plain values, for JSON."""
         return {
             "channels": list(self.channels),
             "means": list(self.means),
@@ -136,25 +138,25 @@ class Scaling:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Scaling:
-        """The inverse."""
+        """Make a scaling from what `to_dict` returned."""
         lists = ("channels", "means", "deviations", "changes", "gaps")
         step, stack, rate = content["step"], content["stack"], content.get("rate")
         extras = tuple((name, letter) for name, letter in content.get("extras", ()))
         return cls(*(tuple(content[name]) for name in lists), step=step, stack=stack, rate=rate, extras=extras)
 
     def filled(self, values: np.ndarray) -> np.ndarray:
-        """(T, C) float64: scaled, and what is missing filled in."""
+        """Scale values and fill in the missing ones; return (T, C) float64."""
         scaled = (values.astype(np.float64) - np.array(self.means)) / np.array(self.deviations)
         missing = np.isnan(scaled)
         if not missing.any():
             return scaled
-        # The place of the last value that was there; those before the first have none.
+        # The index of the last known value; -1 before the first.
         last = np.maximum.accumulate(np.where(missing, -1, np.arange(len(scaled))[:, None]), axis=0)
         found = np.take_along_axis(scaled, last.clip(0), axis=0)
         return np.where(last < 0, 0.0, found)
 
     def apply(self, recording: Recording) -> np.ndarray:
-        """(reads(T), width) float32."""
+        """Turn a recording into the input of the network, (reads(T), width) float32."""
         filled = self.filled(recording.values)
         changes = np.diff(filled, axis=0, prepend=filled[:1]) / np.array(self.changes)
         told = [filled, changes]
@@ -182,7 +184,7 @@ class Scaling:
 
 
 def _since_there(there: np.ndarray, between: np.ndarray) -> np.ndarray:
-    """(T, C): the time since each channel was there, before this step; 0 at the first step."""
+    """Return (T, C), the time since each channel last had a value, not counting this step; 0 at the first step."""
     found = np.zeros(there.shape)
     for step in range(1, len(there)):
         found[step] = between[step] + np.where(there[step - 1], 0.0, found[step - 1])
@@ -190,7 +192,7 @@ def _since_there(there: np.ndarray, between: np.ndarray) -> np.ndarray:
 
 
 def _usual(items: Sequence[Recording], even: bool = False) -> float | None:
-    """The median time between two steps; None where times are even, unless these are wanted, or some recordings have none."""
+    """Return the median time between two steps; None if a recording has no times, or they are even and not `even`."""
     if any(each.times is None for each in items):
         return None
     steps = np.concatenate([np.diff(each.times) for each in items if each.times is not None])

@@ -1,18 +1,19 @@
-"""Movements of people as a sensor in the hand would measure them: recordings that are made, so that the best answer is known.
+"""Simulated movements of people, as a sensor in the hand would measure them; the best possible answers are known.
 
-The hand swings as two damped oscillators, a with the gesture's own period and b slowly. The start of a gesture pushes both, and
-noise drives them on. At step t and in channel k, with R(p) the rotation by a p-th of a circle:
+The hand swings as two damped oscillators: a has the gesture's period, and b is slow. The start of a gesture pushes
+both, and noise drives them on. At step t and in channel k, with R(p) the rotation by a p-th of a circle:
 
     a_t = d R(p) a_{t-1} + q e_t + [the gesture starts at t] (m + w)        e_t, e'_t ~ N(0, I), 2 numbers
     b_t = d' R(p') b_{t-1} + q' e'_t + [the gesture starts at t] (m' + w')
     x_tk = c_k + o_k + u_k (h_k . (a_t, b_t)) + n_k n_tk                      n_tk ~ N(0, 1)
 
-The gesture decides on p, d, q, m and m'. People differ, and nobody says how: the push w and the offset o are sums of what a person
-always does and of what is of this time alone, both normal with mean 0. So the numbers of one gesture are one normal vector. A
-Kalman filter computes its exact likelihood, missing values and all, and no classifier that sees one recording at a time is right
-more often than the one that takes the gesture with the highest. How often that one is wrong is the Bayes error.
+The gesture determines p, d, q, m and m'. People differ, and the recordings do not say how: the push w and the offset o
+are each the sum of a part that is constant for a person and a part that is new in each recording, both normal with mean
+0. So the numbers of one gesture are one normal vector. A Kalman filter computes its exact likelihood, also with missing
+values, and no classifier that sees one recording at a time is right more often than the one that takes the gesture with
+the highest likelihood. The share of its errors is the Bayes error.
 
-Numbers are rounded as a sensor rounds them. All that is drawn comes from the bits of PCG64, which NumPy promises to keep.
+Numbers are rounded as a sensor rounds them. Random numbers come from the bits of PCG64, which NumPy promises to keep.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ class Movement:
     Attributes:
         name: The label.
         period: p, in steps.
-        damping: d, what is left of a swing after a step.
-        drive: q.
+        damping: d, the share of a swing that is left after a step.
+        drive: q, the strength of the noise.
         push: (m, m'), four numbers; None for rest, which begins without a push.
     """
 
@@ -62,17 +63,17 @@ PUSH_OF_PERSON, PUSH_OF_TIME = 0.5, 0.5  # standard deviations of each number of
 
 @dataclass(frozen=True)
 class Channel:
-    """What a channel measures.
+    """A channel of the sensor, with the letters of the formulas above.
 
     Attributes:
-        name: Of the channel.
-        centre: c.
-        unit: u.
-        of_swings: h, of a and b.
-        noise: n.
-        of_person: Standard deviation of a person's part of o.
-        of_time: That of the other part.
-        resolution: Numbers that the sensor has for a unit.
+        name: The name of the channel.
+        centre: c, the value at rest.
+        unit: u, the scale of the swings.
+        of_swings: h, the weights of a and b.
+        noise: n, the standard deviation of the measurement noise.
+        of_person: Standard deviation of the part of o that is constant for a person.
+        of_time: Standard deviation of the part of o that is new in each recording.
+        resolution: How many values the sensor can tell apart within a unit of the channel.
     """
 
     name: str
@@ -91,19 +92,20 @@ CHANNELS = (
     Channel("angular_rate", 0.0, 60.0, (0.6, 0.8, 0.0, 0.3), 40.0, 15.0, 15.0, 100.0),  # degrees per second
     Channel("pressure", 101_325.0, 3.0, (0.0, 0.0, 1.0, 0.0), 1.5, 2.0, 2.0, 50.0),  # Pa
 )
-_LOST, _GAP_SHARE, _GAP = 0.02, 0.25, 12  # of numbers; of recordings in which a channel is silent for so many steps
+# The share of numbers that are lost; the share of recordings in which a channel is silent, and for how many steps.
+_LOST, _GAP_SHARE, _GAP = 0.02, 0.25, 12
 _PEOPLE = {"train": 30, "validation": 5, "test": 10}
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """What N people's recordings of up to T steps are to be.
+    """The plan of N recordings of up to T steps.
 
     Attributes:
-        person: Who, (N,).
-        lengths: Steps of each, (N,).
-        movement: Index into `MOVEMENTS` of each step, (N, T).
-        starts: Which steps have a push, (N, T) bool.
+        person: (N,) the number of the person.
+        lengths: (N,) the steps of each recording.
+        movement: (N, T) the index into `MOVEMENTS` at each step.
+        starts: (N, T) bool, True at steps with a push.
     """
 
     person: np.ndarray
@@ -113,33 +115,35 @@ class _Plan:
 
 
 def gestures() -> Splits[Recordings]:
-    """One gesture each, of five: 1,200 recordings of 30 people for training, 200 of 5 for validation, 400 of 10 for test.
+    """Simulate recordings of one gesture: 1,200 of 30 people for training, 200 of 5 for validation, 400 of 10 for test.
 
-    Four channels in their own units, 40 to 120 steps, some numbers missing; `label` is the gesture and `group` the person. The
-    Bayes error is `GESTURES_BAYES_ERROR`; the length and what is missing tell nothing.
+    There are five gestures, four channels in their own units, 40 to 120 steps, and some missing numbers; `label` is the
+    gesture and `group` the person. The Bayes error is `GESTURES_BAYES_ERROR`; lengths and missing numbers carry no
+    information about the gesture.
     """
     recordings = simulate_gestures(sum(_PEOPLE.values()), 40, seed=0)
     return _in_parts("gestures, simulated", recordings, 40)
 
 
 def gestures_in_a_row() -> Splits[Recordings]:
-    """Gestures one after the other with rest before, between and after: 300 recordings of 30 people, 50 of 5 and 100 of 10.
+    """Simulate gestures in a row with rests around each: 300 recordings of 30 people, 50 of 5 and 100 of 10.
 
-    As `gestures`, but 3 to 5 gestures of 25 to 60 steps each and rests of 10 to 30; a step's label is its gesture or `rest`.
+    They are as in `gestures`, but with 3 to 5 gestures of 25 to 60 steps each and rests of 10 to 30 steps; the label of
+    a step is its gesture or `rest`.
     """
     recordings = simulate_rows(sum(_PEOPLE.values()), 10, seed=1)
     return _in_parts("gestures in a row, simulated", recordings, 10)
 
 
 def _in_parts(name: str, recordings: Recordings, each: int) -> Splits[Recordings]:
-    """By person."""
+    """Cut recordings, `each` of every person, into parts that share no person."""
     ends = np.cumsum([each * people for people in _PEOPLE.values()])
     parts = np.split(np.arange(len(recordings)), ends[:-1])
     return Splits(name, *map(recordings.take, parts))
 
 
 def simulate_gestures(people: int, each: int, *, seed: int) -> Recordings:
-    """One gesture each: `each` recordings of `people` people, see `gestures`."""
+    """Simulate `each` recordings of one gesture for each of `people` people; see `gestures`."""
     draws = Draws(seed)
     count = people * each
     lengths = draws.integers(40, 120, count)
@@ -154,7 +158,7 @@ def simulate_gestures(people: int, each: int, *, seed: int) -> Recordings:
 
 
 def simulate_rows(people: int, each: int, *, seed: int) -> Recordings:
-    """Gestures in a row: `each` recordings of `people` people, see `gestures_in_a_row`."""
+    """Simulate `each` recordings of gestures in a row for each of `people` people; see `gestures_in_a_row`."""
     draws = Draws(seed)
     count, most = people * each, 5
     how_many = draws.integers(3, most, count)
@@ -177,7 +181,7 @@ def simulate_rows(people: int, each: int, *, seed: int) -> Recordings:
 
 
 def _recordings(plan: _Plan, values: np.ndarray, labels: list[str] | None = None) -> Recordings:
-    """With a label each, or else with those of steps."""
+    """Make recordings with one label each, or with labels of steps if `labels` is None."""
     names = [movement.name for movement in MOVEMENTS]
     number: dict[int, int] = {}
     items: list[Recording] = []
@@ -197,7 +201,7 @@ def _recordings(plan: _Plan, values: np.ndarray, labels: list[str] | None = None
 
 
 def _measured(plan: _Plan, people: int, draws: Draws) -> np.ndarray:
-    """What the sensor gives, (N, T, C) float32."""
+    """Simulate the output of the sensor, (N, T, C) float32."""
     count, steps = plan.movement.shape
     by_person = PUSH_OF_PERSON * draws.normal(people, 4)
     offset_by_person, offset = draws.normal(people, len(CHANNELS)), draws.normal(count, len(CHANNELS))
@@ -218,7 +222,7 @@ def _measured(plan: _Plan, people: int, draws: Draws) -> np.ndarray:
 
 
 def _swings(plan: _Plan, push_of_person: np.ndarray, draws: Draws) -> np.ndarray:
-    """(a, b) of every step, (N, T, 4)."""
+    """Simulate (a, b) at every step, (N, T, 4)."""
     count, steps = plan.movement.shape
     angle = 2 * np.pi / np.array([movement.period for movement in MOVEMENTS])
     damping = np.array([movement.damping for movement in MOVEMENTS])
@@ -240,6 +244,6 @@ def _swings(plan: _Plan, push_of_person: np.ndarray, draws: Draws) -> np.ndarray
 
 
 def _turned(swing: np.ndarray, angle: np.ndarray | float, damping: np.ndarray | float) -> np.ndarray:
-    """The next of (N, 2); written out, as a product of matrices may add in another order elsewhere."""
+    """Rotate and damp (N, 2); written out, because a matrix product may add in another order on another machine."""
     along, across = damping * np.cos(angle), damping * np.sin(angle)
     return np.stack([along * swing[:, 0] - across * swing[:, 1], across * swing[:, 0] + along * swing[:, 1]], 1)

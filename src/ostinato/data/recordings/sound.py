@@ -1,4 +1,4 @@
-"""Recordings that are sound, and what is made of such: spectra, at the sampling rate of training."""
+"""Recordings of sound, and their spectra, at the sampling rate of training."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Sound:
     """How sound is read.
 
     Attributes:
-        features: what a step is: the log-mel energies of a frame, its mel cepstra, or a sample; "auto" is log-mel of sound files,
-            and none of others.
-        window_ms: of a frame.
-        hop_ms: from one frame to the next.
-        bands: of the mel scale.
+        features: what a step is: the log-mel energies of a frame ("log-mel"), its mel cepstra ("mfcc"), or a sample
+            ("none"); "auto" is log-mel for sound files, and none for others.
+        window_ms: the length of a frame.
+        hop_ms: the time from one frame to the next.
+        bands: bands of the mel scale.
         coefficients: cepstra of a frame.
-        rate: samples a second; recordings of another rate are resampled. None for that of the first recording.
+        rate: samples a second; recordings of another rate are resampled. None for the rate of the first recording.
     """
 
     features: FeaturesName = "auto"
@@ -46,7 +46,7 @@ AS_IT_COMES = Sound()
 
 
 def read_sound(path: str | Path) -> Recordings:
-    """One recording: a step a sample from -1 to 1, a channel each of the file's.
+    """Read one recording: each step is a sample from -1 to 1, and the channels are those of the file.
 
     Raises:
         DataError: the file is no sound that libsndfile reads, or has no sample.
@@ -73,12 +73,12 @@ def read_sound(path: str | Path) -> Recordings:
 
 
 def as_steps(found: Recordings, how: Sound, path: str | Path) -> Recordings:
-    """Recordings at the sampling rate that is wanted, and of sound the spectra of its frames.
+    """Bring recordings to the wanted sampling rate, and turn sound into spectra.
 
     Args:
-        found: as they were read; `found.rate` is that of their steps, None where nobody knows.
-        how: what is wanted.
-        path: of them, for messages.
+        found: the recordings as they were read; `found.rate` is the rate of their steps, None if it is not known.
+        how: the wanted features and rate.
+        path: the path of the recordings, for messages.
 
     Raises:
         DataError: spectra are wanted of several channels, of steps at unknown rates, or of sound with values missing.
@@ -126,7 +126,7 @@ def _spectra(each: Recording, rate: float, features: FeaturesName, how: Sound, p
 
 
 def _resampled(found: Recordings, rate: float, path: str | Path) -> Recordings:
-    """The same at another rate, without what is above half of the lower one (scipy's `resample_poly`)."""
+    """Resample recordings; frequencies above half of the lower rate are removed (scipy's `resample_poly`)."""
     with needed():
         from scipy import signal  # pyright: ignore[reportMissingTypeStubs]
 

@@ -1,11 +1,11 @@
 """Sound as spectra: a frame of log-mel energies or of mel cepstra every few milliseconds.
 
-A frame is a window of samples, weighted by Hann's window. Its power spectrum is summed up in bands as wide as the ear's, and of the
-sums the logarithm is taken, in decibels; a cosine transform of these gives cepstra. The definitions are those of librosa 0.11
-(`feature.melspectrogram` with its defaults, `power_to_db` with `top_db=None`, `feature.mfcc`).
+A frame is a window of samples, weighted by a Hann window. Its power spectrum is summed in bands as wide as those of the
+ear, and the sums are converted to decibels; a cosine transform of these gives cepstra. The definitions are those of
+librosa 0.11 (`feature.melspectrogram` with its defaults, `power_to_db` with `top_db=None`, `feature.mfcc`).
 
-They are written here, in NumPy: librosa brings numba, which pins the LLVM that our own compiler uses; and the wheels of torchaudio
-want torch's build for CUDA.
+They are implemented here in NumPy, because librosa needs numba, which pins the LLVM that our own compiler uses, and the
+wheels of torchaudio need the CUDA build of torch.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import numpy as np
 from ostinato.errors import ConfigError
 
 _LEAST_POWER = 1e-10
-_LINEAR_HZ, _LINEAR_MELS = 1000.0, 15.0  # up to here bands are as wide as each other: 200 / 3 Hz
+_LINEAR_HZ, _LINEAR_MELS = 1000.0, 15.0  # below, all mels have the same width, 200 / 3 Hz
 _LOG_STEP = np.log(6.4) / 27.0
 _FRAMES_AT_ONCE = 4096
 
 
 def frame_sizes(rate: float, window_ms: float, hop_ms: float) -> tuple[int, int]:
-    """Samples of a window, and from one to the next.
+    """Return the samples of a window, and the samples from one window to the next.
 
     Raises:
-        ConfigError: at this sampling rate one of them has none.
+        ConfigError: at this sampling rate one of them is less than a sample.
     """
     sizes = round(rate * window_ms / 1000), round(rate * hop_ms / 1000)
     for name, size, given in zip(("window_ms", "hop_ms"), sizes, (window_ms, hop_ms), strict=True):
@@ -36,27 +36,27 @@ def frame_sizes(rate: float, window_ms: float, hop_ms: float) -> tuple[int, int]
 
 
 def mels(hertz: np.ndarray) -> np.ndarray:
-    """Slaney's scale: linear to 1000 Hz, logarithmic above (Auditory Toolbox, 1998)."""
+    """Convert hertz to Slaney's mel scale: linear to 1000 Hz, logarithmic above (Auditory Toolbox, 1998)."""
     above = _LINEAR_MELS + np.log(np.maximum(hertz, 1e-9) / _LINEAR_HZ) / _LOG_STEP
     return np.where(hertz < _LINEAR_HZ, hertz * _LINEAR_MELS / _LINEAR_HZ, above)
 
 
 def hertz(mels: np.ndarray) -> np.ndarray:
-    """The inverse."""
+    """Convert Slaney's mel scale to hertz; the inverse of `mels`."""
     above = _LINEAR_HZ * np.exp(_LOG_STEP * (mels - _LINEAR_MELS))
     return np.where(mels < _LINEAR_MELS, mels * _LINEAR_HZ / _LINEAR_MELS, above)
 
 
 def mel_filters(rate: float, size: int, bands: int) -> np.ndarray:
-    """Triangles on the power spectrum, each with the area 1 over hertz, (bands, size // 2 + 1) float64.
+    """Make triangular filters for the power spectrum, each with area 1 in hertz, (bands, size // 2 + 1) float64.
 
     Args:
         rate: samples a second.
-        size: of the transform.
-        bands: from 0 Hz to half the rate.
+        size: samples of the Fourier transform.
+        bands: the number of bands from 0 Hz to half the rate.
 
     Raises:
-        ConfigError: a band has no frequency of the spectrum in it.
+        ConfigError: a band contains no frequency of the spectrum.
     """
     frequencies = np.arange(size // 2 + 1) * rate / size
     corners = hertz(np.linspace(0.0, float(mels(np.array(rate / 2))), bands + 2))
@@ -73,14 +73,14 @@ def mel_filters(rate: float, size: int, bands: int) -> np.ndarray:
 
 
 def log_mel(samples: np.ndarray, rate: float, *, window_ms: float, hop_ms: float, bands: int) -> np.ndarray:
-    """Log-mel energies in decibels, (1 + N // hop, bands) float32; frame k is around sample k hop.
+    """Compute log-mel energies in decibels, (1 + N // hop, bands) float32; the centre of frame k is sample k hop.
 
     Args:
-        samples: (N,), N at least 1; before the first and behind the last are zeros.
+        samples: (N,), N at least 1; zeros are assumed before the first and after the last.
         rate: samples a second.
-        window_ms: of a frame.
-        hop_ms: from one frame to the next.
-        bands: of the mel scale.
+        window_ms: the length of a frame.
+        hop_ms: the time from one frame to the next.
+        bands: bands of the mel scale.
 
     Raises:
         ConfigError: window, hop or bands do not fit the rate.
@@ -102,14 +102,17 @@ def log_mel(samples: np.ndarray, rate: float, *, window_ms: float, hop_ms: float
 
 
 def cepstra(decibels: np.ndarray, number: int) -> np.ndarray:
-    """MFCC: the first coefficients of the orthonormal cosine transform (type II) of log-mel energies, (T, number) float32.
+    """Compute MFCC, the first coefficients of the orthonormal cosine transform (type II) of log-mel energies.
 
     Args:
         decibels: (T, bands).
-        number: at most as many as bands.
+        number: the number of coefficients, at most as many as bands.
+
+    Returns:
+        (T, number) float32.
 
     Raises:
-        ConfigError: it is more.
+        ConfigError: `number` is larger than the number of bands.
     """
     bands = decibels.shape[1]
     if number > bands:

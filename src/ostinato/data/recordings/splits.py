@@ -1,4 +1,4 @@
-"""Recordings in three parts: by group, by recording, or, of few long ones, by time; and in windows."""
+"""Splits of recordings: three parts by group, by recording, or by time if they are few and long; and windows."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ostinato.data.records.splits import Splits, hashed_order, stratified_split
 from ostinato.data.records.targets import DrawnBy, drawn_by
 from ostinato.errors import ConfigError, DataError
 
-_FEWEST = 10  # recordings that are drawn from
-_SHORTEST = 3  # steps of a recording that is cut
+_FEWEST = 10  # fewer recordings are not drawn from, but cut by time
+_SHORTEST = 3  # steps; a shorter recording cannot be cut
 
 
 def draw_splits(
@@ -23,21 +23,22 @@ def draw_splits(
     by_time: bool,
     target: DrawnBy = "class",
 ) -> Splits[Recordings]:
-    """Three parts: where recordings have groups, whole groups are drawn; else recordings, each label in its share.
+    """Split recordings into three parts: draw whole groups if there are groups, else recordings, stratified by label.
 
-    Of one group, or of too few where recordings may be cut, no part has groups of its own, and a note tells it.
+    Groups are ignored, and a note says so, if there is only one, or if there are too few and recordings may be cut.
 
     Args:
-        found: All of them.
-        name: Of the data.
-        validation: Share, from 0 to below 1.
-        test: Likewise.
-        by_time: Whether recordings may be cut, where they are too few to draw from: each then begins in training, goes on in
-            validation, and ends in the test, so that no step of a later part is learnt from.
-        target: What labels are, see `target_of`; only classes are drawn each in its share.
+        found: All recordings.
+        name: The name of the data.
+        validation: The share for validation, from 0 to below 1.
+        test: The share for the test, from 0 to below 1.
+        by_time: Whether recordings may be cut if they are too few to draw from: the beginning of each is then for
+            training, the middle for validation, and the end for the test, so that no step of a later part is learnt
+            from.
+        target: What labels are, see `target_of`; only classes are stratified.
 
     Raises:
-        DataError: There are too few.
+        DataError: There are too few recordings or groups.
         ConfigError: A share is out of range.
     """
     groups = _groups_of(found)
@@ -54,13 +55,13 @@ def draw_splits(
 def draw_validation(
     found: Recordings, share: float, *, by_time: bool, target: DrawnBy = "class"
 ) -> tuple[Recordings, Recordings]:
-    """Training and validation, where the test is a part of its own."""
+    """Split recordings into training and validation, if the test data are separate."""
     drawn = draw_splits(found, "", share, 0.0, by_time=by_time, target=target)
     return drawn.train, drawn.validation
 
 
 def _groups_of(found: Recordings) -> dict[str, list[int]]:
-    """The recordings of each group; one of nobody's is a group of its own, where others have groups."""
+    """Return the recordings of each group; if some have groups, each recording without one is a group of its own."""
     groups: dict[str, list[int]] = {}
     if any(each.group is not None for each in found.items):
         for at, each in enumerate(found.items):
@@ -69,7 +70,7 @@ def _groups_of(found: Recordings) -> dict[str, list[int]]:
 
 
 def _without_groups(found: Recordings) -> Recordings:
-    """The same as if nobody said whose they are, for too few make no parts; which is told."""
+    """Return the recordings without their groups, which are too few to make parts, with a note that says so."""
     groups = {each.group for each in found.items if each.group is not None}
     if not groups:
         return found
@@ -80,7 +81,11 @@ def _without_groups(found: Recordings) -> Recordings:
 def _draw_groups(
     groups: dict[str, list[int]], found: Recordings, validation: float, test: float, target: DrawnBy
 ) -> tuple[list[int], list[int], list[int]]:
-    """The recordings of three parts: groups of each label in its share, where a group has one; of few groups one at least."""
+    """Draw whole groups for three parts; return the recordings of each part.
+
+    Groups whose recordings share one label are stratified by it; if groups are too few for that, each part gets at
+    least one group.
+    """
     rows, count = list(groups.values()), len(groups)
     said = drawn_by([each.label for each in found.items], target)
     labels = [{said[at] for at in each} for each in rows]
@@ -118,7 +123,7 @@ def _by_time(found: Recordings, validation: float, test: float) -> tuple[Recordi
 
 
 def piece(of: Recording, start: int, end: int) -> Recording:
-    """The steps from `start` to before `end`; its label is that of all its steps, if they agree."""
+    """Cut out the steps from `start` to `end` - 1; if steps have labels, the piece has their label if all agree."""
     labels = None if of.labels is None else of.labels[start:end]
     label = of.label if labels is None else (labels[0] if len(set(labels)) == 1 else None)
     times = None if of.times is None else of.times[start:end] - of.times[start]
@@ -126,7 +131,7 @@ def piece(of: Recording, start: int, end: int) -> Recording:
 
 
 def cut(found: Recordings, length: int) -> Recordings:
-    """Pieces of at most `length` steps, one after the other."""
+    """Cut recordings into consecutive pieces of at most `length` steps."""
     items = tuple(
         piece(each, at, min(at + length, len(each))) for each in found.items for at in range(0, len(each), length)
     )
@@ -134,13 +139,13 @@ def cut(found: Recordings, length: int) -> Recordings:
 
 
 def windows(found: Recordings, length: int, stride: int, by: str) -> Recordings:
-    """Every window of `length` steps, each `stride` steps after the one before; a recording that is shorter is one window.
+    """Cut recordings into windows of `length` steps, one every `stride` steps; a shorter recording is one window.
 
     Args:
-        found: Recordings; what lies behind the last whole window of one is left out.
-        length: At least 1.
-        stride: At least 1.
-        by: The label of a window, where its steps have labels: "majority", or that of its "last" step.
+        found: Recordings; steps after the last whole window of one are left out.
+        length: Steps of a window, at least 1.
+        stride: Steps from the start of a window to the next, at least 1.
+        by: How steps with labels give the label of a window: "majority", or "last" for the label of the last step.
     """
     items: list[Recording] = []
     for each in found.items:

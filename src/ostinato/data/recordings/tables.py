@@ -1,4 +1,4 @@
-"""Tables of recordings: long, a row a step, or wide, a row a recording; CSV, TSV, JSON lines and Parquet."""
+"""Tables of recordings in CSV, TSV, JSON lines or Parquet: long, with a row a step, or wide, with a row a recording."""
 
 from __future__ import annotations
 
@@ -34,17 +34,18 @@ def read_recording_table(
     labels: bool = True,
     dialect: Dialect | None = None,
 ) -> Recordings:
-    """The recordings of a table, in the order in which they begin.
+    """Read the recordings of a table, in the order in which they begin.
 
     Args:
         path: A file or URL.
-        columns: Those that have a name of their own.
-        labels: Whether labels are wanted. Each step has one then; where all of a recording agree, that is its label as well.
-        dialect: How CSV or TSV is written; None for the usual.
+        columns: The columns that the user named.
+        labels: Whether labels are wanted. Each step then has one; if all steps of a recording agree, it is also the
+            recording's.
+        dialect: How CSV or TSV is written; None for the usual form.
 
     Raises:
-        DataError: It cannot be read, a column is not there, or labels are wanted and there are none.
-        ConfigError: A column has two parts.
+        DataError: The table cannot be read, a column does not exist, or labels are wanted and there are none.
+        ConfigError: One column is named for two things.
     """
     table, separator = read_frame(path, dialect)
     if not table.height:
@@ -71,7 +72,7 @@ def read_recording_table(
 def _as_wanted(
     path: str | Path, table: polars.DataFrame, columns: Columns, labels: bool
 ) -> tuple[polars.DataFrame, Columns]:
-    """Without the columns that are ignored; and with one for several that hold ones and zeros, each a label."""
+    """Drop the ignored columns; join columns of ones and zeros, one for each label, into a single column of labels."""
     with needed():
         import polars
 
@@ -93,7 +94,10 @@ def _as_wanted(
 def _without_row_numbers(
     path: str | Path, table: polars.DataFrame, found: Columns, named: Columns
 ) -> tuple[Columns, tuple[str, ...]]:
-    """Without an id that nobody named and that counts the rows: each step were a recording, its neighbours in other parts."""
+    """Ignore a column of ids that the user did not name and that counts the rows.
+
+    With it each step would be a recording of its own, and neighbouring steps would be in different parts.
+    """
     if found.id is None or named.id or table.height == 1 or table[found.id].n_unique() < table.height:
         return found, ()
     ids = sorted(int(cell) if cell and cell.isdigit() else -2 * at for at, cell in enumerate(_cells(table, found.id)))
@@ -105,7 +109,7 @@ def _without_row_numbers(
 
 
 def _left_out(path: str | Path, table: polars.DataFrame, found: Columns) -> tuple[str, ...]:
-    """A note that names the columns that nothing is read from; numbers of rows are not missed."""
+    """Make a note that names the columns that are not read; row numbers are not named."""
     read = {found.id, found.time, found.date, found.group, found.label, *(found.channels or ())}
     left = [name for name in table.columns if name not in read and not counts_rows(table[name])]
     if not left:
@@ -125,7 +129,10 @@ def _texts(path: str | Path, table: polars.DataFrame, name: str | None, what: st
 
 
 def _cells(table: polars.DataFrame, name: str) -> list[str | None]:
-    """The names in a column, None for none; of whole numbers 1.0 is 1, as a data frame with gaps writes it."""
+    """Return the cells of a column as texts, None for an empty one.
+
+    If all are whole numbers, "1.0" becomes "1": a data frame with gaps writes whole numbers so.
+    """
     cells = [_written(cell) for cell in table[name].to_list()]
     if all(cell is None or _WHOLE.fullmatch(cell) for cell in cells):
         return [None if cell is None else cell.partition(".")[0] for cell in cells]
@@ -164,7 +171,7 @@ def _of_rows(
 
 
 def _without_end(values: np.ndarray) -> np.ndarray:
-    """Without steps at the end at which nothing was measured: shorter recordings are filled up so."""
+    """Cut off steps at the end without any value, with which shorter recordings are filled up."""
     there = np.flatnonzero(np.logical_not(np.isnan(values).all(1)))
     end = int(there[-1]) + 1 if len(there) else 1
     return np.ascontiguousarray(values[:end])
@@ -178,7 +185,7 @@ def _of_steps(path: str | Path, table: polars.DataFrame, found: Columns, separat
     ids = _texts(path, table, found.id, "the name of the recording")
     groups = _texts(path, table, found.group, "the group")
     labels, times = _labels(table, found.label), _times(path, table, found, sign)
-    # Trial 1 of one person is not trial 1 of another.
+    # Trial 1 of one person is not trial 1 of another: group and id together name a recording.
     places: dict[tuple[str, str | None], list[int]] = {}
     for row, key in enumerate(zip(ids or groups or [""] * table.height, groups or [None] * table.height, strict=True)):
         places.setdefault(key, []).append(row)
@@ -193,7 +200,7 @@ def _of_steps(path: str | Path, table: polars.DataFrame, found: Columns, separat
         steps: tuple[str | None, ...] | None = None
         if labels is not None:
             steps = tuple(labels[int(row)] for row in rows)
-        # Of some steps nobody may have said it.
+        # Some steps may have no label.
         known = {said for said in steps or () if said is not None}
         label = known.pop() if len(known) == 1 else None
         own = None if times is None else times[rows] - times[rows[0]]
@@ -202,7 +209,7 @@ def _of_steps(path: str | Path, table: polars.DataFrame, found: Columns, separat
 
 
 def _times(path: str | Path, table: polars.DataFrame, found: Columns, sign: str) -> np.ndarray | None:
-    """(rows,) float64: numbers as they are, dates in seconds."""
+    """Return the times of the rows, (rows,) float64: numbers as they are, dates in seconds."""
     name = found.time
     if name is None:
         return None
@@ -238,7 +245,7 @@ def _check_increasing(
 
 
 def _decimal(path: str | Path, table: polars.DataFrame, names: Sequence[str], separator: str | None) -> str:
-    """The decimal sign. What is measured is hardly grouped in thousands: a comma is one of decimals, if no cell says otherwise."""
+    """Find the decimal sign: a comma, if no cell says otherwise, as measurements rarely have thousands separators."""
     with needed():
         import polars
 
@@ -248,7 +255,7 @@ def _decimal(path: str | Path, table: polars.DataFrame, names: Sequence[str], se
 
 
 def _numbers(path: str | Path, table: polars.DataFrame, names: Sequence[str], sign: str) -> np.ndarray:
-    """(rows, columns) float64."""
+    """Read columns of numbers as (rows, columns) float64."""
     numbers = read_numbers(path, table, names, decimal=sign)
     wide = np.argwhere(too_large(numbers))
     if len(wide):

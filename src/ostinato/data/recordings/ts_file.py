@@ -1,7 +1,8 @@
 """Files of the UCR and UEA archives: `.ts`, as aeon and sktime write it, and the older tables, a recording a row.
 
-A `.ts` file is a header of lines that begin with @, and after @data a line for each recording: its channels parted by colons, the
-values of a channel by commas, at the end the class. Where the header says so, a value stands with its time: (0.5,17),(0.7,18).
+A `.ts` file has a header of lines that begin with @, and after @data a line for each recording: colons separate its
+channels, commas the values of a channel, and the class is at the end. If the header says so, each value comes with its
+time: (0.5,17),(0.7,18).
 """
 
 from __future__ import annotations
@@ -21,25 +22,25 @@ from ostinato.data.sources.lines import COMPRESSIONS, numbered_lines, suffix_of
 from ostinato.errors import DataError
 
 _MISSING = "?"
-_REMARKS = ("#", "%")  # the second as in the .arff files that many were made of
+_REMARKS = ("#", "%")  # % is from the .arff files that many of these files were made from
 _PARTS = re.compile(r"(.+)_(train|test)(\.ts|\.tsv|\.txt)", re.IGNORECASE)
-_KINDS = (".ts", ".tsv", ".txt")  # the archive gives the same recordings in several; the first says the most
+_KINDS = (".ts", ".tsv", ".txt")  # the archive has the same data in each of these; the first says the most
 _BETWEEN_PAIRS = re.compile(r"\)\s*,\s*\(")
 _OUTSIDE_PAIRS = re.compile(r":(?![^(]*\))")
 
 
 @dataclass
 class _Header:
-    """What the lines before the data say.
+    """The header: what the lines before the data say.
 
     Attributes:
-        dimensions: How many channels; None where nothing says it.
-        univariate: Whether it is one.
-        times: Whether each value stands with its time.
-        equal: Whether all recordings have as many steps.
-        length: Steps of each recording; None where they may differ, or nothing says how many they are.
-        labelled: Whether a line ends with a class.
-        classes: Names of the classes; none where the file does not name them.
+        dimensions: How many channels; None if the header does not say.
+        univariate: Whether there is one channel.
+        times: Whether each value comes with its time.
+        equal: Whether all recordings have the same number of steps.
+        length: Steps of each recording; None if the header does not say.
+        labelled: Whether a line ends with a class; None if the header has not said so far.
+        classes: Names of the classes; empty if the file does not name them.
     """
 
     dimensions: int | None = None
@@ -51,7 +52,7 @@ class _Header:
     classes: tuple[str, ...] = ()
 
     def read(self, key: str, rest: str, place: str) -> None:
-        """Take in one line: what follows its @, in small letters, and the rest of it."""
+        """Read one line: `key` is the word after its @, in lower case, and `rest` the rest of the line."""
         if key in ("timestamps", "univariate", "equallength"):
             name = {"timestamps": "times", "equallength": "equal"}.get(key, key)
             setattr(self, name, _truth(key, rest, place))
@@ -68,7 +69,7 @@ class _Header:
             self.labelled = _truth(key, (rest.split() or [""])[0], place) or self.labelled or False
 
     def check(self, place: str) -> None:
-        """See that it is whole, where @data ends it."""
+        """Check at @data, the end of the header, that it is complete and consistent."""
         if self.labelled is None:
             raise DataError(
                 f"{place}: expected a line @classLabel before @data, and there is none; write '@classLabel true' and the names "
@@ -82,15 +83,15 @@ class _Header:
 
 
 def read_ts(path: str | Path) -> Recordings:
-    """The recordings of a .ts file, compressed or not.
+    """Read the recordings of a .ts file, compressed or not.
 
-    A channel that is shorter than the others of its recording is filled with NaN at its end; of channels with different times the
-    recording has all times, and NaN where a channel has no value. Channels are called x, or x0, x1, ... where there are several.
-    What the header says of lengths is compared with the data and told in `notes` where it is wrong; of missing values it is not
-    asked.
+    A channel that is shorter than the others of its recording is filled with NaN at its end. If channels have different
+    times, the recording has all times, and NaN where a channel has no value. The channel is called x; several are
+    called x0, x1, ... If the lengths in the header do not agree with the data, `notes` says so; what the header says
+    about missing values is ignored.
 
     Raises:
-        DataError: The file cannot be read or is no .ts file, or a line is not what the header says.
+        DataError: The file cannot be read or is no .ts file, or a line contradicts the header.
     """
     header = _Header()
     items: list[Recording] = []
@@ -115,10 +116,10 @@ def read_ts(path: str | Path) -> Recordings:
 
 
 def read_ucr_table(path: str | Path) -> Recordings:
-    """The recordings of a table of the UCR archive of 2018: a row each, its class first, then its values, parted by tabs.
+    """Read a table of the UCR archive of 2018: each row has the class of a recording, then its values, after tabs.
 
-    NaN at the end of a row fills it up to the longest and is cut off; elsewhere a value is missing. Cells may be parted by spaces
-    where there are no tabs.
+    NaN at the end of a row pads it to the longest row and is cut off; elsewhere NaN is a missing value. Rows without
+    tabs are separated by spaces.
 
     Raises:
         DataError: The file cannot be read, a row has another number of cells than the first, or a cell is not a number.
@@ -147,9 +148,11 @@ def read_ucr_table(path: str | Path) -> Recordings:
 
 
 def is_ucr_table(path: str | Path) -> bool:
-    """Whether a file is a table of the UCR archive: named NAME_TRAIN or NAME_TEST, .tsv or .txt, and its first row only numbers.
+    """Tell whether a file is a table of the UCR archive: its name and its first row, only numbers, are of that form.
 
-    False for a file that cannot be read: whoever reads it tells why.
+    The name is NAME_TRAIN or NAME_TEST with .tsv or .txt.
+
+    False for a file that cannot be read: the reader reports the error.
     """
     found = _PARTS.fullmatch(_uncompressed(Path(path).name))
     if found is None or suffix_of(path) not in (".tsv", ".txt"):
@@ -165,10 +168,10 @@ def is_ucr_table(path: str | Path) -> bool:
 
 
 def find_ts_parts(folder: Path) -> dict[str, Path]:
-    """The files of a folder that holds one data set of the archive, by part: "train" and "test".
+    """Find the files of a folder that holds one data set of the archive, by part: "train" and "test".
 
-    They are called NAME_TRAIN.ts and NAME_TEST.ts, in large letters or small, compressed or not; or, where there are no such, have
-    the older form of `read_ucr_table`. None where there is not one of each.
+    They are called NAME_TRAIN.ts and NAME_TEST.ts, in upper or lower case, compressed or not; if there are none, files
+    in the older form of `read_ucr_table` are looked for. The result is empty if there is not one file for each part.
 
     Raises:
         DataError: There are two data sets, or two files for one part.
@@ -242,7 +245,7 @@ def _case(line: str, name: str, header: _Header, place: str) -> Recording:
 
 
 def _label(text: str, header: _Header, place: str) -> str | None:
-    """The class, as the header writes it; None where the line says ?."""
+    """Return the class, as the header writes it; None if the line has ? instead."""
     if not header.classes and text not in ("", _MISSING):
         return text
     if text in header.classes:
@@ -276,7 +279,7 @@ def _cells(line: str) -> list[str]:
 
 
 def _numbers(cells: list[str], place: str) -> np.ndarray:
-    """(T,) float64, NaN where a value is missing."""
+    """Read cells as (T,) float64, NaN where a value is missing."""
     narrow = _finite(_floats(cells, place, "a number, NaN or ?"))
     if np.isinf(narrow).any():
         _refuse(cells, int(np.isinf(narrow).argmax()), place, "a number within ±3.4e38, NaN or ?")
@@ -293,7 +296,7 @@ def _floats(cells: list[str], place: str, what: str) -> np.ndarray:
 
 
 def _quickly(cells: list[str]) -> np.ndarray | None:
-    """(T,) float64; None where a cell has to be looked at."""
+    """Read cells as (T,) float64 all at once; None if that fails and cells must be checked one by one."""
     if any("_" in cell for cell in cells):  # Python's own way to write thousands
         return None
     if any(_MISSING in cell for cell in cells):
@@ -305,7 +308,7 @@ def _quickly(cells: list[str]) -> np.ndarray | None:
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
-    """The same; infinite, which is refused, where float32 could not hold it."""
+    """Replace numbers beyond the range of float32 by infinity, which the callers refuse."""
     return np.where(too_large(values), np.inf, values)
 
 
@@ -314,7 +317,7 @@ def _refuse(cells: list[str], at: int, place: str, what: str) -> NoReturn:
 
 
 def _pairs(text: str, place: str) -> tuple[np.ndarray, np.ndarray]:
-    """Times (T,) float64 and values (T,) float64 of a channel."""
+    """Read the times (T,) float64 and the values (T,) float64 of a channel."""
     text = text.strip()
     pairs = _BETWEEN_PAIRS.split(text[1:-1]) if text else []
     if text and not (text.startswith("(") and text.endswith(")") and all(pair.count(",") == 1 for pair in pairs)):
@@ -335,7 +338,7 @@ def _pairs(text: str, place: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _side_by_side(channels: list[list[str]], place: str) -> np.ndarray:
     steps = max(map(len, channels))
-    if all(len(cells) == steps for cells in channels):  # at once: many short channels take long one by one
+    if all(len(cells) == steps for cells in channels):  # all at once, because many short channels are slow one by one
         found = _quickly(list(chain.from_iterable(channels)))
         if found is not None and not np.isinf(narrow := _finite(found)).any():
             return np.ascontiguousarray(narrow.reshape(len(channels), steps).T)

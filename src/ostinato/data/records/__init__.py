@@ -1,1 +1,1 @@
-"""What tasks read: labelled images, sentences, captions and pairs of texts, in parts."""
+"""Records that tasks read: labelled images, sentences, captions and pairs of texts, in parts."""

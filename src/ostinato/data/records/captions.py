@@ -1,4 +1,4 @@
-"""Pictures and what people say about them: image files, and their captions in JSON lines."""
+"""Pictures with captions: image files, and the captions in JSON lines."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".
 _LISTING_SUFFIXES = (".jsonl", ".ndjson")
 _FILE_NAMES = ("file", "image", "file_name", "filename")
 _CAPTION_NAMES = ("caption", "captions", "text")
-_DEEP_MODES = ("I", "F")  # whose values Pillow's own conversions cut off at 255
-_MOST_PIXELS = 25_000_000  # of a picture that anybody may have sent
+_DEEP_MODES = ("I", "F")  # modes whose values Pillow's own conversions cut off at 255
+_MOST_PIXELS = 25_000_000  # of a picture from an untrusted sender
 _GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 
 
 @dataclass(frozen=True)
 class Captioned:
-    """Images with what people say about them.
+    """Images with captions.
 
     Attributes:
-        images: N of them.
-        captions: Of each image, any number of texts.
-        names: Of each image, its file; empty where they have none.
-        unread: Files among them that cannot be read, a line each that says why.
+        images: N images.
+        captions: For each image, any number of texts.
+        names: For each image, the name of its file; empty if the images come from no files.
+        unread: A line for each file that could not be read, which says why.
         notes: What a user should know, a line each.
     """
 
@@ -56,7 +56,7 @@ class Captioned:
         return len(self.captions)
 
     def take(self, indices: np.ndarray | Sequence[int]) -> Captioned:
-        """The images with these indices, and what belongs to them."""
+        """Return the images with these indices, with their captions and names."""
         captions = tuple(self.captions[index] for index in indices)
         names = tuple(self.names[index] for index in indices if self.names)
         return replace(self, images=self.images.take(indices), captions=captions, names=names)
@@ -70,17 +70,17 @@ def read_captions(
     white: float | None = None,
     skip_broken: bool = False,
 ) -> Captioned:
-    """Pictures and their captions.
+    """Read pictures and their captions.
 
     Args:
-        path: JSON lines, each with `file` (or `image`, `file_name`, `filename`), relative to this file, and `caption` (or `text`),
-            a text or a list of texts; or a folder that holds one such file. A picture in several lines has several captions. A URL
-            will do, and so it will for a picture.
-        size: (height, width) that every picture is scaled to; None to expect that they have one size.
-        grey: Read them without colours; None to do so where all of them have none.
-        white: What is white in pictures of more than eight bits or of floats, as `Images.deep_white` says of others of the same
-            origin; None to tell it by these.
-        skip_broken: Whether of several pictures those that cannot be read are left out; `unread` says which.
+        path: JSON lines, each with `file` (or `image`, `file_name`, `filename`), relative to this file, and `caption`
+            (or `captions`, `text`), a text or a list of texts; or a folder that holds one such file. A picture in
+            several lines has several captions. Both this file and a picture may also be a URL.
+        size: (height, width) that every picture is scaled to; None to expect that all have the same size.
+        grey: Whether to read pictures without colours; None to do so only if none of them has colours.
+        white: The value that is white in pictures with more than eight bits or of floats, such as `Images.deep_white`
+            of pictures of the same origin; None to find it in these pictures.
+        skip_broken: Whether to leave out pictures that cannot be read, if there are several; `unread` then names them.
 
     Raises:
         DataError: A line lacks a name or a caption, a picture cannot be read or has another size.
@@ -116,17 +116,18 @@ def read_caption_splits(
     seed: int = 0,
     skip_broken: bool = False,
 ) -> Splits[Captioned]:
-    """Pictures and their captions in three parts; those that have no file of their own are drawn by picture.
+    """Read pictures and their captions in three parts; a part without a file is drawn from the pictures of `path`.
 
     Args:
         path: As for `read_captions`; or a folder with train.jsonl, and perhaps dev.jsonl and test.jsonl.
-        validation: As `path`, for validation alone.
-        test: The same for test.
-        size: As for `read_captions`; where it is None, the size of the training pictures is that of the others too.
+        validation: As `path`, but for validation.
+        test: As `path`, but for the test.
+        size: As for `read_captions`; if it is None, pictures of the other parts are scaled to the size of the training
+            pictures.
         grey: As for `read_captions`.
-        validation_share: Of the pictures of `path`, 0 <= share < 1, where validation has no file.
-        test_share: The same for test.
-        seed: Of the draw.
+        validation_share: The share of the pictures of `path`, 0 <= share < 1, if validation has no file.
+        test_share: The share for the test, likewise.
+        seed: The seed of the draw.
         skip_broken: As for `read_captions`.
 
     Raises:
@@ -142,7 +143,7 @@ def read_caption_splits(
     validation, test = validation or found.get("validation"), test or found.get("test")
     pictures = read_captions(found.get("train", place), size=size, grey=grey, skip_broken=skip_broken)
     shape, white = pictures.images.pixels.shape, pictures.images.deep_white
-    # What the training pictures are like is what the network is made for.
+    # The network is made for pictures like the training pictures, so the others get their size, colours and white.
     others = [
         None
         if part is None
@@ -167,7 +168,7 @@ def read_pictures(
     white: float | None = None,
     skip_broken: bool = False,
 ) -> tuple[tuple[str, ...], Images]:
-    """Pictures without captions, and their names; for the arguments see `read_without_captions`."""
+    """Read pictures without captions; return their names and the images. See `read_without_captions`."""
     found = read_without_captions(path, size=size, grey=grey, white=white, skip_broken=skip_broken)
     return found.names, found.images
 
@@ -180,11 +181,11 @@ def read_without_captions(
     white: float | None = None,
     skip_broken: bool = False,
 ) -> Captioned:
-    """Pictures without captions, and their names.
+    """Read pictures without captions, and their names.
 
     Args:
-        path: One file, or its URL; a folder, for all pictures in it, by name; a glob such as `photos/*.jpg`; or the names of
-            several files.
+        path: One file or its URL; a folder, for all pictures in it, in the order of their names; a glob such as
+            `photos/*.jpg`; or the names of several files.
         size: As for `read_captions`.
         grey: As for `read_captions`.
         white: As for `read_captions`.
@@ -216,46 +217,49 @@ def read_without_captions(
 def pictures_of_bytes(
     files: Sequence[bytes], *, size: tuple[int, int], grey: bool, white: float | None = None
 ) -> Images:
-    """Pictures without captions whose files are in memory; from anybody, so that a huge one is refused before it is unpacked.
+    """Read pictures without captions whose files are in memory.
+
+    They may come from an untrusted sender, so a picture that is too large is refused before it is unpacked.
 
     Args:
-        files: What is in each file.
+        files: The content of each file.
         size: As for `read_captions`.
         grey: As for `read_captions`.
         white: As for `read_captions`.
 
     Raises:
-        DataError: One is no picture that can be read, or has more than 25 million pixels.
+        DataError: A file is no picture that can be read, or has more than 25 million pixels.
     """
     return _stacked(files, size, grey, white)
 
 
 def grey_picture(path: str | Path | bytes) -> np.ndarray:
-    """One picture without colours, (H, W) uint8, black 0 and white 255; of more than eight bits as `brightness` makes it.
+    """Read one picture without colours, as (H, W) uint8, black 0 and white 255; for more bits see `brightness`.
 
     Args:
-        path: A file or its URL; or what is in a file, of anybody, see `pictures_of_bytes`.
+        path: A file or its URL; or the content of a file, which may be untrusted, see `pictures_of_bytes`.
 
     Raises:
-        DataError: It cannot be read.
+        DataError: The picture cannot be read.
     """
     return _eight_bits(_picture(path, None, True))
 
 
 def grey_picture_of(image: Image) -> np.ndarray:
-    """The same of a picture that is open already."""
+    """Convert an open picture as `grey_picture` does."""
     return _eight_bits(_pixels(image, None, True))
 
 
 def pixels_of(image: Image, *, grey: bool | None = None) -> np.ndarray:
-    """A picture that is open already as one of a file is read: upright, on white paper.
+    """Convert an open picture as pictures from files are converted: upright, on a white background.
 
     Args:
-        image: Of Pillow.
-        grey: Whether colours are left out; None where it has none.
+        image: An image of Pillow.
+        grey: Whether to leave out colours; None to do so if it has none.
 
     Returns:
-        (H, W), or (H, W, 3) with colours: uint8; of more than eight bits float32 of the values as they are.
+        (H, W), or (H, W, 3) with colours: uint8; for a picture with more than eight bits float32, with its values
+        unchanged.
     """
     return _pixels(image, None, grey)
 
@@ -265,7 +269,7 @@ def _eight_bits(picture: np.ndarray) -> np.ndarray:
 
 
 def _place(path: str | Path) -> str | Path:
-    """A URL as it is, for a Path would take one of its slashes away."""
+    """Return a URL unchanged, because a Path would remove one of its slashes; return anything else as a Path."""
     return str(path) if "://" in str(path) else Path(path).expanduser()
 
 
@@ -289,16 +293,16 @@ def _listing(path: str | Path) -> str | Path:
 def pictures_of(
     images: Sequence[Image | np.ndarray], *, size: tuple[int, int], grey: bool, white: float | None = None
 ) -> Images:
-    """Pictures without captions that are open already.
+    """Convert open pictures without captions.
 
     Args:
-        images: Of Pillow; or arrays (height, width) or (height, width, 3), of uint8, or of floats from 0 to 1.
+        images: Images of Pillow; or arrays (height, width) or (height, width, 3), of uint8, or of floats from 0 to 1.
         size: As for `read_captions`.
         grey: As for `read_captions`.
         white: As for `read_captions`.
 
     Raises:
-        DataError: An array has other numbers.
+        DataError: An array has another shape, type or range.
     """
     if not images:
         return Images(np.zeros((0, *size) if grey else (0, *size, 3), np.uint8), None, (), 255.0)
@@ -340,7 +344,7 @@ def _named(
     white: float | None,
     skip_broken: bool,
 ) -> Captioned:
-    """Pictures of files, each with the name that it has among `data`; without captions."""
+    """Read files without captions; `files` pairs the name of each in `data` with its path."""
     read: list[tuple[str, str | Path, np.ndarray]] = []
     unread: list[str] = []
     for name, file in files:
@@ -368,7 +372,7 @@ def _together(files: Sequence[str | Path | bytes], pixels: list[np.ndarray], whi
     if deep:
         white = white_of(deep) if white is None else white
         pixels = [picture if picture.dtype == np.uint8 else as_eight_bits(picture, white) for picture in pixels]
-    if len({picture.ndim for picture in pixels}) > 1:  # grey ones among others
+    if len({picture.ndim for picture in pixels}) > 1:  # some pictures are grey, others are not
         pixels = [picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2) for picture in pixels]
     return Images(np.stack(pixels), None, (), 255.0, white if deep else None)
 
@@ -378,7 +382,7 @@ def _by(picture: np.ndarray) -> str:
 
 
 def _picture(path: str | Path | bytes, size: tuple[int, int] | None, grey: bool | None) -> np.ndarray:
-    """(height, width) of a picture without colours, (height, width, 3) of others: uint8; float32 of more than eight bits."""
+    """Read a picture as (height, width) or, with colours, (height, width, 3): uint8, or float32 if it has more bits."""
     with needed():
         import PIL.Image  # here, not above: it is needed for pictures only
 
@@ -399,12 +403,12 @@ def _picture(path: str | Path | bytes, size: tuple[int, int] | None, grey: bool 
 
 
 def _pixels(opened: Image, size: tuple[int, int] | None, grey: bool | None) -> np.ndarray:
-    """As `_picture` gives them, of an image of Pillow."""
+    """Convert an image of Pillow to the result of `_picture`."""
     with needed():
         import PIL.Image
         import PIL.ImageOps
 
-    # A camera that was held upright says so beside the pixels.
+    # A camera writes how it was held into the EXIF data, not into the order of the pixels.
     image, is_deep = PIL.ImageOps.exif_transpose(opened), opened.mode.startswith(_DEEP_MODES)
     is_grey = opened.mode in _GREY_MODES if grey is None else grey
     if is_deep:
@@ -418,7 +422,7 @@ def _pixels(opened: Image, size: tuple[int, int] | None, grey: bool | None) -> n
 
 
 def _on_white(image: Image) -> Any:
-    """What is seen of an image on white paper: Pillow's own conversions forget what can be seen through."""
+    """Put a transparent image on a white background, because Pillow's own conversions ignore transparency."""
     with needed():
         import PIL.Image
 

@@ -1,7 +1,7 @@
-"""Tagged sentences: CoNLL-U treebanks, and files of columns, a word a line and an empty line between sentences.
+"""Tagged sentences: CoNLL-U treebanks, and files of columns with a word a line and an empty line between sentences.
 
-Read by our own few lines rather than by the conllu package: its errors name no line, and it makes a dictionary for
-every token of a treebank where a tagger needs two columns.
+They are read by the code of this module and not by the conllu package, whose errors name no line, and which makes a
+dictionary for every token of a treebank although a tagger needs two columns.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Sentence:
     """Words and their tags.
 
     Attributes:
-        words: In order.
-        tags: One of each word; None where the file gives none.
-        line: Where in the file the sentence begins, from 1 on.
+        words: The words, in order.
+        tags: The tag of each word; None for a word without a tag in the file.
+        line: The number of the line where the sentence begins, from 1 on.
     """
 
     words: tuple[str, ...]
@@ -44,14 +44,14 @@ class Sentence:
 def read_sentences(
     path: str | Path, column: str | int | None = None, *, word_column: int = 0, tagged: bool = True
 ) -> tuple[Sentence, ...]:
-    """The sentences of a CoNLL-U file (.conllu) or of a file of columns, compressed or not.
+    """Read the sentences of a CoNLL-U file (.conllu) or of a file of columns, compressed or not.
 
     Args:
         path: A file or URL.
-        column: Where the tags are: of CoNLL-U one of `CONLLU_COLUMNS`, None for upos; else a number from 0 on, or from
-            the end (-1 is the last), None for the last.
-        word_column: Where the words of a file of columns are, likewise.
-        tagged: Whether tags are expected; else a file of words will do, as for what is predicted.
+        column: The column of the tags. In CoNLL-U one of `CONLLU_COLUMNS`, None for upos; else a number from 0 on, or
+            from the end (-1 is the last), None for the last.
+        word_column: The number of the column of the words in a file of columns.
+        tagged: Whether tags are expected; if not, a file of words is enough, as for predictions.
 
     Raises:
         DataError: The file is not of this form, or has no sentence or no tag; the message names the line.
@@ -65,10 +65,10 @@ def read_sentences(
 
 
 def number_of_column(column: str | int | None) -> int:
-    """Where the tags of a file of columns are; None is the last.
+    """Return the number of the column of tags in a file of columns; -1, the last, for None.
 
     Raises:
-        ConfigError: It is no number.
+        ConfigError: `column` is no number.
     """
     try:
         return -1 if column is None else int(column)
@@ -88,19 +88,19 @@ def read_sentence_splits(
     seed: int = 0,
     read: Callable[..., Sequence[Sentence]] = read_sentences,
 ) -> Splits[Sequence[Sentence]]:
-    """Tagged sentences in three parts.
+    """Read tagged sentences in three parts.
 
     Args:
-        train: A file, or a folder that holds files whose names say train, validation (dev, val, valid) and test, as those of
-            Universal Dependencies do.
+        train: A file, or a folder with files whose names say train, validation (dev, val, valid) and test, as in
+            Universal Dependencies.
         validation: A file; None to draw `validation_share` of the training sentences.
         test: A file; None to draw `test_share` of the training sentences.
         column: As for `read_sentences`.
         word_column: As for `read_sentences`.
-        validation_share: 0 <= share < 1; not used where there is a file.
-        test_share: The same for test.
-        seed: Of the draw.
-        read: What reads the sentences of a file, as `read_sentences` does.
+        validation_share: 0 <= share < 1; not used if there is a file for validation.
+        test_share: 0 <= share < 1; not used if there is a file for the test.
+        seed: The seed of the draw.
+        read: The function that reads the sentences of a file, with the arguments of `read_sentences`.
 
     Raises:
         DataError: As for `read_sentences`, or the folder holds no file for training.
@@ -126,23 +126,25 @@ def read_sentence_splits(
 
 
 def _some_of(sentences: Sequence[Sentence], rows: np.ndarray) -> Sequence[Sentence]:
-    take: Any = getattr(sentences, "take", None)  # of those that are mapped
+    take: Any = getattr(sentences, "take", None)  # only mapped sentences have it
     return tuple(sentences[int(row)] for row in rows) if take is None else take(rows)
 
 
 def read_conllu(path: str | Path, column: str = "upos", *, tagged: bool = True) -> tuple[Sentence, ...]:
-    """The sentences of a CoNLL-U file, as the guidelines of Universal Dependencies mean them to be tagged.
+    """Read the sentences of a CoNLL-U file, by the guidelines of Universal Dependencies.
 
     Tags belong to *syntactic words*, the lines whose id is a whole number. The line of a multiword token (id 1-2: "del") says
-    how its words ("de", "el") are written together, and an empty node (id 8.1) is no word of the sentence: both are passed over.
+    how its words ("de", "el") are written together, and an empty node (id 8.1) is no word of the sentence: both are
+    skipped.
 
     Args:
         path: A file or URL, compressed or not.
-        column: One of `CONLLU_COLUMNS`; "_" in it is no tag. ("_" as form and lemma is an underscore.)
+        column: One of `CONLLU_COLUMNS`; "_" in it means no tag. (As form and lemma of one word, "_" is an underscore.)
         tagged: Whether tags are expected.
 
     Raises:
-        DataError: A line has not 10 columns, ids do not count from 1, the whole column is empty, or there is no sentence.
+        DataError: A line does not have 10 columns, ids do not count from 1, the whole column is empty, or there is no
+            sentence.
         ConfigError: CoNLL-U has no such column.
     """
     if column not in CONLLU_COLUMNS:
@@ -153,22 +155,22 @@ def read_conllu(path: str | Path, column: str = "upos", *, tagged: bool = True) 
 def conllu_sentences(
     path: str | Path, lines: Iterable[Row], column: str = "upos", *, tagged: bool = True
 ) -> Iterator[Sentence]:
-    """The sentences of `read_conllu`, one after the other.
+    """Give the sentences of `read_conllu` one after the other.
 
     Args:
-        path: What the file is called in messages.
-        lines: All of them, with their numbers.
-        column: As of `read_conllu`.
-        tagged: The same.
+        path: The name of the file in messages.
+        lines: All lines, with their numbers.
+        column: As for `read_conllu`.
+        tagged: As for `read_conllu`.
 
     Raises:
-        DataError: As of `read_conllu`; where something is missing in all lines, at the end.
+        DataError: As for `read_conllu`; errors about the whole file are raised at the end.
     """
     seen, wanted = _Seen(), CONLLU_COLUMNS.index(column)
     for block in _parted_blocks(lines):
         words: list[str] = []
         tags: list[str | None] = []
-        rows = [row for row in block if not row[1].startswith("#")]  # no line of a word begins with it
+        rows = [row for row in block if not row[1].startswith("#")]  # no line of a word begins with #
         for number, line in rows:
             cells = line.split("\t")
             if len(cells) != len(CONLLU_COLUMNS):
@@ -199,21 +201,22 @@ def conllu_sentences(
 def read_columns(
     path: str | Path, tag_column: int = -1, word_column: int = 0, *, tagged: bool = True
 ) -> tuple[Sentence, ...]:
-    """The sentences of a file with a word a line, its columns between tabs or blanks, and an empty line between sentences.
+    """Read a file with a word a line, its columns between tabs or blanks, and an empty line between sentences.
 
-    Tabs part the columns if every line of a word has one; else any number of blanks and tabs does. Blanks around a cell are left
-    out. Lines that begin with `-DOCSTART-` (CoNLL-2003) are passed over, and so are comments: lines before the first word of a
-    sentence that begin with `#` and are not a word and its tag, such as `# id 7  domain=en` (MultiCoNER) or `# text = ...`.
+    Tabs separate the columns if every line of a word has one; else any number of blanks and tabs does. Blanks around a
+    cell are removed. Lines that begin with `-DOCSTART-` (CoNLL-2003) are skipped, and so are comments: lines before the
+    first word of a sentence that begin with `#` and are not a word and its tag, such as `# id 7  domain=en`
+    (MultiCoNER) or `# text = ...`.
 
     Args:
         path: A file or URL, compressed or not.
-        tag_column: From 0 on, or from the end; -1 is the last.
-        word_column: The same for the words.
-        tagged: Whether tags are expected; else one column of words will do.
+        tag_column: The column of the tags, from 0 on, or from the end; -1 is the last.
+        word_column: The column of the words, likewise.
+        tagged: Whether tags are expected; if not, one column of words is enough.
 
     Raises:
-        DataError: A line has another number of columns than the first, a word or a tag is empty, the column of the words counts
-            them, or there is no sentence.
+        DataError: A line has another number of columns than the first, a word or a tag is empty, the column of words
+            only counts them, or there is no sentence.
         ConfigError: There is no such column.
     """
     lines = [*numbered_lines(path)]
@@ -228,17 +231,18 @@ def column_sentences(
     *,
     tagged: bool = True,
 ) -> Iterator[Sentence]:
-    """The sentences of `read_columns`, one after the other.
+    """Give the sentences of `read_columns` one after the other.
 
     Args:
-        path: What the file is called in messages.
-        lines: Gives all of them, with their numbers: they are looked at before they are read.
-        tag_column: As of `read_columns`.
-        word_column: The same.
-        tagged: The same.
+        path: The name of the file in messages.
+        lines: Gives all lines, with their numbers. It is called more than once: the form of the file is found before it
+            is read.
+        tag_column: As for `read_columns`.
+        word_column: As for `read_columns`.
+        tagged: As for `read_columns`.
 
     Raises:
-        DataError: As of `read_columns`; where something is wrong in all lines, at the end.
+        DataError: As for `read_columns`; errors about the whole file are raised at the end.
         ConfigError: There is no such column.
     """
     columns = _Columns.of(path, lambda: _without_marks(lines()), tag_column, word_column, tagged)
@@ -257,22 +261,22 @@ def column_sentences(
 
 
 def _without_marks(lines: Iterable[Row]) -> Iterator[list[Row]]:
-    """Lines between empty lines, without those that only say that a document begins."""
+    """Give the blocks of lines between empty lines, without lines that only say that a document begins."""
     return ([row for row in rows if not row[1].startswith("-DOCSTART-")] for rows in _parted_blocks(lines))
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """How the lines of a file are parted.
+    """The form of a file: how its lines are split into cells, and which column is which.
 
     Attributes:
-        path: Of the file.
-        by_tabs: Whether tabs alone part cells.
-        width: Columns.
+        path: The path of the file.
+        by_tabs: Whether only tabs separate cells.
+        width: The number of columns.
         tag: The column of the tags.
-        word: That of the words.
+        word: The column of the words.
         tagged: Whether tags are expected.
-        tags: Those of lines that are certainly no comments.
+        tags: The tags in lines that are certainly no comments.
     """
 
     path: str | Path
@@ -287,8 +291,8 @@ class _Columns:
     def of(
         cls, path: str | Path, blocks: Callable[[], Iterable[list[Row]]], tag: int, word: int, tagged: bool
     ) -> _Columns:
-        """Looks at the lines that cannot be comments."""
-        first: list[Row | None] = [None, None]  # of those that cannot be comments, and of all
+        """Find the form of a file by the lines that cannot be comments; by all lines if there are none."""
+        first: list[Row | None] = [None, None]  # the first line that cannot be a comment, and the first of all
         by_tabs, has_comments = [True, True], False
         for row in (row for block in blocks() for row in block):
             is_comment = row[1].startswith("#")
@@ -303,13 +307,13 @@ class _Columns:
         if width > 1 or (tagged and width):
             _check_columns(f"{path}, line {number}", width, tag, word)
         tags = set[str]()
-        if has_comments:  # only they are told apart by what tags there are
+        if has_comments:  # the tags are only needed to tell comments from words
             inside = (_parted(line, by_tabs[kind]) for block in blocks() for _, line in block[_head(block) :])
             tags = {cells[tag] for cells in inside if len(cells) == width > 1}
         return cls(path, by_tabs[kind], width, tag, word, tagged, frozenset(tags))
 
     def cells(self, rows: list[Row]) -> list[tuple[int, tuple[str, str | None]]]:
-        """The word and the tag of each line of a sentence, and the number of the line."""
+        """Return, for each line of a sentence, its number, the word and the tag."""
         words = list(dropwhile(lambda row: self._is_comment(row[1]), rows))
         return [(number, self._pair(number, line)) for number, line in words]
 
@@ -349,14 +353,14 @@ class _Columns:
 
 
 class WordLines:
-    """Which lines of a file of columns are words: for those who write it again.
+    """The lines of a file of columns that are words, for code that writes the file again.
 
     Attributes:
-        sentences: Of each sentence the numbers of its lines of words.
-        width: Columns.
-        by_tabs: Whether tabs alone part them.
+        sentences: For each sentence, the numbers of its lines with words.
+        width: The number of columns.
+        by_tabs: Whether only tabs separate columns.
         tag: The column of the tags.
-        separator: What parts a column that is added from those before it.
+        separator: The text to put before an added column.
     """
 
     def __init__(self, columns: _Columns, sentences: list[list[int]], separator: str):
@@ -365,7 +369,7 @@ class WordLines:
 
     @classmethod
     def of(cls, path: str | Path, lines: Iterable[Row], tag_column: int, word_column: int) -> WordLines:
-        """As `read_columns` tells them, of all lines with their numbers."""
+        """Find the lines with words by the rules of `read_columns`; `lines` are all lines with their numbers."""
         blocks = [*_without_marks(lines)]
         columns = _Columns.of(path, lambda: blocks, tag_column, word_column, tagged=False)
         sentences = [[number for number, _ in columns.cells(rows)] for rows in blocks]
@@ -373,28 +377,28 @@ class WordLines:
         return cls(columns, sentences, " " if blank else "\t")
 
     def tag_of(self, line: str) -> str:
-        """The tag of a line of a word."""
+        """Return the tag in a line with a word; empty if the file has one column."""
         return _parted(line, self.by_tabs)[self.tag] if self.width > 1 else ""
 
 
 def _head(block: list[Row]) -> int:
-    """How many lines at the beginning of a sentence may be comments."""
+    """Return how many lines at the beginning of a sentence may be comments."""
     return sum(1 for _ in takewhile(lambda row: row[1].startswith("#"), block))
 
 
 def _parted(line: str, by_tabs: bool) -> list[str]:
-    """Cells; other blanks than that of ASCII may be part of a word."""
+    """Split a line into cells at tabs and ASCII blanks only, as other white space may be part of a word."""
     if by_tabs:
         return [cell.strip(" ") for cell in line.split("\t")]
     return [cell for cell in line.replace("\t", " ").split(" ") if cell]
 
 
 class _Seen:
-    """What the sentences of a file have in common.
+    """Facts about all sentences of a file that are read one by one.
 
     Attributes:
-        first: The line of the first; 0 where there is none.
-        has_tags: Whether a word has one.
+        first: The line of the first sentence; 0 before there is one.
+        has_tags: Whether any word has a tag.
     """
 
     def __init__(self) -> None:
@@ -402,7 +406,7 @@ class _Seen:
         self._longest, self._from = 0, [True, True]
 
     def sentence(self, words: tuple[str, ...], tags: tuple[str | None, ...], line: int) -> Sentence:
-        """One more."""
+        """Make the next sentence, and take it into account."""
         self.first = self.first or line
         self.has_tags = self.has_tags or any(tag is not None for tag in tags)
         self._longest = max(self._longest, len(words))
@@ -414,11 +418,11 @@ class _Seen:
 
     @property
     def are_numbers(self) -> bool:
-        """Whether the words of every sentence are numbers that count them."""
+        """Whether the words of every sentence are only the numbers 0, 1, ... or 1, 2, ..."""
         return self._longest > 1 and any(self._from)
 
     def check(self, path: str | Path, column: str, tagged: bool) -> None:
-        """Raises a DataError where there is no sentence, or no tag that is expected."""
+        """Raise a DataError if there is no sentence, or if tags are expected and there is none."""
         if not self.first:
             raise DataError(f"{path}: there is no sentence in it; expected a word a line")
         if tagged and not self.has_tags:

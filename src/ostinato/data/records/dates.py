@@ -1,8 +1,8 @@
 """Dates as people write them in many languages, and in the form of ISO 8601: pairs to translate.
 
-The words, orders and signs are those of Unicode's CLDR, by Babel. A date that is written with figures only is used where
-its order is the same in all languages that write it with the same signs: 3.4.2001 is never the fourth of March, but
-3/4/2001 is left out.
+The words, orders and signs are those of Unicode's CLDR, by Babel. A form with figures only is used if all languages
+that write dates with its signs have the same order: 3.4.2001 is never the fourth of March, but 3/4/2001 may be, and is
+left out.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ def dates_to_iso(
     languages: Sequence[str] = LANGUAGES,
     seed: int = 0,
 ) -> Splits[Pairs]:
-    """Pairs such as "Donnerstag, 15. November 2001" and "2001-11-15", from 1900 to 2099.
+    """Make pairs such as "Donnerstag, 15. November 2001" and "2001-11-15", from 1900 to 2099.
 
-    Which days belong to which part is fixed: a day of validation or test is not in training in any language or form, and no text
-    is in two pairs.
+    Each day belongs to a fixed part: a day of validation or test is not in training in any language or form, and no
+    text is in two pairs.
 
     Args:
         train: Pairs for training; at most 30,000 for each form of each language, and 1,500 for the other parts.
         validation: Pairs for validation.
         test: Pairs for test.
         languages: Codes that Babel knows.
-        seed: Other days, languages and forms are drawn with another seed.
+        seed: The seed of the random days, languages and forms.
 
     Raises:
         ConfigError: A language is not known, or a size is out of range.
@@ -59,7 +59,7 @@ def dates_to_iso(
     writers = [writer for language in dict.fromkeys(languages) for writer in date_writers(language)]
     if not writers:
         raise ConfigError("languages must name at least one language")
-    # About half of what there is, so that drawing without replacement stays quick.
+    # About half of the possible pairs, so that drawing without replacement stays quick.
     for name, size, most in (("train", train, 30_000), ("validation", validation, 1_500), ("test", test, 1_500)):
         if not 1 <= size <= most * len(writers):
             raise ConfigError(f"{name} must be 1 to {most * len(writers):,} pairs in these languages; got {size}")
@@ -78,7 +78,7 @@ def dates_to_iso(
 
 
 def date_writers(language: str) -> list[Callable[[datetime.date], str]]:
-    """The ways in which a language writes a day, from "Thursday, November 15, 2001" to "Nov 15, 2001"; each with its year in full.
+    """Return the ways in which a language writes a day, all with the full year: "Thursday, November 15, 2001", ...
 
     Raises:
         ConfigError: Babel does not know the language.

@@ -1,4 +1,4 @@
-"""Images as sequences: IDX files (MNIST's) and NumPy archives.
+"""Images as sequences, from IDX files (the format of MNIST) and NumPy archives.
 
 A row of an image is a step: an image of 28 rows of 28 pixels is a sequence of 28 steps of 28 values (`Images.rows`).
 """
@@ -24,14 +24,15 @@ _MNIST = {"train": "train", "test": "t10k"}
 
 @dataclass(frozen=True)
 class Images:
-    """Images of one size, and what they show.
+    """Images of one size, with labels.
 
     Attributes:
-        pixels: (N, height, width) or (N, height, width, channels), of the type they are kept in.
-        labels: Index into `classes`, (N,) int64; None where nothing says what they show.
+        pixels: (N, height, width) or (N, height, width, channels), of the type in the data.
+        labels: (N,) int64, indices into `classes`; None if there are no labels.
         classes: Names of the classes, in the order of their indices.
         white: The value of a pixel that becomes 1.
-        deep_white: Of eight-bit images that were made of pictures of more bits or of floats, the value there that became 255.
+        deep_white: For eight-bit images that were made from pictures with more bits or of floats: the value there that
+            became 255.
     """
 
     pixels: np.ndarray
@@ -44,18 +45,18 @@ class Images:
         return len(self.pixels)
 
     def take(self, indices: np.ndarray | Sequence[int]) -> Images:
-        """The images with these indices."""
+        """Return the images with these indices."""
         labels = None if self.labels is None else self.labels[indices]
         return replace(self, pixels=self.pixels[indices], labels=labels)
 
     def rows(self, indices: np.ndarray | Sequence[int] | slice = slice(None)) -> np.ndarray:
-        """Images as sequences of their rows, black 0 and white 1: (N, height, width * channels) float32."""
+        """Return images as sequences of their rows, black 0 and white 1: (N, height, width * channels) float32."""
         chosen = self.pixels[indices]
         return (chosen.reshape(*chosen.shape[:2], -1) / np.float32(self.white)).astype(np.float32, copy=False)
 
 
 def read_idx(path: str | Path) -> np.ndarray:
-    """The array of an IDX file (the format of MNIST), compressed or not, in the machine's byte order.
+    """Read the array of an IDX file (the format of MNIST), compressed or not, in the machine's byte order.
 
     Raises:
         DataError: The file is not IDX, or shorter or longer than its header says.
@@ -82,14 +83,16 @@ def read_idx(path: str | Path) -> np.ndarray:
 
 
 def read_images(path: str | Path, labels: str | Path | None = None) -> Images:
-    """Images of one file, with their labels if there are any.
+    """Read the images of one file, with their labels if there are any.
 
     Args:
-        path: An IDX file, or a .npz archive whose arrays are called images (or x, data) and labels (or y).
-        labels: An IDX file of labels for an IDX file of images; None for the one beside it, if MNIST's naming shows which it is.
+        path: An IDX file, or a .npz archive whose arrays are called images (or image, x, data, pixels) and labels (or
+            label, y, targets).
+        labels: An IDX file of labels for an IDX file of images; None for a file beside it that MNIST's naming
+            determines, if it exists.
 
     Raises:
-        DataError: A file is not what its name says, or there are not as many labels as images.
+        DataError: A file does not have the form of its name, or there are not as many labels as images.
     """
     if str(path).lower().endswith(".npz"):
         arrays = read_archive(path)
@@ -104,17 +107,17 @@ def read_images(path: str | Path, labels: str | Path | None = None) -> Images:
 def read_image_splits(
     path: str | Path, *, validation_share: float = 0.1, test_share: float = 0.1, seed: int = 0
 ) -> Splits[Images]:
-    """A data set of images in three parts.
+    """Read a data set of images in three parts.
 
     Args:
         path: A folder with MNIST's four IDX files, under their usual names, compressed or not; or a .npz archive with
             x_train, y_train, x_test, y_test (the names of Keras) or with images and labels.
-        validation_share: Of the training images, drawn so that each class has its share.
-        test_share: The same, where there is no test part.
-        seed: Of the draw.
+        validation_share: The share of the training images for validation, drawn so that each class has its share.
+        test_share: The share for the test, likewise; only used if the data have no test part.
+        seed: The seed of the draw.
 
     Raises:
-        DataError: The files are not there or not whole, or there are no labels.
+        DataError: Files are missing or incomplete, or there are no labels.
         ConfigError: A share is out of range.
     """
     place = Path(path).expanduser()
@@ -147,15 +150,15 @@ def read_image_splits(
 
 
 def as_images(pixels: np.ndarray | None, labels: np.ndarray | None, path: str | Path) -> Images:
-    """Check that arrays are images and labels, and find what is white: the type's largest value, of floats the largest there is.
+    """Check that arrays are images and labels, and find the value that is white: 255 for uint8, else the largest value.
 
     Args:
         pixels: (N, height, width) or (N, height, width, channels).
-        labels: (N,) or (N, 1), whole numbers from 0 on, or names; None where there are none.
-        path: What an error names.
+        labels: (N,) or (N, 1), whole numbers from 0 on, or names; None if there are no labels.
+        path: The name of the data in errors.
 
     Raises:
-        DataError: They are not.
+        DataError: The arrays are no images, or no labels.
     """
     if pixels is None or pixels.ndim not in (3, 4) or pixels.dtype.kind not in "uif" or 0 in pixels.shape:
         came = "no such array" if pixels is None else f"{pixels.dtype} {pixels.shape}"
@@ -183,7 +186,7 @@ def as_images(pixels: np.ndarray | None, labels: np.ndarray | None, path: str | 
 
 
 def _alike(train: Images, test: Images | None) -> tuple[Images, Images | None]:
-    """Parts whose labels are places in the same classes: names have places of their own in each."""
+    """Give both parts the same classes, and renumber the labels, because each part numbered its own class names."""
     shorter, longer = sorted((train.classes, test.classes if test else ()), key=len)
     if test is None or longer[: len(shorter)] == shorter:
         return train, test

@@ -1,4 +1,4 @@
-"""A vocabulary for texts that begin and end: what a decoder is given first, and what it says when it is done."""
+"""A vocabulary with marks for the beginning and the end of a text: a decoder's first input and its last output."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ostinato.data.tokens.vocabulary import Vocabulary
 
 
 class MarkedVocabulary:
-    """A vocabulary and two more tokens behind its own: the beginning and the end of a text.
+    """A vocabulary with two more tokens after its own: the beginning and the end of a text.
 
-    The marks are no text, so no text can be taken for them. Their ids follow from the vocabulary, so it alone is saved:
-    `marked.vocabulary.save(folder)`, then `MarkedVocabulary(load_vocabulary(folder))`. Padding needs no token of its own: what is
-    behind the end of a shorter text is never read.
+    The marks are not text, so no text is encoded as one. Their ids follow from the size of the vocabulary, so only the
+    vocabulary is saved: `marked.vocabulary.save(folder)`, then `MarkedVocabulary(load_vocabulary(folder))`. Padding
+    needs no token, because nothing is read after the end of a shorter text.
 
     Args:
-        vocabulary: Of characters, bytes, words or BPE.
+        vocabulary: A vocabulary of characters, bytes, words or BPE.
 
     Attributes:
         begin: The id that a decoder reads before its first token.
-        end: The id that a decoder says after its last.
-        unknown_id: As for the vocabulary; None where every text can be written.
+        end: The id that a decoder gives after its last token.
+        unknown_id: The id of unknown text in `vocabulary`; None if it can encode every text.
     """
 
     def __init__(self, vocabulary: Vocabulary):
@@ -35,11 +35,11 @@ class MarkedVocabulary:
         return len(self.vocabulary) + 2
 
     def encode(self, text: str) -> np.ndarray:
-        """The ids of a text, without beginning and end: (N,) int64."""
+        """Return the ids of a text, without the marks of beginning and end: (N,) int64."""
         return self.vocabulary.encode(text).astype(np.int64)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of `ids` up to the first end, without beginnings.
+        """Return the text of `ids` up to the first mark of the end, without marks of the beginning.
 
         Raises:
             DataError: An id is not in the vocabulary.

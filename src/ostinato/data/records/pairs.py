@@ -20,7 +20,7 @@ NAMED_COLUMNS = (".csv", *JSON_SUFFIXES, *PARQUET_SUFFIXES)
 
 @dataclass(frozen=True)
 class Pair:
-    """A text and what it becomes."""
+    """A source text and its target text, such as a translation."""
 
     source: str
     target: str
@@ -28,13 +28,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs in order, and what was left out.
+    """Pairs in order, and which lines were left out.
 
     Attributes:
-        name: Of the files.
-        pairs: Those that are used: a tuple, or mapped.
-        empty: Numbers of the lines that are left out because a side of them is empty.
-        equal: How many pairs have the same text on both sides: copied, not translated.
+        name: The names of the files.
+        pairs: The pairs that are used: a tuple, or a mapped sequence.
+        empty: Numbers of the lines that are left out because one side is empty.
+        equal: How many pairs have the same text on both sides, so that they are copied, not translated.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Pairs:
         return len(self.pairs)
 
     def report(self) -> str:
-        """One line for people: how many pairs there are, how many differ, and which were left out."""
+        """Return one line for users: how many pairs there are, how many differ, and how many were left out."""
         left_out = (
             f"; left out {len(self.empty):,} with an empty side (line {self.empty[0]} first)" if len(self.empty) else ""
         )
@@ -61,16 +61,18 @@ def read_pairs(
     columns: tuple[str, str] | None = None,
     keep_empty: bool = False,
 ) -> Pairs:
-    """The pairs of two files, line by line, or of one table; compressed or not.
+    """Read the pairs of two files, line by line, or of one table; compressed or not.
 
-    Blanks around a text are left out.
+    Blanks around a text are removed.
 
     Args:
-        source: A text a line; without `target` a .tsv file with source, tab and target a line (more columns are passed over), or a
-            table with named columns: .csv, .jsonl (also with the pair in `translation`, as {"de": ..., "en": ...}) or .parquet.
-        target: What each line of `source` becomes.
-        columns: Of such a table, the names of the columns of source and target; None for `source` and `target`, or the only two.
-        keep_empty: Keep pairs with an empty side, so that line n is pair n: for what is evaluated or predicted.
+        source: A file with a text a line. Without `target`, a .tsv file with source, tab and target in each line
+            (further columns are ignored), or a table with named columns: .csv, .jsonl (also with the pair in
+            `translation`, as {"de": ..., "en": ...}) or .parquet.
+        target: A file with the target of each line of `source`.
+        columns: The names of the columns of source and target in a table with named columns; None for `source` and
+            `target` (or `src` and `tgt`), or the only two.
+        keep_empty: Keep pairs with an empty side, so that line n is pair n: for evaluation and prediction.
 
     Raises:
         DataError: A file cannot be read, the files differ in length, a line of a .tsv file has no tab, a table lacks a column, or
@@ -100,12 +102,12 @@ def read_pairs(
 
 
 def name_of_pairs(source: str | Path, target: str | Path | None) -> str:
-    """What the pairs of one file, or of two, are called."""
+    """Return the name of pairs, from the name of the one file or of both."""
     return Path(str(source)).name + (f" and {Path(str(target)).name}" if target is not None else "")
 
 
 def no_pair(name: str) -> DataError:
-    """What is said of files without a pair."""
+    """Make the error for files without a pair."""
     return DataError(f"{name}: there is no pair in which both sides have text; expected at least one")
 
 
@@ -118,16 +120,18 @@ def read_pair_splits(
     test: Pairs | None = None,
     read: Callable[..., Pairs] = read_pairs,
 ) -> Splits[Pairs]:
-    """The parts of a folder with files like train.de, train.en, val.de, test_2016_flickr.de, or train.tsv; compressed or not.
+    """Read the parts of a folder with files like train.de, train.en, val.de, test_2016_flickr.de, or train.tsv.
+
+    The files may be compressed.
 
     Args:
-        folder: Where they lie.
-        source: What the names of the source files end in: "de"; or the column of the sources in a table such as train.csv; None for
-            .tsv files, which hold both sides, and for tables whose columns tell.
-        target: The same for the target.
-        validation: Pairs in the place of the folder's.
-        test: The same for test.
-        read: What reads the pairs of a part, as `read_pairs` does.
+        folder: The folder of the files.
+        source: The ending of the source files, such as "de"; or the column of the sources in a table such as train.csv.
+            None for .tsv files, which hold both sides, and for tables whose columns have the usual names.
+        target: The ending or the column of the targets, likewise.
+        validation: Pairs to use instead of the folder's validation part.
+        test: Pairs to use instead of the folder's test part.
+        read: The function that reads the pairs of a part, with the arguments of `read_pairs`.
 
     Raises:
         DataError: A part for training or validation is missing, several files could be a part, or a file has no counterpart.
@@ -155,12 +159,12 @@ def read_pair_splits(
 
 
 class _Files:
-    """The files of a folder whose names end in some way, by what is before that.
+    """The files of a folder with some endings, by the rest of their names.
 
     Args:
-        folder: As it was named.
-        place: Where it is.
-        endings: Of the two sides, or of a table.
+        folder: The folder as the user named it.
+        place: The path of the folder.
+        endings: The endings of the two sides, or the ending of a table.
     """
 
     def __init__(self, folder: str | Path, place: Path, endings: list[str]):
@@ -180,7 +184,7 @@ class _Files:
                     side.setdefault(name.removesuffix(ending.lower()), file)
 
     def _stems(self, part: str) -> tuple[list[str], list[str]]:
-        """Of files of a part that have all sides, and of those that have not."""
+        """Return the names, without endings, of the files of a part that have all sides, and of those that lack one."""
         stems = sorted({stem for side in self.sides for stem in side if part_of_name(stem, PART_NAMES) == part})
         whole = [stem for stem in stems if all(stem in side for side in self.sides)]
         exact = [stem for stem in whole if stem in PART_NAMES[part]]
@@ -190,7 +194,7 @@ class _Files:
         return any(self._stems(part))
 
     def of(self, part: str) -> list[Path]:
-        """The one file, or the two, of a part."""
+        """Return the one file, or the two files, of a part."""
         whole, half = self._stems(part)
         if not whole:
             there = next(side[half[0]] for side in self.sides if half[0] in side)
@@ -226,11 +230,11 @@ class _Files:
 
 
 def read_sources(path: str | Path, column: str | None = None) -> list[str]:
-    """The texts of one side of a table with named columns, to be translated.
+    """Read the texts to translate from a column of a table with named columns.
 
     Args:
-        path: .csv, .jsonl or .parquet.
-        column: Its name; None for `source`, or the first.
+        path: A .csv, .jsonl or .parquet file.
+        column: The name of the column; None for `source`, else `src`, else the first.
 
     Raises:
         DataError: The table cannot be read, or has no such column.
@@ -249,10 +253,10 @@ def draw_pair_splits(
     All pairs with the same source go to one part, so that no source of a test was trained on.
 
     Args:
-        pairs: Of the file.
-        validation_share: Of the different sources, 0 <= share < 1.
-        test_share: The same for test.
-        seed: Of the draw.
+        pairs: The pairs of the file.
+        validation_share: The share of the different sources for validation, 0 <= share < 1.
+        test_share: The share for the test, likewise.
+        seed: The seed of the draw.
 
     Raises:
         DataError: There are too few sources for a share that is more than 0.
@@ -272,16 +276,16 @@ def draw_pair_splits(
 def side_by_side(
     source: str | Path, sources: Iterable[tuple[int, str]], target: str | Path, targets: Iterable[tuple[int, str]]
 ) -> Iterator[tuple[int, str, str]]:
-    """The lines of two files that belong together, with their numbers.
+    """Give the lines of two files that belong together, with their numbers.
 
     Args:
-        source: What the first is called.
-        sources: Its lines, with their numbers.
-        target: What the second is called.
-        targets: Its lines.
+        source: The name of the first file.
+        sources: The lines of the first file, with their numbers.
+        target: The name of the second file.
+        targets: The lines of the second file, with their numbers.
 
     Raises:
-        DataError: One has more lines than the other.
+        DataError: One file has more lines than the other.
     """
     lengths = [0, 0]
     for left, right in zip_longest(sources, targets):
@@ -303,17 +307,17 @@ def named_pairs(
     rows: Iterable[tuple[str, dict[str, Any]]],
     names: tuple[str, str] | None,
 ) -> Iterator[tuple[int, str, str]]:
-    """The pairs of a table, with the numbers of their lines.
+    """Give the pairs of a table, with the numbers of their lines.
 
     Args:
-        path: Of the table, for messages.
-        columns: Their names.
-        head: Rows that tell whether a pair is in one cell, as {"de": ..., "en": ...}.
-        rows: All of them.
-        names: Of the columns of source and target; None for `source` and `target`, or the only two.
+        path: The path of the table, for messages.
+        columns: The names of its columns.
+        head: Rows that show whether a pair is in one cell, as {"de": ..., "en": ...}.
+        rows: All rows.
+        names: The columns of source and target; None for `source` and `target` (or `src` and `tgt`), or the only two.
 
     Raises:
-        DataError: A column is not there, or holds something else.
+        DataError: A column does not exist, or holds no text.
     """
     columns, rows = _within(columns, head, rows)
     wanted = names or next(
@@ -333,7 +337,7 @@ def named_pairs(
 def _within(
     columns: list[str], head: Iterable[tuple[str, dict[str, Any]]], rows: Iterable[tuple[str, dict[str, Any]]]
 ) -> tuple[list[str], Iterable[tuple[str, dict[str, Any]]]]:
-    """Columns and rows; where a pair is in one cell, as {"de": ..., "en": ...}, those of the cell."""
+    """Return columns and rows; if a pair is in one cell, as {"de": ..., "en": ...}, those within the cells."""
     if "translation" in columns and any(isinstance(row.get("translation"), dict) for _, row in head):
         cells = (cast("dict[str, Any]", row.get("translation") or {}) for _, row in head)
         columns = list(dict.fromkeys(name for cell in cells for name in cell))
@@ -350,7 +354,7 @@ def _text(path: str | Path, place: str, column: str, row: dict[str, Any]) -> str
 
 def _two_columns(path: str | Path) -> Iterator[tuple[int, str, str]]:
     if suffix_of(path) not in (".tsv", ".tab", ".txt"):
-        next(numbered_lines(path), None)  # a name that is wrong is told as that
+        next(numbered_lines(path), None)  # raises the error for a file that does not exist
         raise DataError(
             f"{path}: expected a second file with the targets, or a .tsv file with both sides a line; .csv and .jsonl name "
             "their columns"
@@ -359,11 +363,11 @@ def _two_columns(path: str | Path) -> Iterator[tuple[int, str, str]]:
 
 
 def parted_pairs(path: str | Path, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str, str]]:
-    """The pairs of lines with source, tab and target, with their numbers.
+    """Give the pairs of lines with source, tab and target, with the numbers of the lines.
 
     Args:
-        path: Of the file, for messages.
-        lines: With their numbers.
+        path: The path of the file, for messages.
+        lines: The lines, with their numbers.
 
     Raises:
         DataError: A line has no tab.

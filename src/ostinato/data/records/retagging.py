@@ -1,4 +1,4 @@
-"""Tagged files written again with other tags: everything but one column stays as it is, to the byte."""
+"""Tagged files written again with other tags: all other bytes of the file stay the same."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _BOM = "\ufeff"
 
 
 def retagged_conllu(path: str | Path, column: str, tags: Iterable[Sequence[str]]) -> Iterator[str]:
-    """The lines of a CoNLL-U file with new tags of its words.
+    """Give the lines of a CoNLL-U file with new tags for its words.
 
-    Comments, the lines of multiword tokens and of empty nodes, other columns, and how lines end stay as they are.
+    Comments, the lines of multiword tokens and of empty nodes, other columns, and the line ends stay as they are.
 
     Args:
         path: A file or URL that `read_conllu` reads, compressed or not.
-        column: Where the tags go: one of `CONLLU_COLUMNS`.
-        tags: Of each sentence, a tag for each word, in the order of the file.
+        column: The column of the tags, one of `CONLLU_COLUMNS`.
+        tags: For each sentence, a tag for each word, in the order of the file.
 
     Yields:
-        A line with its end; those of a sentence as soon as its tags are there.
+        A line with its end; the lines of a sentence as soon as its tags are available.
 
     Raises:
         DataError: There are not as many tags as words.
@@ -48,14 +48,15 @@ def retagged_columns(
     tags: Iterable[Sequence[str]],
     known: Callable[[str], bool],
 ) -> Iterator[str]:
-    """The lines of a file of columns with new tags of its words; where it has no column of tags, one is put behind the others.
+    """Give the lines of a file of columns with new tags for its words; if it has no column of tags, add one at the end.
 
     Args:
         path: A file or URL that `read_columns` reads, compressed or not.
-        tag_column: Where tags are, from 0 on or from the end.
-        word_column: The same of words.
-        tags: Of each sentence, a tag for each word, in the order of the file.
-        known: Whether a cell is a tag: where less than half of those in the column are, it is another column.
+        tag_column: The column of the tags, from 0 on or from the end.
+        word_column: The column of the words, likewise.
+        tags: For each sentence, a tag for each word, in the order of the file.
+        known: Tells whether a cell is a tag; if less than half of the cells in `tag_column` are, it is no column of
+            tags.
 
     Yields:
         A line with its end.
@@ -79,11 +80,11 @@ def retagged_columns(
 
 
 def new_conllu(column: str, sentences: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Iterator[str]:
-    """CoNLL-U of words and tags that come from no such file.
+    """Give the lines of a new CoNLL-U file for words and tags.
 
     Args:
-        column: Where the tags go.
-        sentences: Words and tags of each.
+        column: The column of the tags.
+        sentences: The words and the tags of each sentence.
     """
     wanted = CONLLU_COLUMNS.index(column)
     for number, (words, tags) in enumerate(sentences, start=1):
@@ -97,7 +98,7 @@ def new_conllu(column: str, sentences: Iterable[tuple[Sequence[str], Sequence[st
 
 
 def new_columns(sentences: Iterable[tuple[Sequence[str], Sequence[str]]]) -> Iterator[str]:
-    """A word, a tab and its tag a line, and an empty line behind each sentence."""
+    """Give the lines of a new file of columns: word, tab and tag in a line, and an empty line after a sentence."""
     for words, tags in sentences:
         yield from (f"{word}\t{tag}\n" for word, tag in zip(words, tags, strict=True))
         yield "\n"
@@ -127,7 +128,7 @@ def _is_word(body: str) -> bool:
 
 
 def _replaced(body: str, reader: WordLines, tag: str) -> str:
-    """With another tag in the place of the one that is there, and the same blanks around."""
+    """Replace the tag in a line; the blanks around it stay."""
     cells = list(re.finditer(r"[^\t]+|(?<=\t)(?=\t|$)|^(?=\t)" if reader.by_tabs else r"[^ \t]+", body))
     cell = cells[reader.tag]
     inside = cell[0].strip(" ")
@@ -136,7 +137,7 @@ def _replaced(body: str, reader: WordLines, tag: str) -> str:
 
 
 def _blocks(lines: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    """Lines up to an empty one, and that one."""
+    """Cut lines into blocks, each of which ends with an empty line."""
     block: list[tuple[str, str]] = []
     for line in lines:
         block.append(line)
@@ -148,10 +149,10 @@ def _blocks(lines: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]
 
 
 def _lines(path: str | Path) -> Iterator[tuple[str, str]]:
-    """The lines of a file and their ends, as `numbered_lines` parts them; a byte order mark stays."""
+    """Give the lines of a file and their ends, split as `numbered_lines` does it; a byte order mark stays."""
     with open_file(path) as file:
         for number, raw in enumerate(file):
-            if number == 0 and b"\r" in raw and not raw.endswith(b"\n"):  # old Macs'
+            if number == 0 and b"\r" in raw and not raw.endswith(b"\n"):  # line ends of old Macs
                 parts = re.split("(\r)", raw.decode())
                 yield from zip(parts[::2], [*parts[1::2], ""], strict=True)
                 continue

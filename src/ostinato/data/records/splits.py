@@ -1,7 +1,8 @@
-"""Three parts of a data set: what is trained on, what chooses the model, and what is kept for the last word.
+"""Three parts of a data set: for training, for choosing the model, and for the test at the end.
 
-Where a file does not say which row belongs where, the rows are drawn: each label in its share, the same rows on every
-machine and in every version of NumPy, because the order is that of a hash of the seed and the row number.
+If a file does not say which row belongs to which part, the rows are drawn so that each label has its share. The drawn
+rows are the same on every machine and in every version of NumPy, because their order is that of a hash of seed and row
+number.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 from ostinato.errors import ConfigError, DataError
 
 Part = TypeVar("Part")
-_BLOCK = 2**16  # rows whose hashes are held as bytes
+_BLOCK = 2**16  # rows whose hashes are in memory as bytes at a time
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,10 @@ class Splits(Generic[Part]):
     """A data set in three parts.
 
     Attributes:
-        name: What people call the data.
-        train: What the model learns from.
-        validation: What chooses between models.
-        test: What is looked at once, at the end; empty where there is none.
+        name: The name of the data, for users.
+        train: The data that the model learns from.
+        validation: The data that choose between models.
+        test: The data for the test at the end; empty if there are none.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Splits(Generic[Part]):
 
 
 def hashed_order(count: int, seed: int = 0) -> np.ndarray:
-    """The numbers 0 to `count` - 1 in an order that only `seed` decides: (count,) int64."""
+    """Return the numbers 0 to `count` - 1 in an order that depends on `seed` alone: (count,) int64."""
     salt, keys = seed.to_bytes(8, "little", signed=True), np.empty(count, np.uint64)
     for at in range(0, count, _BLOCK):
         some = range(at, min(at + _BLOCK, count))
@@ -51,15 +52,15 @@ def stratified_split(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw rows for validation and for test so that each label has its share in both, to within one row.
 
-    The first row drawn of each label always goes to training, so that no class is met for the first time in a test.
+    The first row of each label in the drawn order always goes to training, so that no class occurs only in a test.
 
     Args:
-        labels: One of each row; the same value everywhere for a plain draw. An array is of labels that are numbered in the order
-            in which they come.
+        labels: The label of each row; the same value everywhere for a plain draw. An array must hold numbers of labels,
+            numbered in the order in which they first occur.
         validation: Share of the rows, 0 <= validation < 1.
         test: Share of the rows, 0 <= test, and together with `validation` less than 1.
         seed: Another seed draws other rows.
-        what: The rows are, for the message where they are too few.
+        what: What the rows are, for the message that they are too few.
 
     Returns:
         The rows for training, validation and test, in the order of the data: three arrays (N_part,) int64.

@@ -1,4 +1,4 @@
-"""What the labels of examples are: a class each, several labels at once, or a number."""
+"""The kinds of labels of examples: one class, several labels at once, or a number."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ Target: TypeAlias = Literal["class", "number", "several"]
 TargetName: TypeAlias = Literal["auto", "class", "number", "several"]
 DrawnBy: TypeAlias = Literal["auto", "class", "number", "several", "text"]
 SEVERAL = ";"  # between the labels of one example
-_FEW_NUMBERS = 10  # of which each may be a class, as of stars from 0.5 to 5
+_FEW_NUMBERS = 10  # up to so many different numbers may be classes, such as stars from 0.5 to 5
 
 
 def target_of(labels: Collection[str | None], wanted: TargetName = "auto") -> Target:
-    """What labels are.
+    """Find the kind of labels.
 
     Args:
-        labels: As they are written; None for none.
-        wanted: "auto" to look: numbers where all are and some have fractions, more than ten of them; several where one is a list
-            (`a;b`) whose labels stand in other examples too; else classes.
+        labels: The labels as they are written; None for an example without one.
+        wanted: The kind; or "auto" to find it in the labels. It is "several" if a label is a list (`a;b`) with a part
+            that other labels have too; "number" if all labels are numbers, more than ten different ones, and some have
+            fractions; else "class".
     """
     if wanted != "auto":
         return wanted
@@ -39,12 +40,12 @@ def target_of(labels: Collection[str | None], wanted: TargetName = "auto") -> Ta
 
 
 def parts_of_label(label: str) -> list[str]:
-    """The labels of a list of them, without blanks around them."""
+    """Split a list of labels into its labels, without blanks around them."""
     return [part for part in (each.strip() for each in label.split(SEVERAL)) if part]
 
 
 def number_of(label: str) -> float | None:
-    """The number that a label is; None where it is none that is finite."""
+    """Return a label as a number; None if it is not a finite number."""
     try:
         found = float(label) if "_" not in label else math.nan
     except ValueError:
@@ -53,10 +54,10 @@ def number_of(label: str) -> float | None:
 
 
 def numbers_of(labels: Iterable[str | None], where: str = "the data") -> np.ndarray:
-    """(N,) float64; NaN for no label.
+    """Return labels as numbers, (N,) float64; NaN for an example without a label.
 
     Raises:
-        DataError: One is no number.
+        DataError: A label is no number.
     """
 
     def number(label: str | None) -> float:
@@ -72,7 +73,10 @@ def numbers_of(labels: Iterable[str | None], where: str = "the data") -> np.ndar
 
 
 def sets_of(labels: Sequence[str | None], names: Sequence[str]) -> np.ndarray:
-    """(N, C) float32: 1 for a label that an example has, else 0; NaN of an example of which nobody says. Others are left out."""
+    """Return (N, C) float32: 1 for each label that an example has, else 0; a row of NaN for an example without labels.
+
+    Labels that are not in `names` are ignored.
+    """
     places = {name: place for place, name in enumerate(names)}
     found = np.zeros((len(labels), len(names)), dtype=np.float32)
     for row, label in enumerate(labels):
@@ -84,6 +88,6 @@ def sets_of(labels: Sequence[str | None], names: Sequence[str]) -> np.ndarray:
 
 
 def drawn_by(labels: Sequence[str | None], wanted: DrawnBy = "auto") -> Sequence[Hashable]:
-    """By what rows are drawn into parts: classes each in their share, others at random."""
+    """Return the labels to stratify a split by: classes, or the same value for all rows if labels are no classes."""
     is_class = wanted != "text" and target_of(labels, wanted) == "class"
     return labels if is_class else [None] * len(labels)

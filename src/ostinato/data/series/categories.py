@@ -1,4 +1,4 @@
-"""Covariates of words: a column of 0 and 1 for each word that training has."""
+"""Covariates that are words: each word in the training data becomes a column of 0 and 1."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ostinato.extras import needed
 if TYPE_CHECKING:
     import polars
 
-MOST_WORDS = 500  # of a column; more are texts or names, and no kinds
-FEW_WORDS = 50  # that may be kinds even where hardly one comes again
+MOST_WORDS = 500  # different words of a column; with more it holds texts or names, not categories
+FEW_WORDS = 50  # up to so many different words are categories even if hardly any occurs twice
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Expanded:
     """Columns as a model reads them.
 
     Attributes:
-        names: Of the columns, (K,): "price", "weather=rain".
-        words: Of the columns of words, which there are.
-        table: Has them as numbers.
+        names: (K,) the names of the columns: "price", "weather=rain".
+        words: For each column of words, its words.
+        table: A table with these columns as numbers.
     """
 
     names: tuple[str, ...]
@@ -41,18 +41,20 @@ def expanded(
     notes: list[str],
     rows: int | None = None,
 ) -> Expanded:
-    """Columns of numbers as they are, a column of words as one of 0 and 1 for each word; missing where the word is.
+    """Replace each column of words by a column of 0 and 1 for each word; columns of numbers stay.
+
+    Where a word is missing, all its columns are.
 
     Args:
-        path: Of the table, for messages.
-        table: Has the columns.
-        names: Of the covariates.
-        like: The words that training has; None for training itself.
-        notes: Gets a line for words that training never had: all of their columns are 0.
-        rows: That say the words; None for those of the table.
+        path: The path of the table, for messages.
+        table: The table with the columns.
+        names: The names of the covariates.
+        like: The words of each column in training; None if this is the training data.
+        notes: Gets a line about words that training never had; all their columns are 0.
+        rows: How many rows the words were collected from; None for the rows of the table.
 
     Raises:
-        DataError: A column has more words than kinds of something have.
+        DataError: A column has more different words than categories can have.
     """
     with needed():
         import polars
@@ -73,7 +75,7 @@ def expanded(
             found.append(name)
             continue
         words[name] = tuple(there if like is None else like[name])
-        # Many words of which few come again are texts, and no kinds.
+        # Many words of which few occur twice are texts, not categories.
         are_texts = like is None and len(there) > FEW_WORDS and 2 * len(there) > (rows or len(cells))
         if len(words[name]) > MOST_WORDS or are_texts:
             raise DataError(
@@ -92,6 +94,6 @@ def expanded(
 
 
 def word_of(cell: object) -> str | None:
-    """What a cell of words says; None for what is missing."""
+    """Return the word in a cell; None if it is missing."""
     text = "" if cell is None else str(cell).strip()
     return None if text.lower() in MISSING_WORDS else text

@@ -1,4 +1,4 @@
-"""What the columns of a table are: its times, which series a row belongs to, and what there is to forecast."""
+"""Which column of a table is which: the times, the ids of the series, and the values to forecast."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TIME_NAMES = ("date", "time", "datetime", "timestamp", "ds", "month", "year", "w
 ID_NAMES = ("id", "series", "unique_id", "item_id", "series_id")
 INDEX_NAMES = re.compile(
     r"|index|level_0|unnamed: [\d.]+|__index_level_\d+__"
-)  # what data frames call the numbers of their rows
+)  # names of columns of row numbers in data frames
 COUNT_NAMES = ("#", "no", "no.", "nr", "nr.", "row", "row_id", "rowid", "row_number", "rownum")
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 _LOOKED_AT = 20  # cells that tell whether a column holds times
@@ -30,15 +30,15 @@ _LOOKED_AT = 20  # cells that tell whether a column holds times
 
 @dataclass(frozen=True)
 class Columns:
-    """Which part each column has.
+    """The columns of a table by their role.
 
     Attributes:
-        values: What is forecast.
-        known: Covariates known ahead of time.
+        values: The columns that are forecast.
+        known: Covariates that are known ahead of time.
         observed: Other covariates.
-        time: None where rows are counted.
-        id: None where there is one series.
-        static: What stays the same in each series.
+        time: The column of times; None if the rows are the steps.
+        id: The column that tells series apart; None if there is one series.
+        static: Columns with one value for each series.
     """
 
     values: tuple[str, ...]
@@ -59,11 +59,11 @@ def find_columns(
     id: str | None,
     hint: str = "",
 ) -> Columns:
-    """The parts as they are named, the others by what the columns are called and hold.
+    """Find the role of each column: as the user named it, else by its name and content.
 
     Raises:
-        DataError: A column is not there, or there is none to forecast.
-        ConfigError: A column has two parts.
+        DataError: A named column does not exist, or there is none to forecast.
+        ConfigError: A column is named for two roles.
     """
     columns = table.columns
     if hint and _is_row(columns):
@@ -100,7 +100,7 @@ def find_columns(
 
 
 def _is_row(names: Sequence[str]) -> bool:
-    """Whether the names of columns are cells: one is a day or an hour, or all are numbers."""
+    """Tell whether the names of columns are really the cells of a row: one is a time, or all are numbers."""
     if all(_NUMBER.fullmatch(name) for name in names):
         return True
     cells = [name for name in names if not name.isdigit() or len(name) == 8]
@@ -129,7 +129,7 @@ def _guess_time(path: str | Path, table: polars.DataFrame, taken: set[str | None
 
 
 def holds_times(column: polars.Series) -> bool:
-    """Whether a column of texts holds dates."""
+    """Tell whether a column is one of texts that are dates."""
     with needed():
         import polars
 
@@ -146,7 +146,7 @@ def holds_times(column: polars.Series) -> bool:
 
 
 def _is_index(column: polars.Series) -> bool:
-    """Whether a column holds the numbers of rows, as data frames and data bases write them beside their columns."""
+    """Tell whether a column holds row numbers, which data frames and data bases write beside their columns."""
     with needed():
         import polars
 
@@ -161,10 +161,10 @@ def _is_index(column: polars.Series) -> bool:
 
 
 def read_ids(path: str | Path, column: polars.Series) -> list[str]:
-    """The series of each row, as it is written, without blanks around it.
+    """Return the name of each row's series, as it is written, without blanks around it.
 
     Raises:
-        DataError: A row has none.
+        DataError: A row has no name.
     """
     cells = column.to_list()
     texts = [
@@ -180,16 +180,16 @@ def read_ids(path: str | Path, column: polars.Series) -> list[str]:
 
 
 def read_times(path: str | Path, table: polars.DataFrame, name: str | None, *, day_first: bool | None = None) -> Times:
-    """The times of each row; the numbers of the rows where no column has them.
+    """Read the time of each row; without a column of times, use the row numbers.
 
     Args:
-        path: Of the table, for messages.
-        table: With a column of that name.
-        name: None to count the rows.
+        path: The path of the table, for messages.
+        table: The table.
+        name: The column of times; None to number the rows.
         day_first: As for `times.parse_times`.
 
     Raises:
-        DataError: A cell is none.
+        DataError: A cell is no time.
     """
     with needed():
         import polars

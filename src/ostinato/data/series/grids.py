@@ -1,6 +1,6 @@
-"""Which times a series has: equal steps, months, or the same times of each day or week; their numbers, and those that follow.
+"""Grids, the rules for the times of a series: equal steps, months, or the same times of each day or week.
 
-A grid numbers its times with whole numbers without a gap, so that what a table leaves out is told from what the grid never has.
+A grid numbers its times without gaps, so a time that is missing in a table differs from a time that the grid never has.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from ostinato.data.sources.slot_words import count_of, slots_in_words
 SECOND = 1_000_000  # microseconds
 DAY = 86_400 * SECOND
 WEEK = 7 * DAY
-MONDAY = 4 * DAY  # 1970-01-05, behind the beginning of times
-OFF = -(2**62)  # the number of a time that a grid does not have
+MONDAY = 4 * DAY  # 1970-01-05, the first Monday after time 0
+OFF = -(2**62)  # the number for a time that is not on a grid
 
 
 class Grid(ABC):
-    """Times that can be numbered: datetime64[us], or int64 where steps are counted."""
+    """A rule for times, which can be numbered: datetime64[us], or int64 if times are whole numbers."""
 
     @abstractmethod
     def numbers(self, times: np.ndarray) -> np.ndarray:
-        """(T,) int64: which of its times each is; `OFF` for those that it does not have."""
+        """Return the number of each time on the grid, (T,) int64; `OFF` for a time that is not on it."""
 
     @abstractmethod
     def times(self, numbers: np.ndarray) -> np.ndarray:
-        """(T,): the inverse."""
+        """Return the times with these numbers, (T,); the inverse of `numbers`."""
 
     @abstractmethod
     def fitted(self, times: np.ndarray) -> Grid:
-        """The same grid, begun as a series begins: weeks on its weekday, hours at its minute, months on its day.
+        """Shift the grid to the times of a series: weeks to its weekday, hours to its minute, months to its day.
 
         Args:
             times: (T,), increasing; T at least 1.
@@ -43,23 +43,23 @@ class Grid(ABC):
 
     @abstractmethod
     def steps_in(self, seconds: float) -> int | None:
-        """After how many steps so much time has passed; None where the grid cannot tell."""
+        """Return the number of steps in which `seconds` pass; None if it is not defined for the grid."""
 
     @property
     @abstractmethod
     def step_seconds(self) -> float | None:
-        """From one step to the next, where nothing lies between; None where steps have no length."""
+        """The usual time from one step to the next, without pauses such as nights; None if times are no dates."""
 
     @abstractmethod
     def __str__(self) -> str:
-        """As a person says it: "1 hour", "1 day, Monday to Friday"."""
+        """Describe the grid in words: "1 hour", "1 day, Monday to Friday"."""
 
     def after(self, last: Any, count: int) -> np.ndarray:
-        """The `count` times behind one of its times: (count,)."""
+        """Return the `count` times after `last`, which is on the grid: (count,)."""
         return self.times(self.numbers(np.array([last]))[0] + np.arange(1, count + 1))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the grid as plain values, for JSON."""
         return {"kind": type(self).__name__, **dataclasses.asdict(self)}  # pyright: ignore[reportArgumentType]
 
 
@@ -68,9 +68,9 @@ class Every(Grid):
     """Equal steps.
 
     Args:
-        size: microseconds from one to the next, or whole numbers where `dated` is false; at least 1.
-        begin: one of its times, as a whole number.
-        dated: whether its times are dates.
+        size: the step, in microseconds, or as a whole number if `dated` is false; at least 1.
+        begin: one of the grid's times, as a whole number (of microseconds since 1970).
+        dated: whether the times are dates.
     """
 
     size: int
@@ -78,26 +78,26 @@ class Every(Grid):
     dated: bool = True
 
     def numbers(self, times: np.ndarray) -> np.ndarray:
-        """Which of its times each is, or `OFF`."""
+        """Return the number of each time on the grid, or `OFF`."""
         steps, beside = np.divmod(_whole(times) - self.begin, self.size)
         return np.where(beside == 0, steps, OFF)
 
     def times(self, numbers: np.ndarray) -> np.ndarray:
-        """The inverse of `numbers`."""
+        """Return the times with these numbers."""
         found = self.begin + numbers * self.size
         return found.astype("datetime64[us]") if self.dated else found
 
     def fitted(self, times: np.ndarray) -> Every:
-        """Begun as a series begins."""
+        """Shift the grid to the times of a series."""
         return dataclasses.replace(self, begin=_most_common(_whole(times) % self.size))
 
     def steps_in(self, seconds: float) -> int | None:
-        """After how many steps so much time has passed."""
+        """Return the number of steps in which `seconds` pass."""
         return round(seconds * SECOND / self.size) if self.dated else None
 
     @property
     def step_seconds(self) -> float | None:
-        """From one step to the next."""
+        """The time from one step to the next."""
         return self.size / SECOND if self.dated else None
 
     def __str__(self) -> str:
@@ -109,9 +109,9 @@ class Slots(Grid):
     """The same times in each day, week or other cycle: working days, opening hours.
 
     Args:
-        base: microseconds; all its times are multiples of it apart.
-        offsets: where in a cycle its times are, microseconds, increasing; at least one.
-        cycle: microseconds, days or weeks. A cycle of whole weeks begins on a Monday.
+        base: microseconds; the distances between the times are multiples of it.
+        offsets: the times within a cycle, in microseconds, increasing; at least one.
+        cycle: the length of a cycle in microseconds: whole days or weeks. A cycle of whole weeks begins on a Monday.
     """
 
     base: int
@@ -120,35 +120,35 @@ class Slots(Grid):
 
     @property
     def begin(self) -> int:
-        """Where a cycle begins, microseconds."""
+        """The time at which cycle 0 begins, in microseconds."""
         return MONDAY if self.cycle % WEEK == 0 else 0
 
     def numbers(self, times: np.ndarray) -> np.ndarray:
-        """Which of its times each is, or `OFF`."""
+        """Return the number of each time on the grid, or `OFF`."""
         cycles, within = np.divmod(_whole(times) - self.begin, self.cycle)
         offsets = np.array(self.offsets)
         place = np.searchsorted(offsets, within).clip(0, len(offsets) - 1)
         return np.where(offsets[place] == within, cycles * len(offsets) + place, OFF)
 
     def times(self, numbers: np.ndarray) -> np.ndarray:
-        """The inverse of `numbers`."""
+        """Return the times with these numbers."""
         cycles, place = np.divmod(numbers, len(self.offsets))
         return (self.begin + cycles * self.cycle + np.array(self.offsets)[place]).astype("datetime64[us]")
 
     def fitted(self, times: np.ndarray) -> Slots:
-        """Begun as a series begins."""
-        # What is there by day may be written at any hour; opening hours are what they are.
+        """Shift the grid to the times of a series."""
+        # Daily times may be written with any hour, so they are shifted; opening hours are not.
         if self.base != DAY:
             return self
         moved = _most_common(_whole(times) % DAY) - self.offsets[0] % DAY
         return dataclasses.replace(self, offsets=tuple(offset + moved for offset in self.offsets))
 
     def steps_in(self, seconds: float) -> int | None:
-        """After how many steps so much time has passed."""
+        """Return the number of steps in which `seconds` pass."""
         span = round(seconds * SECOND)
         if span % self.cycle == 0 or span > 10 * self.cycle:
             return round(span / self.cycle * len(self.offsets))
-        # As many as most of its times have to the same time a span later: of working hours, the hours of a day.
+        # The most common number of steps from a time to the time a span later: for a day, its number of working hours.
         numbers = np.arange(len(self.offsets))
         ahead = self.numbers(self.times(numbers) + np.timedelta64(span, "us"))
         apart = (ahead - numbers)[ahead != OFF]
@@ -156,7 +156,7 @@ class Slots(Grid):
 
     @property
     def step_seconds(self) -> float | None:
-        """From one step to the next."""
+        """The time from one step to the next within a run of times."""
         return self.base / SECOND
 
     def __str__(self) -> str:
@@ -165,14 +165,15 @@ class Slots(Grid):
 
 @dataclass(frozen=True)
 class Months(Grid):
-    """A time a month, or every so many months, or in some months of the year.
+    """One time in each month, in every `size`-th month, or in some months of the year.
 
     Args:
-        size: months from one to the next; 1 where `of_year` says which.
-        day: of the month, the last where a month has fewer; `FIRST_WORKING_DAY` or `LAST_WORKING_DAY` (Monday to Friday).
-        hour: microseconds behind midnight.
-        of_year: the months that it has, 1 to 12, increasing; empty for all.
-        begin: one of its months, 0 to size - 1.
+        size: months from one time to the next; 1 if `of_year` is given.
+        day: the day of the month, or the last day if a month has fewer; `FIRST_WORKING_DAY` or `LAST_WORKING_DAY`
+            (Monday to Friday).
+        hour: microseconds after midnight.
+        of_year: the months of the year that the grid has, 1 to 12, increasing; empty for all.
+        begin: the number of the first month since January 1970 that the grid has, 0 to size - 1.
     """
 
     size: int
@@ -182,7 +183,7 @@ class Months(Grid):
     begin: int = 0
 
     def numbers(self, times: np.ndarray) -> np.ndarray:
-        """Which of its times each is, or `OFF`."""
+        """Return the number of each time on the grid, or `OFF`."""
         months = months_of(times)
         right = day_in(months, self.day) + np.timedelta64(self.hour, "us") == times
         if self.of_year:
@@ -194,7 +195,7 @@ class Months(Grid):
         return np.where(right & (beside == 0), steps, OFF)
 
     def times(self, numbers: np.ndarray) -> np.ndarray:
-        """The inverse of `numbers`."""
+        """Return the times with these numbers."""
         if self.of_year:
             years, place = np.divmod(numbers, len(self.of_year))
             months = years * 12 + np.array(self.of_year)[place] - 1
@@ -203,7 +204,7 @@ class Months(Grid):
         return day_in(months, self.day) + np.timedelta64(self.hour, "us")
 
     def fitted(self, times: np.ndarray) -> Months:
-        """Begun as a series begins."""
+        """Shift the grid to the times of a series."""
         begin = _most_common(months_of(times) % self.size)
         mine = dataclasses.replace(self, begin=begin)
         days = days_of_months(times)
@@ -212,13 +213,13 @@ class Months(Grid):
         return dataclasses.replace(mine, day=days, hour=_most_common(_whole(times) % DAY))
 
     def steps_in(self, seconds: float) -> int | None:
-        """After how many steps so much time has passed."""
+        """Return the number of steps in which `seconds` pass."""
         years = seconds / (365.25 * 86_400)
         return round(years * (len(self.of_year) or 12 / self.size))
 
     @property
     def step_seconds(self) -> float | None:
-        """From one step to the next."""
+        """The mean time from one step to the next, if `of_year` is empty."""
         return self.size * 365.25 / 12 * 86_400
 
     def __str__(self) -> str:
@@ -230,12 +231,12 @@ FIRST_WORKING_DAY, LAST_WORKING_DAY = 0, -1
 
 
 def months_of(times: np.ndarray) -> np.ndarray:
-    """(T,) int64: months since January 1970."""
+    """Return (T,) int64, the months since January 1970."""
     return times.astype("datetime64[M]").astype(np.int64)
 
 
 def day_in(months: np.ndarray, day: int) -> np.ndarray:
-    """(T,) datetime64[us]: a day of each month, as `Months.day` says it."""
+    """Return (T,) datetime64[us], the day of each month that `day` means, as in `Months`."""
     first, behind = (each.astype("datetime64[M]").astype("datetime64[D]") for each in (months, months + 1))
     if day == FIRST_WORKING_DAY:
         found = np.busday_offset(first, 0, roll="forward")
@@ -247,13 +248,13 @@ def day_in(months: np.ndarray, day: int) -> np.ndarray:
 
 
 def days_of_months(times: np.ndarray) -> int | None:
-    """Which day of each month the times are, as `Months.day` says it; None if that is no one day, or none at one hour."""
+    """Find the `Months.day` that all times have; None if they have no common day, or not all the same hour."""
     hours = _whole(times) % DAY
     if not len(times) or (hours != hours[0]).any():
         return None
     days, months = times.astype("datetime64[D]").astype("datetime64[us]"), months_of(times)
     highest = int(((days - day_in(months, 1)) // np.timedelta64(DAY, "us")).max()) + 1
-    # All at the end of their months: so are those to come, unless they are Februaries only, on the 28th.
+    # If all are the last day of a month, so are those to come, unless all are the 28th of a February.
     choices = [31, highest] if highest > 28 else [highest]
     if len(times) > 2:
         choices += [FIRST_WORKING_DAY, LAST_WORKING_DAY]
@@ -261,7 +262,7 @@ def days_of_months(times: np.ndarray) -> int | None:
 
 
 def grid_from_dict(content: Mapping[str, Any]) -> Grid:
-    """The inverse of `Grid.to_dict`; KeyError, TypeError or ValueError for what it cannot be."""
+    """Make a grid from what `Grid.to_dict` returned; KeyError, TypeError or ValueError for anything else."""
     kind = {"Every": Every, "Slots": Slots, "Months": Months}[content["kind"]]
     values: dict[str, Any] = {name: value for name, value in content.items() if name != "kind"}
     lists = {name: tuple[Any, ...](values[name]) for name in ("offsets", "of_year") if name in values}

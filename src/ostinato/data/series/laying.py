@@ -1,4 +1,4 @@
-"""Laying the rows of a series onto its grid: what the grid has and the table does not is missing."""
+"""Placing the rows of a series on its grid: a time of the grid without a row is a missing value."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ostinato.data.series.layout import Layout
 from ostinato.data.series.patterns import MOST_STRAY, equal_steps, find_grid
 from ostinato.errors import DataError
 
-_FEW_GAPS = 6  # by so many gaps, a table has a step of its own
-_MOST_TIMES = 5  # the rows that a table of fewer gaps may be filled to
+_FEW_GAPS = 6  # a table with at least so many gaps, all multiples of a larger step, has that step
+_MOST_TIMES = 5  # a table with fewer gaps has it if its steps were more than so many times its rows
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 def no_time_twice(path: str | Path, name: str, moments: np.ndarray) -> None:
-    """Raises a DataError if a time of a series, in order, is there twice."""
+    """Raise a DataError if a time of a series occurs twice; the times must be in order."""
     same = moments[1:][moments[1:] == moments[:-1]]
     if not len(same):
         return
@@ -36,7 +36,7 @@ def no_time_twice(path: str | Path, name: str, moments: np.ndarray) -> None:
 
 
 def _are_hours_of_autumn(moments: np.ndarray, same: np.ndarray) -> bool:
-    """Whether the times that are there twice are one hour (or less) of a night, at most once a year."""
+    """Tell whether the times that occur twice are an hour (or less) of one night, at most once a year."""
     if moments.dtype.kind != "M" or (np.diff(same).astype(np.int64) == 0).any() or len(moments) < 24:
         return False
     if np.median(np.diff(moments).astype(np.int64)) > DAY // 24:
@@ -50,7 +50,7 @@ def _are_hours_of_autumn(moments: np.ndarray, same: np.ndarray) -> bool:
 
 
 def same_step(path: str | Path, series: Mapping[str, np.ndarray], layout: Layout) -> None:
-    """Raises a DataError where the rows of a table are regularly further apart than the steps of training, or closer together."""
+    """Raise a DataError if the rows of a table are regularly further apart, or closer, than the steps of training."""
     if layout.grid is None or not layout.filled:
         return
     gaps: list[np.ndarray] = []
@@ -82,14 +82,14 @@ def same_step(path: str | Path, series: Mapping[str, np.ndarray], layout: Layout
 
 
 def _is_finer(moments: np.ndarray, grid: Grid) -> bool:
-    """Whether rows come more often than the grid has times."""
+    """Tell whether rows are usually closer together than the times of the grid."""
     if len(moments) < 2 or moments.dtype.kind != "M" or grid.step_seconds is None:
         return False
     return float(np.median(np.diff(moments).astype(np.int64))) < 0.75 * grid.step_seconds * 1e6
 
 
 def share_of(layout: Layout, series: Mapping[str, np.ndarray]) -> float:
-    """How much of the grids is there."""
+    """Return the share of the grids' times that have a row."""
     rows = filled = 0
     for name, moments in series.items():
         grid = layout.grid_of(name)
@@ -103,18 +103,18 @@ def share_of(layout: Layout, series: Mapping[str, np.ndarray]) -> float:
 def laid(
     path: str | Path, name: str, moments: np.ndarray, content: np.ndarray, layout: Layout, notes: list[str]
 ) -> tuple[np.ndarray, np.ndarray, Grid | None]:
-    """The steps of a series, what is in them, and its grid.
+    """Return the times of the steps of a series, their contents, and the grid.
 
     Args:
-        path: Of the table, for messages.
-        name: Of the series.
-        moments: (T,), increasing.
-        content: (T, C).
-        layout: What its grid is, and whether its gaps are steps.
-        notes: Gets a line if a few rows are left out, at times that the grid does not have.
+        path: The path of the table, for messages.
+        name: The name of the series.
+        moments: (T,) the times of the rows, increasing.
+        content: (T, C) the numbers in the rows.
+        layout: The grid of the series, and whether its gaps are steps.
+        notes: Gets a line if a few rows are left out because their times are not on the grid.
 
     Raises:
-        DataError: More than a few rows are at times that the grid does not have.
+        DataError: More than a few rows have times that are not on the grid.
     """
     grid = layout.grid_of(name)
     if grid is None:
@@ -144,7 +144,7 @@ def laid(
 
 
 def _in_words(moment: Any) -> str:
-    """A time with its weekday, without the zeros behind its last part."""
+    """Write a time with its weekday, without zeros at its end."""
     if moment.dtype.kind != "M":
         return str(moment)
     weekday = _WEEKDAYS[(int(moment.astype("datetime64[D]").astype(np.int64)) + 3) % 7]
@@ -152,11 +152,11 @@ def _in_words(moment: Any) -> str:
 
 
 def following(times: np.ndarray, grid: Grid, count: int) -> np.ndarray:
-    """The times of the `count` steps behind those of a series: (count,)."""
+    """Return the times of the `count` steps that follow a series: (count,)."""
     numbers = grid.numbers(times)
     on = np.flatnonzero(numbers != OFF)
     if not len(on):
         return grid.fitted(times[-1:]).after(times[-1], count)
-    beyond = len(times) - 1 - on[-1]  # rows at times that the grid does not have
+    beyond = len(times) - 1 - on[-1]  # rows at the end that are not on the grid
     ahead = grid.after(times[on[-1]], count + int(beyond) + 1)
     return ahead[ahead > times[-1]][:count]

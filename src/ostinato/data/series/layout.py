@@ -1,4 +1,4 @@
-"""How a table of series was read: what a run keeps, to read other tables in the same way."""
+"""The layout of a table of series: how it was read. A run stores it, to read other tables in the same way."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ Clock = Literal["", "utc", "local"]
 
 @dataclass(frozen=True)
 class Layout:
-    """How a table was read, for others to be read in the same way.
+    """How a table was read, so that other tables are read in the same way.
 
     Attributes:
-        columns: Which part each column had.
-        grid: Which times the series have; None where they follow no rule.
-        own: The grids of series that have others, by their names.
-        filled: Whether times of the grid that have no row are steps too, of missing values.
-        clock: Of times with a zone, whether the grid is that of UTC or of the clocks there; "" for times without one.
-        words: Of covariates that are words, those that they have.
-        zone: The name of the time zone, where the times have one.
-        offsets: Microseconds that the clocks there are ahead of UTC, each once.
-        decimal: What comes before the decimals of its numbers, "." or ","; None where no number had any sign.
-        day_first: Whether 1/2/2024 is in February; None where days are not written so.
+        columns: The role of each column.
+        grid: The rule for the times of the series; None if they follow no rule.
+        own: The grids of series with a grid of their own, by their names.
+        filled: Whether times of the grid without a row are steps too, with missing values.
+        clock: For times with a zone, whether the grid is one of UTC ("utc") or of local time ("local"); "" for times
+            without a zone.
+        words: For each covariate of words, its words.
+        zone: The name of the time zone; None if the times have none.
+        offsets: How many microseconds the local time is ahead of UTC; each different value once.
+        decimal: The decimal sign of the numbers, "." or ","; None if no number has a sign.
+        day_first: Whether 1/2/2024 is in February; None if days are not written in this way.
     """
 
     columns: Columns
@@ -42,16 +43,16 @@ class Layout:
     day_first: bool | None = None
 
     def grid_of(self, id: str) -> Grid | None:
-        """The grid of a series."""
+        """Return the grid of the series called `id`."""
         return self.own.get(id, self.grid)
 
     @property
     def step(self) -> str:
-        """How far apart two steps are, as a person says it; "row" where rows are the steps."""
+        """The distance of two steps in words, such as "1 hour"; "row" if the rows are the steps."""
         return "row" if self.grid is None or not self.filled else str(self.grid)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the layout as plain values, for JSON."""
         return {
             "columns": dataclasses.asdict(self.columns),
             "grid": None if self.grid is None else self.grid.to_dict(),
@@ -67,7 +68,7 @@ class Layout:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Layout:
-        """The inverse; KeyError, TypeError or ValueError for what it cannot be."""
+        """Make a layout from what `to_dict` returned; KeyError, TypeError or ValueError for anything else."""
         columns, grid, own = content["columns"], content["grid"], content["own"]
         parts = {name: tuple(columns[name]) for name in ("values", "known", "observed")}
         return cls(

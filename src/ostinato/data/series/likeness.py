@@ -1,4 +1,4 @@
-"""Reading a table as that of training was read: its columns, what stays the same, its clock."""
+"""Reading a table as the training table was read: its columns, its static columns, its clock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 def as_in_training(
     path: str | Path, table: polars.DataFrame, like: Layout, time: str | None, id: str | None, notes: list[str]
 ) -> tuple[Sequence[str], str | None, str | None]:
-    """The columns that training had, where the table has them; of one column of numbers, that one whatever its name."""
+    """Return the columns of training to forecast, and those of time and id, if the table has them.
+
+    If training forecast one column and the table has one of numbers, it is taken whatever its name is.
+    """
     was, columns = like.columns, table.columns
     time = time or (was.time if was.time in columns else None)
     id = id or (was.id if was.id in columns else None)
@@ -45,7 +48,7 @@ def as_in_training(
 def static_like(
     path: str | Path, table: polars.DataFrame, like: Layout | None, static: Sequence[str], notes: list[str]
 ) -> tuple[polars.DataFrame, Sequence[str]]:
-    """The table with the static columns that training had, empty where it has none."""
+    """Give the table the static columns of training; a column that it lacks is added and empty."""
     if like is None:
         return table, static
     with needed():
@@ -59,7 +62,7 @@ def static_like(
 
 
 def same_clock(path: str | Path, times: Times, like: Layout, notes: list[str]) -> tuple[Times, Clock]:
-    """The times on the clock of training."""
+    """Convert times to the clock of training, UTC or local time; return them and the clock."""
     if times.moments.dtype.kind != "M" or (times.offsets is None and like.clock == ""):
         return times, like.clock
     if times.offsets is None:

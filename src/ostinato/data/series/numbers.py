@@ -1,4 +1,4 @@
-"""Numbers as tables write them: thousands separators, a decimal comma, a currency or percent sign, words for missing ones."""
+"""Numbers as tables write them: with thousands separators, a decimal comma, units, and words for missing numbers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _GROUPED = {
 
 
 def is_numeric(column: polars.Series) -> bool:
-    """Whether a column holds numbers: typed so, or texts at least half of which are, those that are missing not counted."""
+    """Tell whether a column holds numbers: by its type, or because at least half of its texts, if not missing, are."""
     with needed():
         import polars
 
@@ -56,16 +56,16 @@ def read_numbers(
     hint: str = "",
     before: int = 0,
 ) -> np.ndarray:
-    """The numbers of columns: (T, len(names)) float64, NaN where missing.
+    """Read the numbers of columns: (T, len(names)) float64, NaN where missing.
 
     Args:
-        path: Of the table, for messages.
-        table: Columns of numbers or texts.
-        names: Of its columns.
-        decimal: The decimal sign, "." or ","; None for what `decimal_sign` says.
-        separator: Of the cells, in a table of text.
-        hint: What else to do about a cell that is no number.
-        before: Rows of the file that come before these, for messages.
+        path: The path of the table, for messages.
+        table: A table with columns of numbers or texts.
+        names: The names of the columns.
+        decimal: The decimal sign, "." or ","; None to find it by `decimal_sign`.
+        separator: The separator of the cells, in a table of text.
+        hint: The end of the message about a cell that is no number.
+        before: How many rows of the file come before these, for messages.
 
     Raises:
         DataError: A cell is no number, or 1,003 could be two; the message names it.
@@ -84,7 +84,7 @@ def read_numbers(
 
 
 def _there(column: polars.Series) -> polars.Series:
-    """The cells without blanks around them; null for words that say that there is none."""
+    """Strip the cells, and replace words for a missing number by null."""
     with needed():
         import polars
 
@@ -100,7 +100,7 @@ def _numbers(path: str | Path, name: str, column: polars.Series, sign: str, hint
 
     plain = column
     if column.dtype == polars.String and sign == ",":
-        # A point is not decimal then, whatever a float says.
+        # A point is then no decimal sign, though a cast to float would take it as one.
         plain = polars.select(
             polars.when(column.str.contains(".", literal=True)).then(None).otherwise(column)
         ).to_series()
@@ -136,7 +136,7 @@ def _wrong(path: str | Path, name: str, row: int, cell: object, hint: str) -> Da
 
 
 def _value(cell: str, sign: str) -> tuple[float, str] | None:
-    """A number and its unit; None if it is none with this decimal sign."""
+    """Return the number in a cell and its unit; None if it is no number with this decimal sign."""
     found = _UNITS.fullmatch(cell)
     if found is None or (found["before"] and found["after"]):
         return None
@@ -164,21 +164,21 @@ def decimal_sign(
     usual: str | None = None,
     hint: str = ", or say which sign it is with --reading.decimal",
 ) -> str | None:
-    """Whether a comma or a point comes before the decimals, as those cells tell that can be read in one way only.
+    """Find out whether the decimal sign is a comma or a point, by the cells that can be read in one way only.
 
     Args:
-        path: Of the table, for messages.
-        table: Columns of numbers or texts.
-        names: Of its columns of numbers.
-        separator: Of the cells, in a table of text.
-        usual: The sign where no cell tells, such as training's; None if that is not known.
-        hint: What else to do where cells disagree.
+        path: The path of the table, for messages.
+        table: A table with columns of numbers or texts.
+        names: The names of its columns of numbers.
+        separator: The separator of the cells, in a table of text.
+        usual: The sign if no cell decides it, such as that of training; None if there is none.
+        hint: The end of the message that cells disagree.
 
     Returns:
-        "." or ","; None where no text has either.
+        "." or ","; None if no text has either and `usual` is None.
 
     Raises:
-        DataError: Some tell the one, some the other; or none tells, where 1,003 may be either.
+        DataError: Cells disagree; or no cell decides, and one such as 1,003 may be read in both ways.
     """
     with needed():
         import polars
@@ -192,7 +192,7 @@ def decimal_sign(
             signs = [mark for mark in ".," if _value(cell, mark) is not None]
             if len(signs) == 1:
                 told.setdefault(signs[0], cell)
-                if pointed:  # the others cannot tell anything else
+                if pointed:  # the other cells cannot decide otherwise
                     break
             elif signs and (either is None or "," in cell):
                 either = cell if either is None or "," not in either else either
@@ -202,7 +202,7 @@ def decimal_sign(
             )
     if told or usual is not None or either is None:
         return next(iter(told), usual)
-    # Where commas separate the cells, a comma within a number is hardly that of its decimals.
+    # If commas separate the cells, a comma within a number is hardly a decimal sign.
     if "," in either and separator != ",":
         raise DataError(
             f"{path}: {either!r} may be {either.replace(',', '.')} or {either.replace(',', '')}, and no other cell tells; say "

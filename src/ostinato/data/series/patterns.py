@@ -1,8 +1,8 @@
-"""Finds which grid the times of series lie on: equal steps with gaps, or a pattern such as working days or opening hours.
+"""The search for the grid of series: equal steps with gaps, or a pattern such as working days or opening hours.
 
-Of several grids the one that tells the times in the fewest words is taken (minimum description length; Rissanen 1978,
-*Modeling by shortest data description*): the words for its pattern, for the times of it that are missing, and for each time that
-it does not have.
+Of several grids the one with the shortest description of the times is taken (minimum description length; Rissanen 1978,
+*Modeling by shortest data description*). The description consists of the pattern, of the times of the grid that are
+missing, and of each time that is not on the grid; its length is counted in nats.
 """
 
 from __future__ import annotations
@@ -15,43 +15,43 @@ import numpy as np
 
 from ostinato.data.series.grids import DAY, OFF, WEEK, Every, Grid, Months, Slots, days_of_months, months_of
 
-MOST_STRAY = 0.04  # share of the rows that may lie beside a pattern: the one Sunday before Christmas
-_LEAST_THERE = 1 / 3  # share of a grid that must be there
-_RARE = 0.3  # a slot that is there less often than so, measured by the fullest, is none of the pattern
-_MOSTLY = 0.9  # share of a cycle of other days than a week's that must be there
-_AGAIN = 1.5  # how often each time of a pattern must be there on average: what is there once recurs nowhere
-_DOUBT = 3.0  # nats by which a pattern must be shorter than equal steps
-# As calendars of the world have them: the first day (0 is Monday), and how many.
+MOST_STRAY = 0.04  # share of the rows that may be off a pattern, such as the one open Sunday before Christmas
+_LEAST_THERE = 1 / 3  # share of the grid's times that must have a row
+_RARE = 0.3  # a slot with a smaller share of rows, relative to the slot with the largest, is not in the pattern
+_MOSTLY = 0.9  # share of the times that must have a row, if the cycle is neither a day nor a week
+_AGAIN = 1.5  # rows that each time of a pattern must have on average, because a pattern must recur
+_DOUBT = 3.0  # nats by which the description by a pattern must be shorter than that by equal steps
+# Working weeks in the calendars of the world: the first day (0 is Monday), and the number of days.
 _WORKING_WEEKS = tuple(
     frozenset((first + day) % 7 for day in range(length))
     for first, length in ((0, 5), (6, 5), (5, 5), (0, 6), (1, 5), (5, 6), (6, 6))
 )
-_MOST_OWN = 500  # series that are looked at one by one
+_MOST_OWN = 500  # the most series for which grids of their own are searched
 
 
 @dataclass(frozen=True)
 class _Candidate:
     grid: Grid | None
-    nats: float  # to tell the times
+    nats: float  # the length of the description of the times
 
 
 def find_grid(series: Sequence[np.ndarray]) -> Grid | None:
-    """The grid that all series lie on, begun as the first of them begins.
+    """Find the grid that all series are on.
 
     Args:
-        series: (T,) each, increasing; datetime64[us] or int64.
+        series: The times of each series, (T,), increasing; datetime64[us] or int64.
 
     Returns:
-        None where no rule holds, or no series has two times.
+        The grid; None if the times follow no rule, or no series has two times.
     """
     return _best(series).grid
 
 
 def find_grids(series: Mapping[str, np.ndarray]) -> tuple[Grid | None, dict[str, Grid]]:
-    """The grid of all series, and those of its own that some have: shops that close on different days.
+    """Find the grid of all series, and grids of single series, such as shops that close on different days.
 
     Args:
-        series: As for `find_grid`, by name.
+        series: The times of each series by its name, as for `find_grid`.
     """
     several = {name: times for name, times in series.items() if len(times) > 1}
     common = _best(list(several.values()))
@@ -79,7 +79,7 @@ def _best(series: Sequence[np.ndarray]) -> _Candidate:
         candidates = [_Candidate(every, _cost(every, several, -_DOUBT))]
         if _share(every, several) < 1.0:
             candidates += [_Candidate(grid, _cost(grid, several, words)) for grid, words in _slots(several, every.size)]
-    # The first tells them without a pattern, whether or not enough of it is there.
+    # The first candidate, without a pattern, sets the length to beat, even if too few of its times have a row.
     shorter = [each for each in candidates if each.nats <= candidates[0].nats]
     full = [each for each in shorter if _if_full(each, several).grid is not None]
     best = min(full, key=lambda candidate: candidate.nats, default=_Candidate(None, math.inf))
@@ -87,7 +87,7 @@ def _best(series: Sequence[np.ndarray]) -> _Candidate:
 
 
 def equal_steps(series: Sequence[np.ndarray]) -> Every | Months:
-    """The largest equal steps, or months, that all times lie on, whatever they leave out; a series must have two times."""
+    """Find the largest equal steps, or months, that all times are on; at least one series must have two times."""
     several = [times for times in series if len(times) > 1]
     dated = several[0].dtype.kind == "M"
     if dated and (months := _equal_months(several)) is not None:
@@ -100,13 +100,13 @@ def _common_step(series: Sequence[np.ndarray]) -> int:
 
 
 def _if_full(found: _Candidate, series: Sequence[np.ndarray]) -> _Candidate:
-    """Without the grid, and as if nothing could be told, where too little of it is there."""
+    """Return the candidate if enough of its grid's times have a row; else one without a grid and of infinite length."""
     assert found.grid is not None
     return found if _share(found.grid, series) >= _LEAST_THERE else _Candidate(None, math.inf)
 
 
 def _share(grid: Grid, series: Sequence[np.ndarray]) -> float:
-    """How many of the grid's times are there."""
+    """Return the share of the grid's times that have a row."""
     there, all_of_them = 0, 0
     for times in series:
         numbers = grid.fitted(times).numbers(times)
@@ -117,7 +117,7 @@ def _share(grid: Grid, series: Sequence[np.ndarray]) -> float:
 
 
 def _cost(grid: Grid, series: Sequence[np.ndarray], words: float) -> float:
-    """Nats that tell the times by a grid; infinite where too many of them are not on it."""
+    """Return the nats that describe the times by a grid (`words` for the grid itself); infinite if too many are off."""
     rows = there = places = gaps = 0
     span = 1.0
     for times in series:
@@ -131,13 +131,13 @@ def _cost(grid: Grid, series: Sequence[np.ndarray], words: float) -> float:
     stray = rows - there
     if stray > MOST_STRAY * rows or not places:
         return math.inf
-    # Gaps are told one step after the other, or by where each begins and ends: outages are long.
+    # Gaps are described step by step, or by the beginning and the end of each, which is shorter for long outages.
     missing = min(_entropy(there, places), 2 * gaps * math.log(places))
     return words + missing + stray * math.log(span)
 
 
 def _entropy(there: int, places: int) -> float:
-    """Nats that tell which of so many places are taken."""
+    """Return the nats that describe which `there` of `places` places are taken."""
     share = there / places
     return -sum(part * places * math.log(part) for part in (share, 1.0 - share) if part > 0)
 
@@ -146,7 +146,7 @@ def _entropy(there: int, places: int) -> float:
 
 
 def _slots(series: Sequence[np.ndarray], base: int) -> Iterator[tuple[Slots, float]]:
-    """Patterns that the times suggest, and the nats that tell each."""
+    """Give the patterns that the times suggest, and the nats that describe each."""
     if DAY % base and base % DAY:
         return
     span = max(int((times[-1] - times[0]).astype(np.int64)) for times in series)
@@ -171,7 +171,7 @@ def _slots(series: Sequence[np.ndarray], base: int) -> Iterator[tuple[Slots, flo
 
 
 def _seen(series: Sequence[np.ndarray], cycle: int) -> tuple[dict[int, int], dict[int, int]]:
-    """How often each offset in a cycle is there, and how often it could be."""
+    """Count how often each offset in a cycle has a row, and how often it could have one."""
     begin = Slots(DAY, (0,), cycle).begin
     whole = [times.astype(np.int64) - begin for times in series]
     offsets, counts = np.unique(np.concatenate(whole) % cycle, return_counts=True)
@@ -187,7 +187,7 @@ def _seen(series: Sequence[np.ndarray], cycle: int) -> tuple[dict[int, int], dic
 def _sets_of(
     seen: dict[int, int], possible: dict[int, int], size: int, base: int
 ) -> Iterator[tuple[tuple[int, ...], float]]:
-    """All offsets that are there, and those of them that are there often."""
+    """Give two sets with their nats: all offsets that have a row, and those that have one often."""
     shares = {offset: seen[offset] / max(possible[offset], 1) for offset in seen}
     for least in (0.0, _RARE * max(shares.values())):
         offsets = tuple(offset for offset, share in shares.items() if share > least)
@@ -198,7 +198,10 @@ def _sets_of(
 def _days_by_hours(
     seen: dict[int, int], possible: dict[int, int], base: int
 ) -> Iterator[tuple[tuple[int, ...], float]]:
-    """The same hours on some days of the week: fewer words than a set of hours a day, and no hole where a few are missing."""
+    """Give patterns with the same hours on some days of the week, and their nats.
+
+    They are shorter than a set of hours for each day, and have no hole where a few rows are missing.
+    """
     for least in (0.0, _RARE):
         by_day: dict[int, tuple[int, int]] = {}
         by_hour: dict[int, tuple[int, int]] = {}
@@ -217,12 +220,15 @@ def _often(parts: dict[int, tuple[int, int]], least: float) -> list[int]:
 
 
 def _nats_of_days(days: Sequence[int]) -> float:
-    """Nats that tell the days of a week, 0 for Monday: those that people work on are told by a word."""
+    """Return the nats that describe days of a week, 0 for Monday; few if they are a usual working week."""
     return math.log(len(_WORKING_WEEKS)) if frozenset(days) in _WORKING_WEEKS else _nats_of_set(days, 7)
 
 
 def _nats_of_set(places: Sequence[int], size: int) -> float:
-    """Nats that tell a set of places on a circle: where its runs begin and end, or which of all sets of its size it is."""
+    """Return the nats that describe a set of places on a circle.
+
+    It is described by where its runs begin and end, or by its number among all sets of its size, whichever is shorter.
+    """
     there = set(places)
     if len(there) == size:
         return 0.0
@@ -235,7 +241,7 @@ def _nats_of_set(places: Sequence[int], size: int) -> float:
 
 
 def _equal_months(series: Sequence[np.ndarray]) -> Months | None:
-    """Months (or quarters, years) of which each series has one day."""
+    """Return a grid of months (or quarters, years) if each series has one time in each, on the same day; else None."""
     if any((np.diff(months_of(times)) < 1).any() or days_of_months(times) is None for times in series):
         return None
     first = series[0]
@@ -244,7 +250,7 @@ def _equal_months(series: Sequence[np.ndarray]) -> Months | None:
 
 
 def _some_months(equal: Months, series: Sequence[np.ndarray]) -> list[_Candidate]:
-    """Those months of the year that are there, each at least twice."""
+    """Return the grid of the months of the year that occur, if each does at least twice; else nothing."""
     months = np.concatenate([months_of(times) % 12 + 1 for times in series])
     of_year, counts = np.unique(months, return_counts=True)
     if counts.min() < 2:

@@ -1,11 +1,11 @@
-"""Series of numbers over time: one or many in a table, on a grid or as they come, with missing values.
+"""Series of numbers over time: one or many in a table, on a grid or at any times, with missing values.
 
-| times | become |
+| times in the table | steps of the series |
 | --- | --- |
-| multiples of a step (5 minutes, a day, a week) | that grid; what the table leaves out is missing (NaN) |
-| the same times of each day or week: working days, opening hours | these; what is left out of them is missing, as on a holiday |
-| the same day of each month, the last, the first or last working day | months, as a grid |
-| times that follow no rule | the rows as they are, each row a step |
+| multiples of a step (5 minutes, a day, a week) | a grid of equal steps; a time without a row is missing (NaN) |
+| the same times of each day or week (working days, opening hours) | these times; without a row (a holiday) missing |
+| the same day of each month, the last, the first or last working day | months |
+| times that follow no rule | the rows |
 | no time column, or whole numbers | the rows, or a grid of those numbers |
 """
 
@@ -44,13 +44,13 @@ class Series:
     """One series of T steps.
 
     Attributes:
-        id: What it is called; "" where a table holds one series only.
-        times: When each step is: (T,) datetime64 or int64, increasing.
-        values: What is forecast: (T, C) float64, NaN where missing.
+        id: The name of the series; "" if the table holds one series only.
+        times: The time of each step: (T,) datetime64 or int64, increasing.
+        values: The values to forecast: (T, C) float64, NaN where missing.
         known: Covariates that are known ahead of time: (T, K) float64.
         observed: Covariates that are known up to now only: (T, P) float64.
-        grid: Which times it has; None where they follow no rule.
-        static: What stays the same at all steps: (F,) float64, NaN where it is not known.
+        grid: The rule for the times; None if they follow no rule.
+        static: Numbers that stay the same at all steps: (F,) float64, NaN if not known.
     """
 
     id: str
@@ -75,17 +75,18 @@ class SeriesTable:
     """Series that have the same columns.
 
     Attributes:
-        name: Of the data.
-        series: In the order in which they begin in the table.
+        name: The name of the data.
+        series: The series, in the order in which they begin in the table.
         values: Names of the C columns that are forecast.
-        known: Names of the K covariates known ahead of time; of a column of words one for each, "weather=rain".
+        known: Names of the K covariates known ahead of time; a column of words has one for each word, "weather=rain".
         observed: Names of the P other covariates.
-        step: How far apart two steps are: "1 hour", "1 day, Monday to Friday", "1 month", "1", or "row" where rows are the steps.
-        layout: How it was read.
-        written: How it writes its times.
-        notes: What a user should know about it, a line each.
+        step: The distance of two steps: "1 hour", "1 day, Monday to Friday", "1 month", "1", or "row" if rows are the
+            steps.
+        layout: How the table was read.
+        written: The times of the table, which know how the table writes times.
+        notes: What a user should know about the table, a line each.
         static: Names of the F columns that stay the same in each series.
-        unread: Of several files those that cannot be read and are left out, a line each that says why.
+        unread: A line for each file that was left out because it cannot be read, which says why.
     """
 
     name: str
@@ -115,25 +116,27 @@ def read_series(
     dialect: Dialect | None = None,
     like: Layout | None = None,
 ) -> SeriesTable:
-    """The series of a table.
+    """Read the series of a table.
 
     Args:
         path: As for `frames.read_frame`: CSV, TSV, JSON lines or Parquet, a row a step.
-        values: Names of the columns to forecast; None for all columns of numbers that have no other part.
+        values: Names of the columns to forecast; None for all columns of numbers that have no other role.
         time: Name of the time column; None for the one whose name says so (`TIME_NAMES`), or the only one with dates.
         id: Name of the column that tells series apart; None for the one whose name says so (`ID_NAMES`), if there is one.
         known: Names of covariates that are known ahead of time: prices, holidays, a weather forecast.
         observed: Names of covariates that are known up to now only.
-        static: Names of columns that stay the same in each series; None for those that do, where there are several series.
-        grid: "fill" makes missing steps of all gaps, "rows" takes the rows as the steps, "auto" decides as the module says.
-        decimal: What comes before the decimals, "." or ","; None for what the cells tell.
-        dialect: How CSV or TSV is written; None for the usual.
-        like: How the table that training had was read; this one is read in the same way, whatever it leaves out.
+        static: Names of columns that stay the same in each series; None to find them, if there are several series.
+        grid: "fill" turns all gaps into missing steps, "rows" takes the rows as steps, "auto" decides by the table at
+            the top of this module.
+        decimal: The decimal sign, "." or ","; None to find it in the cells.
+        dialect: How CSV or TSV is written; None for the usual form.
+        like: How the training table was read; this table is then read in the same way, even if it lacks rows or
+            columns.
 
     Raises:
-        DataError: A column is not there or not of numbers or times, a time is there twice or none of those of `like`; the
-            message names the place.
-        ConfigError: A column has two parts.
+        DataError: A column does not exist or does not hold numbers or times, a time occurs twice, or is not on the grid
+            of `like`; the message names the place.
+        ConfigError: A column is named for two roles.
     """
     if grid not in ("auto", "fill", "rows"):
         raise ConfigError(f"grid must be auto, fill or rows; got {grid!r}")
@@ -213,7 +216,7 @@ def read_series(
 
 
 def without_empty_rows(table: polars.DataFrame) -> polars.DataFrame:
-    """Spreadsheets end in rows without anything."""
+    """Drop rows without any content, with which exports of spreadsheets end."""
     with needed():
         import polars
 
@@ -236,7 +239,7 @@ def _by_id(ids: list[str] | None, count: int) -> dict[str, np.ndarray]:
 
 
 def _clocks(columns: Columns, times: Times, rows: Mapping[str, np.ndarray]) -> dict[Clock, dict[str, np.ndarray]]:
-    """The times of each series in order, on each clock that they may be read by."""
+    """Return the sorted times of each series, by each clock (UTC, local time) that the grid may be in."""
     if columns.time is None:
         return {}
     clocks: tuple[Clock, ...] = ("",) if times.offsets is None else ("local", "utc")

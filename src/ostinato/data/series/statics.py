@@ -1,4 +1,4 @@
-"""What stays the same in a series: the kind of a shop, the size of a house."""
+"""Static columns, whose values stay the same within a series: the kind of a shop, the size of a house."""
 
 from __future__ import annotations
 
@@ -30,16 +30,18 @@ def with_static(
     notes: list[str],
     is_static: Callable[[str], bool] | None = None,
 ) -> Columns:
-    """The parts of columns with those that stay the same in each series.
+    """Add the static columns to the roles of columns.
 
     Args:
-        path: Of the table, for messages.
-        table: Has the columns.
-        columns: The parts so far.
-        wanted: Columns that are static; None for those that have one value in each of several series, and not the same in all.
-        named_values: The columns that are forecast because the user says so; one that is not may be static instead.
-        notes: Gets a line where columns were found.
-        is_static: Tells of a column whether it does so, where the table is only a part of one; None to look into the table.
+        path: The path of the table, for messages.
+        table: The table with the columns.
+        columns: The roles so far.
+        wanted: Columns that are static; None to find those that have one value in each of several series, not the same
+            in all.
+        named_values: The columns that the user named to be forecast; other columns to forecast may become static
+            instead.
+        notes: Gets a line if columns were found.
+        is_static: Tells whether a column is static, if `table` is only a part of the table; None to look into `table`.
     """
     if wanted is not None:
         return dataclasses.replace(columns, static=tuple(wanted))
@@ -57,7 +59,7 @@ def with_static(
 
 
 def may_be_static(table: polars.DataFrame, columns: Columns, named_values: Sequence[str] | None) -> list[str]:
-    """The columns of numbers or words that have no other part that a user says."""
+    """Return the columns of numbers or words that the user named for no other role."""
     taken = {columns.time, columns.id, *columns.known, *columns.observed, *(named_values or ())}
     return [name for name in table.columns if name not in taken and _may_be(name, table[name])]
 
@@ -85,27 +87,27 @@ def _is_static(table: polars.DataFrame, id: str, name: str) -> bool:
 
 
 def tells_apart(column: polars.Series, series: int, values: int) -> bool:
-    """Whether so many values of so many series, one each, tell what kind they are."""
+    """Tell whether a column with one value for each series, `values` different ones in all, describes the series."""
     with needed():
         import polars
 
     if series < 2 or values < 2:
         return False
-    # Words of which each series has its own are another name of it.
+    # If each series has its own word, the words are only further names of the series.
     return is_numeric(column.cast(polars.String)) or values <= min(MOST_WORDS, series - 1)
 
 
 def static_of(path: str | Path, series: str, names: Sequence[str], content: np.ndarray) -> np.ndarray:
-    """(F,): the value of each static column in a series; NaN where none is there.
+    """Return the value of each static column in a series, (F,); NaN if it has none.
 
     Args:
-        path: Of the table, for messages.
-        series: Its name.
-        names: (F,), of the columns.
-        content: (T, F), NaN where missing.
+        path: The path of the table, for messages.
+        series: The name of the series.
+        names: (F,) the names of the columns.
+        content: (T, F) the values, NaN where missing.
 
     Raises:
-        DataError: A column has several values.
+        DataError: A column has several different values.
     """
     found = np.full(len(names), np.nan)
     for at, name in enumerate(names):

@@ -1,4 +1,4 @@
-"""Which steps a table has that is the first of its kind, and on which clock."""
+"""The layout of a table that is read for training: its steps, and the clock (UTC or local time) that they are in."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ostinato.errors import DataError
 
 Gaps = Literal["auto", "fill", "rows"]
 
-_MOST_MISSING = 0.2  # share of the steps that is not worth a line
+_MOST_MISSING = 0.2  # a larger share of missing steps is reported
 _NO_RULE = (
     "the times follow no rule: each row is a step, and a prediction needs rows for the steps to come; round the times if they are "
     "meant to be evenly spaced"
@@ -32,25 +32,26 @@ def layout_of(
     zone: str | None = None,
     offsets: tuple[int, ...] = (),
 ) -> Layout:
-    """How a table is read that is the first of its kind.
+    """Find the layout of a table that is read for training.
 
     Args:
-        path: Of the table, for messages.
-        columns: Which part each has.
-        clocks: The times of each series, in order, on each clock that they may be read by; empty where no column has them.
-        gaps: As of `read_series`.
-        zone: The name of the time zone, where the times have one.
-        offsets: Microseconds that the clocks there are ahead of UTC, each once.
+        path: The path of the table, for messages.
+        columns: The role of each column.
+        clocks: The sorted times of each series, by each clock that the grid may be in; empty if there is no column of
+            times.
+        gaps: As `grid` of `read_series`.
+        zone: The name of the time zone; None if the times have none.
+        offsets: How many microseconds the local time is ahead of UTC; each different value once.
 
     Raises:
-        DataError: A time is there twice, or a grid would be huge.
+        DataError: A time occurs twice, or a grid would be huge.
     """
     if columns.time is None:
         return Layout(columns, Every(1, 0, dated=False), filled=False)
     choices: list[tuple[float, Layout]] = []
     for clock, series in clocks.items():
         if clock == "local" and any((each[1:] == each[:-1]).any() for each in series.values()):
-            continue  # an hour of autumn is there twice: only UTC tells them apart
+            continue  # when clocks are put back, an hour occurs twice: only UTC tells the two apart
         for name, each in series.items():
             no_time_twice(path, name, each)
         found, own = find_grids(series)
@@ -60,7 +61,8 @@ def layout_of(
         filled = found is not None and gaps != "rows"
         layout = Layout(columns, found, own, filled, clock, zone=zone, offsets=offsets)
         share = 0.0 if found is None else min(share_of(layout, series), 1.0)
-        # Hours go on through a change of the clocks; days, months and opening hours are those that the clocks show.
+        # Equal steps below a day go on through a change of the clocks; days, months and opening hours follow local
+        # time.
         plain = isinstance(found, Every) and (found.step_seconds or 0.0) < 86_400.0
         choices.append((share - (1e-6 if clock == "local" and plain else 0.0), layout))
     return max(choices, key=lambda choice: choice[0])[1]
@@ -78,12 +80,12 @@ def _not_huge(path: str | Path, grid: Grid, series: Mapping[str, np.ndarray]) ->
 
 
 def remarks(layout: Layout, steps: int, rows: int, longest: int) -> list[str]:
-    """What is worth a line about the steps of a table: that they follow no rule, or that many are missing.
+    """Return what a user should know about the steps of a table: that they follow no rule, or that many are missing.
 
     Args:
-        layout: How it was read.
-        steps: Of all series.
-        rows: Of all series.
+        layout: How the table was read.
+        steps: The steps of all series together.
+        rows: The rows of all series together.
         longest: The most rows of a series.
     """
     if layout.grid is None and longest > 1:

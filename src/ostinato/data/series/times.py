@@ -1,4 +1,4 @@
-"""Times as tables write them, to NumPy's and back: a forecast's times are written as the table writes its own."""
+"""Conversion of times between tables and NumPy: the times of a forecast are written as the table writes its own."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class Form:
 
     Attributes:
         kind: "number", "day", "month", "quarter" or "week".
-        order: Of a day: "ymd", "dmy" or "mdy".
-        sign: Between the parts of a date.
+        order: The order in a date: "ymd", "dmy" or "mdy".
+        sign: The sign between the parts of a date.
         padded: Whether days and months below 10 have two digits.
-        between: What lies between day and hour; "" where there are no hours.
-        fine: The smallest part of the clock: "minute", "second" or "fraction".
+        between: The text between day and hour; "" if there are no hours.
+        fine: The smallest part of a time of day: "minute", "second" or "fraction".
         half: Whether hours are counted to 12, with AM and PM.
-        zone: "" for none, "Z", or a sign for how an offset is written: "+00:00", "+0000", "+00".
-        letter: Of a quarter.
-        with_day: Whether a week says its day.
+        zone: "" for none, "Z", or an example of how an offset is written: "+00:00", "+0000", "+00".
+        letter: The letter before the number of a quarter.
+        with_day: Whether a week is written with a day.
         whole: Whether the column holds whole numbers, such as 202405, and no texts.
     """
 
@@ -61,10 +61,10 @@ class Times:
     """The times of a column.
 
     Attributes:
-        moments: (T,) datetime64[us], in UTC where the column has a zone; or int64, where it counts.
-        form: How they are written, the last of them.
-        offsets: (T,) int64 microseconds that the clocks there are ahead of UTC; None where the column has no zone.
-        zone: The name of a time zone, of a typed column that has one.
+        moments: (T,) datetime64[us], in UTC if the column has a zone; or int64, if it holds whole numbers.
+        form: How the last time with a time of day is written, else the last time.
+        offsets: (T,) int64, microseconds that the local time is ahead of UTC; None if the column has no zone.
+        zone: The name of the time zone, if the type of the column has one.
     """
 
     moments: np.ndarray
@@ -74,20 +74,20 @@ class Times:
 
     @property
     def day_first(self) -> bool | None:
-        """Whether dates are written as 31/12/2024 and not as 12/31/2024; None where they are written as neither."""
+        """Whether dates are written as 31/12/2024 and not as 12/31/2024; None if they are written as neither."""
         return None if self.form.kind != "day" or self.form.order == "ymd" else self.form.order == "dmy"
 
     @property
     def local(self) -> np.ndarray:
-        """(T,): what the clocks there showed."""
+        """The times in local time: (T,)."""
         return self.moments if self.offsets is None else self.moments + self.offsets.astype("timedelta64[us]")
 
     def written(self, moments: np.ndarray, *, local: bool = False) -> list[str] | list[int]:
-        """Other times as the column writes its own.
+        """Write other times as the column writes its own.
 
         Args:
             moments: (N,), of the type of `self.moments`.
-            local: Whether they are what the clocks there show, and not UTC.
+            local: Whether `moments` are in local time, and not in UTC.
         """
         if moments.dtype.kind != "M":
             return moments.tolist()
@@ -98,7 +98,7 @@ class Times:
         return _written(clocks.astype("datetime64[us]").tolist(), self.form, offsets.tolist())
 
     def _offsets_at(self, moments: np.ndarray, *, local: bool) -> np.ndarray:
-        """(N,) int64: by the rules of the zone; without a name, the offset that was written last before."""
+        """Return the offsets from UTC, (N,) int64: by the rules of the named zone, else the last one written before."""
         if self.zone is not None:
             return zone_offsets(moments, self.zone, local=local)
         axis, offsets = self._changes[local]
@@ -114,7 +114,9 @@ class Times:
 
 
 def zone_offsets(moments: np.ndarray, zone: str, *, local: bool = False) -> np.ndarray:
-    """(T,) int64: microseconds that the clocks of a named zone are ahead of UTC at these times, in UTC or as those clocks show.
+    """Return (T,) int64, the microseconds that a named zone is ahead of UTC at these times.
+
+    The times are in the local time of the zone if `local`, else in UTC.
 
     Raises:
         DataError: This machine does not know the zone.
@@ -136,23 +138,24 @@ def zone_offsets(moments: np.ndarray, zone: str, *, local: bool = False) -> np.n
 
 
 def parse_times(cells: Sequence[str | None], *, day_first: bool | None = None) -> Times:
-    """The times of a column of texts.
+    """Read the times of a column of texts.
 
-    | form | is |
+    | form | meaning |
     | --- | --- |
-    | 2024-05-31, 20240531, 2024/5/31, 2024-05-31 23:00, 2024-05-31T23:00:00, 2024-05-31 11:00 PM | what it says |
-    | the same with Z or an offset such as +02:00 | that time, kept with its offset |
-    | 2024-05, 202405; 2024Q2, 2024-Q2 | the first of the month, of the quarter |
-    | 2024-W22, 2024-W22-5 | the Monday of the ISO week, or the day that it says |
-    | 31.05.2024 | the day first |
+    | 2024-05-31, 20240531, 2024/5/31, 2024-05-31 23:00, 2024-05-31T23:00:00, 2024-05-31 11:00 PM | that time |
+    | the same with Z or an offset such as +02:00 | that time, stored with its offset |
+    | 2024-05, 202405; 2024Q2, 2024-Q2 | the first day of the month, of the quarter |
+    | 2024-W22, 2024-W22-5 | the Monday of the ISO week, or the day that is written |
+    | 31.05.2024 | the day comes first |
     | 5/31/2024, 31/5/2024, 31-5-2024 | the order that all rows of the column allow |
 
     Args:
-        cells: As they are written.
-        day_first: Whether 1/2/2024 is in February where no row tells; None if that is not known.
+        cells: The times as they are written.
+        day_first: Whether 1/2/2024 is in February if no row decides it; None if that is not known.
 
     Raises:
-        DataError: A cell is no time, the order of day and month is open, or only some have a zone; the message has the row.
+        DataError: A cell is no time, the order of day and month is open, or only some have a zone; the message names
+            the row.
     """
     written = [(cell or "").strip() for cell in cells]
     if (alike := _all_in_iso(written)) is not None:
@@ -171,7 +174,7 @@ def parse_times(cells: Sequence[str | None], *, day_first: bool | None = None) -
         if row and with_zone != (moment.tzinfo is not None):
             raise DataError(f"row {row + 1} after the header: expected a zone in all times or in none, got {cell!r}")
         with_zone, padded = moment.tzinfo is not None, padded and its_form.padded
-        # The last tells, but midnight is often written as a day alone.
+        # The form of the last time counts, but a time at midnight is often written as a day alone.
         form = its_form if its_form.between or not form.between else form
         if moment.tzinfo is not None:
             ahead = moment.utcoffset() or datetime.timedelta()
@@ -182,11 +185,11 @@ def parse_times(cells: Sequence[str | None], *, day_first: bool | None = None) -
 
 
 def parse_numbers(numbers: np.ndarray, *, whole: bool = True) -> Times:
-    """The times of a column of whole numbers: days as 20240531, months as 202405, or the numbers themselves.
+    """Read the times of a column of whole numbers: days as 20240531, months as 202405, or the numbers themselves.
 
     Args:
         numbers: (T,) int64.
-        whole: Whether the column holds numbers, not texts of them.
+        whole: Whether to write times as numbers again, not as texts.
     """
     texts = [str(number) for number in numbers.tolist()]
     lengths = {len(text) for text in texts}
@@ -202,7 +205,7 @@ def parse_numbers(numbers: np.ndarray, *, whole: bool = True) -> Times:
 
 
 def _all_in_iso(written: list[str]) -> Times | None:
-    """A long column in one form that NumPy reads too, at once; None for others."""
+    """Read a long column at once, if all its times have one form that NumPy can read; else return None."""
     if len(written) < _LONG or len(set(map(len, written))) > 1 or not all(cell[:4].isdigit() for cell in written):
         return None
     try:
@@ -215,7 +218,7 @@ def _all_in_iso(written: list[str]) -> Times | None:
 
 
 def _read(cell: str, day_first: bool) -> tuple[datetime.datetime, Form]:
-    """A time and its form; a ValueError where it is none."""
+    """Read one time and its form; raise a ValueError if it is no time."""
     if found := _MONTH.fullmatch(cell):
         form = Form("month", sign=found["sign"])
         return datetime.datetime(int(found["year"]), int(found["month"]), 1), form
@@ -268,7 +271,7 @@ def _zone(written: str) -> datetime.timezone:
 
 
 def _day_comes_first(written: list[str], usual: bool | None) -> bool:
-    """Whether 1/2/2024 is in February, as the other rows tell, or as usual."""
+    """Tell whether 1/2/2024 is in February, by the other rows, else by `usual`."""
     found = [(row, match) for row, cell in enumerate(written) if (match := _YEAR_LAST.fullmatch(cell))]
     found = [(row, match) for row, match in found if match["sign"] != "."]
     if not found:
@@ -289,7 +292,7 @@ def _day_comes_first(written: list[str], usual: bool | None) -> bool:
 
 
 def _written(moments: list[datetime.datetime], form: Form, offsets: list[int] | None) -> list[str] | list[int]:
-    # Hours that the form lacks would be lost.
+    # Add the parts that the form lacks, which would be lost.
     if form.kind == "day" and not form.between and any(moment.time() != datetime.time() for moment in moments):
         form = dataclasses.replace(form, between="T", fine="second")
     if form.between and form.fine != "fraction" and any(moment.microsecond for moment in moments):

@@ -1,4 +1,4 @@
-"""Windows of series: a stretch to read and the stretch behind it to forecast, as views of the series."""
+"""Windows of series: steps to read and the following steps to forecast, as views of the series."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ostinato.errors import ConfigError, DataError
 
 @dataclass(frozen=True)
 class Window:
-    """One forecast: what is known, and what is to come. All arrays are views.
+    """One forecast: the past steps and the steps to forecast. All arrays are views.
 
     Attributes:
         series: Index of the series in its table.
@@ -22,7 +22,7 @@ class Window:
         future: Values from the origin on: (horizon, C).
         known: Covariates known ahead of time: (context + horizon, K).
         observed: Covariates known up to now only: (context, P).
-        times: Of all steps: (context + horizon,).
+        times: The times of all steps: (context + horizon,).
     """
 
     series: int
@@ -35,18 +35,18 @@ class Window:
 
 
 class Windows:
-    """The windows of a table whose steps to forecast lie in one part of each series.
+    """The windows of a table whose steps to forecast are in one part of each series.
 
     For training and evaluation on the same table, give the parts (0, 0.7), (0.7, 0.8), (0.8, 1): a window of one part forecasts
-    steps of that part only, and reads what came before, as it would on that day. Nothing is copied: a window is made when it is
-    asked for.
+    steps of that part only, but may read earlier steps of other parts, as a forecast on that day would. Windows are
+    made on request, and nothing is copied.
 
     Args:
-        table: Of series; those that are too short for a window are passed over.
+        table: A table of series; series that are too short for a window are skipped.
         context: Steps to read; at least 1.
         horizon: Steps to forecast; at least 1.
-        part: Where the steps to forecast lie, as shares of each series: 0 <= part[0] < part[1] <= 1.
-        stride: From one origin to the next: 1 for every step, `horizon` for forecasts that follow each other.
+        part: The part with the steps to forecast, as shares of each series: 0 <= part[0] < part[1] <= 1.
+        stride: Steps from one origin to the next: 1 for every step, `horizon` for forecasts that follow each other.
 
     Raises:
         ConfigError: A size is less than 1, or the part is out of range.
@@ -92,7 +92,7 @@ class Windows:
         return (self._window(series, origin) for series, origins in enumerate(self._origins_of) for origin in origins)
 
     def _origins(self, length: int, part: tuple[float, float]) -> range:
-        # Rounded, not cut: a share of 0.8 of 10 steps is 8, whatever binary fractions make of it.
+        # Rounded, not truncated: 0.8 of 10 steps are 8, although 0.8 is not exact in binary.
         first, end = (round(share * length) for share in part)
         return range(max(first, self.context), end - self.horizon + 1, self.stride)
 

@@ -1,4 +1,4 @@
-"""NumPy's files: single arrays (.npy) and archives (.npz), whose arrays have the names that people give them, whole or in parts."""
+"""NumPy's files: single arrays (.npy), and archives (.npz) whose arrays have the usual names, whole or in parts."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _BROKEN = (
 
 
 def archive_names(path: str | Path) -> tuple[str, ...]:
-    """The names of the arrays in an archive, none of which is read.
+    """Return the names of the arrays in an archive, without reading the arrays.
 
     Raises:
-        DataError: It is no archive, or cannot be read.
+        DataError: The file is no archive, or cannot be read.
     """
     with _opened(path) as archive:
         return tuple(archive.files)
@@ -39,15 +39,16 @@ def read_archive(
     *,
     objects: str = "write it with numpy.savez, of arrays that are not of objects",
 ) -> dict[str, np.ndarray]:
-    """The arrays of an archive.
+    """Read the arrays of an archive.
 
     Args:
         path: A file or a URL.
-        wanted: Whether an array of this name is read.
-        objects: What an error advises where an array is one of Python objects: loading it could run code.
+        wanted: Tells by its name whether to read an array.
+        objects: The advice in the error about an array of Python objects, which is refused because loading it could run
+            code.
 
     Raises:
-        DataError: It is no archive, is not whole, or a wanted array holds objects.
+        DataError: The file is no archive, is not whole, or a wanted array holds objects.
     """
     found: dict[str, np.ndarray] = {}
     with _opened(path) as archive:
@@ -67,14 +68,15 @@ def read_archive(
 def read_array(
     path: str | Path, *, objects: str = "write it with numpy.save, of an array that is not of objects"
 ) -> np.ndarray:
-    """The array of a .npy file or URL.
+    """Read the array of a .npy file or URL.
 
     Args:
         path: A file or a URL.
-        objects: What an error advises where it is one of Python objects: loading it could run code.
+        objects: The advice in the error about an array of Python objects, which is refused because loading it could run
+            code.
 
     Raises:
-        DataError: It is no such file, is not whole, or holds objects.
+        DataError: The file is no .npy file, is not whole, or holds objects.
     """
     with open_file(path) as file:
         try:
@@ -89,11 +91,11 @@ def read_array(
 
 
 def names_for(stems: Iterable[str], parts: Sequence[str] = ()) -> list[str]:
-    """The names that an array may have, the likeliest first: x without a part, train_x and x_train (as Keras writes) of one.
+    """Return the names that an array may have, the likeliest first: x, or for a part train_x and x_train (Keras).
 
     Args:
-        stems: What people call the array.
-        parts: What people call the part.
+        stems: The usual names of the array.
+        parts: The usual names of the part.
     """
     return [name for stem in stems for part in parts or ("",) for name in _joined(part, stem)]
 
@@ -103,7 +105,7 @@ def _joined(part: str, stem: str) -> tuple[str, ...]:
 
 
 def first_of(arrays: dict[str, np.ndarray], names: Sequence[str]) -> tuple[str, np.ndarray] | None:
-    """The first array with one of these names, small letters for large ones, and its own name; None if there is none."""
+    """Return the array with the first of these names, in any case, and its own name; None if there is none."""
     own = {name.lower(): name for name in reversed(arrays)}
     found = next((own[name] for name in names if name in own), None)
     return None if found is None else (found, arrays[found])
@@ -123,7 +125,7 @@ def _opened(path: str | Path) -> Generator[NpzFile]:
 
 
 def _readable(file: BinaryIO, path: str | Path) -> BinaryIO:
-    """A file that NumPy can read: a ZIP is read from its end on, and of a file with a number it reads what the disk has."""
+    """Return a file that NumPy can read: it seeks from a ZIP's end, and reads a file with a number from the disk."""
     return io.BytesIO(file.read()) if "://" in str(path) or is_compressed(str(path)) else file
 
 

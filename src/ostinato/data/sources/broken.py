@@ -1,4 +1,4 @@
-"""Files among many that cannot be read: the others are, and the broken ones are told."""
+"""Messages about files that cannot be read, among others that can."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ _TOLD = 5
 
 
 def leave_out(flag: str) -> str:
-    """What an error about one of many files ends with."""
+    """Return the end of an error about one of many files."""
     return f"; training with {flag} true leaves such files out"
 
 
 def unread_note(data: object, unread: Sequence[str]) -> str:
-    """What is told of files that are left out.
+    """Return a note about files that are left out.
 
     Args:
-        data: What they are among.
-        unread: Of each, what is wrong with it; at least one.
+        data: The data that they belong to.
+        unread: The error of each file; at least one.
     """
     more = f"; and {len(unread) - _TOLD} more" if len(unread) > _TOLD else ""
     return f"{data}: {len(unread):,} of its files cannot be read, and are left out: {'; '.join(unread[:_TOLD])}{more}"
 
 
 def none_left(data: object, unread: Sequence[str]) -> DataError:
-    """The error where no file can be read."""
+    """Make the error for data of which no file can be read."""
     return DataError(f"{data}: none of its {len(unread):,} files can be read; the first: {unread[0]}")
 
 
 def in_one_line(error: DataError) -> str:
-    """What is wrong, as `unread` has it."""
+    """Return the message of an error in one line, as in `unread`."""
     return " ".join(str(error).split())

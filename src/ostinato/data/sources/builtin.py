@@ -1,16 +1,16 @@
-"""Data that is on every machine: nothing to download, the same everywhere, in fixed parts. All is real but what is simulated.
+"""Built-in data: nothing to download, the same on every machine, in fixed parts. All but the simulated data are real.
 
 | data | from | parts |
 | --- | --- | --- |
 | `digits` | scikit-learn: 1,797 digits, 8 x 8 pixels, of 13 people (Alpaydin & Kaynak 1998) | drawn, each digit in its share |
-| `digits_in_words` | the same, and their names in a language of Unicode's CLDR | the same |
+| `digits_in_words` | these digits, with their names in a language of Unicode's CLDR | as `digits` |
 | `syntax.python_source` | Python's standard library, characters labelled by `tokenize` | by file, in the order of a hash |
 | `dates.dates_to_iso` | days from 1900 to 2099, written by Babel from the CLDR in 38 languages | by day, by a hash |
 | `carbon_dioxide` | CO2 in the air of Mauna Loa, weekly from 1958 to 2001, ppm (Keeling & Whorf 2004) | by time |
 | `simulated.gestures` | a simulator: sensors of a hand that moves, a gesture each; the Bayes error is known | by person |
-| `drawn.drawn_lines` | lines of Python's reference, drawn in matplotlib's typefaces | by page, of a hash |
-| `digit_rows.digit_rows` | the digits of scikit-learn, in rows | by sheet: other hands |
-| `simulated.gestures_in_a_row` | the same, several gestures with rests between, steps labelled | by person |
+| `drawn.drawn_lines` | lines of Python's reference, drawn in matplotlib's typefaces | by page, in the order of a hash |
+| `digit_rows.digit_rows` | the digits of scikit-learn, in rows | by sheet, so by handwriting |
+| `simulated.gestures_in_a_row` | the same: several gestures with rests between, each step labelled | by person |
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TEST_SHARE = 0.2
 
 
 def digits() -> Splits[Images]:
-    """Handwritten digits: 8 rows of 8 pixels, 16 is white; 1,261 for training, 179 for validation, 357 for test."""
+    """Read handwritten digits, 8 x 8 pixels, 16 is white: 1,261 for training, 179 for validation, 357 for test."""
     pixels, labels = all_digits()
     images = Images(pixels, labels, tuple("0123456789"), 16.0)
     parts = stratified_split(labels.tolist(), _VALIDATION_SHARE, _TEST_SHARE)
@@ -40,13 +40,13 @@ def digits() -> Splits[Images]:
 
 
 def all_digits() -> tuple[np.ndarray, np.ndarray]:
-    """All of them in the order of the file, (1797, 8, 8) uint8 with 16 for white, and what they are, (1797,) int64."""
+    """Read all digits in the order of the file, (1797, 8, 8) uint8 with white 16, and their labels, (1797,) int64."""
     rows = np.loadtxt(folder_of("sklearn") / "datasets" / "data" / "digits.csv.gz", dtype=np.int64, delimiter=",")
     return rows[:, :-1].reshape(-1, 8, 8).astype(np.uint8), rows[:, -1]
 
 
 def folder_of(package: str) -> Path:
-    """Where a package lies; it is not imported, as scikit-learn takes seconds, for one of its files."""
+    """Find the folder of a package without importing it, as importing scikit-learn for one file would take seconds."""
     spec = find_spec(package)
     if spec is None or spec.origin is None:
         with needed():
@@ -55,13 +55,13 @@ def folder_of(package: str) -> Path:
 
 
 def digits_in_words(language: str = "en") -> Splits[Captioned]:
-    """The handwritten digits, each with its name: "seven", in German "sieben".
+    """Read the handwritten digits, each with its name: "seven", in German "sieben".
 
     Args:
         language: A code of Unicode's CLDR, for example en, de, fr, ko, sw; `number_words` lists them in its error.
 
     Raises:
-        ConfigError: Nothing is known about numbers in that language.
+        ConfigError: The number words of that language are not known.
     """
     words = number_words(language)
     parts = digits()
@@ -74,7 +74,7 @@ def digits_in_words(language: str = "en") -> Splits[Captioned]:
 
 
 def number_words(language: str, count: int = 10) -> tuple[str, ...]:
-    """The names of the numbers 0 to `count` - 1, by the spell-out rules of Unicode's CLDR.
+    """Return the names of the numbers 0 to `count` - 1, by the spell-out rules of Unicode's CLDR.
 
     Raises:
         ConfigError: The CLDR has no rules for the language.
@@ -90,10 +90,11 @@ def number_words(language: str, count: int = 10) -> tuple[str, ...]:
 
 
 def carbon_dioxide() -> SeriesTable:
-    """Carbon dioxide in the air of Mauna Loa, Hawaii: 2,284 weeks, of which 59 are missing, in parts per million.
+    """Read the carbon dioxide in the air of Mauna Loa, Hawaii: 2,284 weeks, 59 of them missing, in parts per million.
 
-    A trend that grows, a season of a year, little noise. The measurements are in the public domain: C. D. Keeling and T. P.
-    Whorf, *Atmospheric CO2 concentrations derived from flask air samples at sites in the SIO network*, CDIAC, Oak Ridge 2004. No
-    library that we need has a series with a season in its wheel, so these 39 kB lie beside this file.
+    The series has a growing trend, a yearly season and little noise. The measurements are in the public domain: C. D.
+    Keeling and T. P. Whorf, *Atmospheric CO2 concentrations derived from flask air samples at sites in the SIO
+    network*, CDIAC, Oak Ridge 2004. No library that we need has a series with a season in its wheel, so this file of 39
+    kB is beside this module.
     """
     return read_series(Path(__file__).with_name("mauna_loa_co2.csv"), ["co2"], time="date")

@@ -1,7 +1,7 @@
 """Rows of tables as they are written: CSV, TSV, JSON lines and Parquet.
 
-Cells stay as they are written, and errors name the line: so CSV is read by Python's own csv module here, and by polars
-where numbers are wanted (`frames`).
+Cells stay as they are written, and errors name the line. Therefore CSV is read by Python's csv module here; `frames`
+reads it with polars, for numbers.
 """
 
 from __future__ import annotations
@@ -35,20 +35,21 @@ _BYTE_ORDER_MARK = "\ufeff"
 
 
 def header_hint(path: str | Path) -> str:
-    """The end of an error about the names of columns: what to do where a table has none; nothing of forms that always have them."""
+    """Return the end of an error: what to do if columns have no names; "" for formats in which they always have."""
     names = Path(path).name.lower().split(".")
     return "" if any(f".{name}" in (*JSON_SUFFIXES, *PARQUET_SUFFIXES) for name in names[1:]) else f". {NO_HEADER}"
 
 
 def read_cells(path: str | Path, dialect: Dialect | None = None) -> tuple[list[str], list[tuple[str, dict[str, Any]]]]:
-    """The columns of a table, and its rows with where they are ("line 7"). Empty lines are no rows.
+    """Read the columns of a table, and its rows with their places ("line 7"). Empty lines are no rows.
 
     Args:
         path: .csv or .tsv, whose first line names the columns; .jsonl (also .ndjson, .json: an object a line) or .parquet.
-        dialect: How CSV or TSV is written; None for the usual.
+        dialect: How CSV or TSV is written; None for the usual form.
 
     Raises:
-        DataError: The suffix tells no format, or the content is not what the suffix says; the message names the line.
+        DataError: The suffix is of no known format, or the content does not have its format; the message names the
+            line.
     """
     dialect, suffix = dialect or Dialect(), suffix_of(path)
     if suffix not in SEPARATORS and suffix in TABLE_SUFFIXES:
@@ -73,7 +74,7 @@ def read_cells(path: str | Path, dialect: Dialect | None = None) -> tuple[list[s
 
 
 class _AsWritten(float):
-    """A number of JSON that remembers how it is written: 1.10 is another name than 1.1."""
+    """A number of JSON that remembers how it is written, because as names 1.10 and 1.1 are different."""
 
     def __new__(cls, text: str) -> _AsWritten:
         number = super().__new__(cls, text)
@@ -87,7 +88,7 @@ class _AsWritten(float):
 
 
 def first_cells(path: str | Path, dialect: Dialect | None = None) -> tuple[list[str], list[dict[str, Any]]]:
-    """As `read_cells`, some rows from the beginning: enough to tell what a table holds, however large it is."""
+    """Read the columns and the first rows as `read_cells` does: enough to tell what a table of any size holds."""
     suffix, dialect = suffix_of(path), dialect or Dialect()
     if suffix in JSON_SUFFIXES:
         rows = [row for _, row in itertools.islice(json_lines(path), _FIRST_ROWS)]
@@ -104,7 +105,7 @@ def first_cells(path: str | Path, dialect: Dialect | None = None) -> tuple[list[
 
 
 def _first_rows(path: str | Path) -> polars.DataFrame:
-    """Of Parquet; a file on this machine is not read to its end."""
+    """Read the first rows of a Parquet file; one on this machine is not read to its end."""
     with needed():
         import polars
 
@@ -116,28 +117,28 @@ def _first_rows(path: str | Path) -> polars.DataFrame:
             .head(_FIRST_ROWS)
             .collect()
         )
-    except Exception:  # polars has errors of its own, without a common class; who reads all of it tells what is wrong
+    except Exception:  # the errors of polars have no common class; `read_parquet` reports what is wrong
         return read_parquet(path).head(_FIRST_ROWS)
 
 
 def json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a file of JSON lines with their line numbers; empty lines are passed over.
+    """Give the objects of a file of JSON lines with their line numbers; empty lines are skipped.
 
     Raises:
-        DataError: A line is not a JSON object; the message names it.
+        DataError: A line is not a JSON object; the message names the line.
     """
     yield from json_rows(numbered_lines(path), path)
 
 
 def json_rows(lines: Iterable[tuple[int, str]], path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """As `json_lines`, of lines with their numbers; `path` is what they are called in messages."""
+    """Give the objects in numbered lines, as `json_lines` does for a file; `path` names the lines in messages."""
     for number, line in lines:
         if not line.strip():
             continue
         try:
             row = json.loads(line, parse_float=_AsWritten)
         except (ValueError, RecursionError) as error:
-            is_syntax = isinstance(error, json.JSONDecodeError)  # its own text counts lines of the one line that it saw
+            is_syntax = isinstance(error, json.JSONDecodeError)  # its message would say "line 1", as it saw one line
             wrong = f"{error.msg} at character {error.colno}" if is_syntax else one_line(error)
             raise DataError(f"{path}, line {number}: is not JSON ({wrong}); write one object a line") from error
         if not isinstance(row, dict):
@@ -148,10 +149,10 @@ def json_rows(lines: Iterable[tuple[int, str]], path: str | Path) -> Iterator[tu
 
 
 def read_parquet(path: str | Path) -> polars.DataFrame:
-    """A Parquet file or URL.
+    """Read a Parquet file or URL.
 
     Raises:
-        DataError: It is not one, or not whole.
+        DataError: The file is no Parquet file, or not whole.
     """
     with needed():
         import polars
@@ -160,7 +161,7 @@ def read_parquet(path: str | Path) -> polars.DataFrame:
         content = file.read()
     try:
         return polars.read_parquet(io.BytesIO(content))
-    except Exception as error:  # polars has errors of its own, without a common class
+    except Exception as error:  # the errors of polars have no common class
         raise DataError(f"{path}: is not a whole Parquet file ({one_line(error)}); write it again") from error
 
 
@@ -172,7 +173,7 @@ def _separated(
     except DataError:
         if separator != "\t":
             raise
-        # Some TSV files quote cells as CSV does; in most a quotation mark is a character like others.
+        # Some TSV files quote cells as CSV does; in most, a quotation mark is a normal character.
         return _rows(path, content, separator, dialect, quoted=False)
 
 
@@ -187,14 +188,14 @@ def _rows(
 def separated_rows(
     path: str | Path, lines: Iterable[str], separator: str, dialect: Dialect, *, quoted: bool
 ) -> Iterator[tuple[int, list[str]]]:
-    """The rows of CSV or TSV, each with the number of the line in which it begins; the first are the names of the columns.
+    """Give the names of the columns, then the rows of CSV or TSV, each with the number of the line where it begins.
 
     Args:
-        path: Of the table, for messages.
-        lines: With their ends.
-        separator: Of cells.
+        path: The path of the table, for messages.
+        lines: The lines, with their ends.
+        separator: The separator of cells.
         dialect: Whether the first line names the columns.
-        quoted: Whether a cell may stand in quotation marks.
+        quoted: Whether a cell may be in quotation marks.
 
     Raises:
         DataError: A row has too many cells, or is quoted wrongly.
@@ -228,10 +229,10 @@ def separated_rows(
 
 
 def raw_lines(path: str | Path, lines: Iterable[bytes]) -> Iterator[str]:
-    """Lines of UTF-8 with their ends; a byte order mark at the head is left out.
+    """Decode lines of UTF-8, with their ends; a byte order mark at the beginning is removed.
 
     Raises:
-        DataError: One is not UTF-8; the message names it.
+        DataError: A line is not UTF-8; the message names it.
     """
     for number, raw in enumerate(lines, start=1):
         line = decoded(raw, path, number)
@@ -239,5 +240,5 @@ def raw_lines(path: str | Path, lines: Iterable[bytes]) -> Iterator[str]:
 
 
 def one_line(error: BaseException) -> str:
-    """What an error of another library says, on one line."""
+    """Return the message of another library's error in one line, cut after 200 characters."""
     return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,6 +1,6 @@
-"""Ids that come one by one to text, as soon as the text is certain: what a model writes can be shown while it writes.
+"""Decoding of ids one by one into text, as soon as the text is certain, so that it can be shown while a model writes.
 
-A character may be several tokens of a byte or BPE vocabulary; nothing is shown of it until its last byte is there.
+A character may be several tokens of a byte or BPE vocabulary; it is given only after its last byte.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ NEWLINE = "\n"
 
 
 class Decoder(Protocol):
-    """Turns ids that come one by one into text as soon as the text is certain."""
+    """A decoder of ids that come one by one; it gives text as soon as the text is certain."""
 
     def push(self, id: int) -> str:
-        """The text that became certain with this id; often empty in the middle of a character."""
+        """Return the text that became certain with this id; empty in the middle of a character."""
         ...
 
     def flush(self) -> str:
-        """What is left at the end: U+FFFD for a character that was begun and not finished, else nothing."""
+        """Return the rest of the text at the end: U+FFFD for an unfinished character, else nothing."""
         ...
 
 
 class CharDecoder(Decoder):
-    """For ids that are characters: `characters[id]`."""
+    """Decoder for ids that are characters: `characters[id]`."""
 
     def __init__(self, characters: str):
         self._characters = characters
@@ -41,7 +41,7 @@ class CharDecoder(Decoder):
 
 
 class BytesDecoder(Decoder):
-    """For ids that are bytes or strings of bytes: `bytes_of[id]`, together UTF-8."""
+    """Decoder for ids that are bytes or strings of bytes, together UTF-8: `bytes_of[id]`."""
 
     def __init__(self, bytes_of: list[bytes]):
         self._bytes_of = bytes_of
@@ -57,7 +57,7 @@ class BytesDecoder(Decoder):
 
 
 class WordDecoder(Decoder):
-    """For ids that are words or line ends: a space between words, none beside a line end."""
+    """Decoder for ids that are words or line ends: with a space between words, and none beside a line end."""
 
     def __init__(self, words: list[str]):
         self._words = words

@@ -1,4 +1,4 @@
-"""How a table of text is written: what separates its cells, whether its first line names the columns, how its lines end."""
+"""The form of a table of text: the separator of its cells, whether its first line names the columns, its line ends."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _NAMES = {"tab": "\t", "\\t": "\t"}
 _DECIMAL = re.compile(r"[+-]?[\d.]+,\d+")
 _LOOKED_AT = 50  # rows
 _BYTE_ORDER_MARK = "\ufeff"
-_FOR_EXCEL = re.compile(rb"(?:\xef\xbb\xbf)?sep=[^\w\s\"]\r?\n")  # tells it the separator, and is no row
+_FOR_EXCEL = re.compile(rb"(?:\xef\xbb\xbf)?sep=[^\w\s\"]\r?\n")  # a line that gives Excel the separator, and is no row
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """What a user says about a table of text.
+    """The user's settings about the form of a table of text.
 
     Args:
-        separator: One character, or "tab"; None for that of the suffix, or the one that all rows have.
+        separator: One character, or "tab"; None for the separator of the suffix, or the one that all rows have.
         header: Whether the first line names the columns; if not, they are called 1, 2, ...
 
     Raises:
@@ -47,7 +47,7 @@ class Dialect:
             object.__setattr__(self, "separator", mark)
 
     def refuse(self, path: str | Path) -> None:
-        """Raises a DataError where a format that names its columns is said not to."""
+        """Raise a DataError if `header` is false, as the format of `path` always names its columns."""
         if not self.header:
             raise DataError(
                 f"{path}: names its columns itself; --reading.header false is for CSV and TSV whose first line is a row"
@@ -55,14 +55,14 @@ class Dialect:
 
 
 def table_text(path: str | Path, most: int | None = None) -> bytes:
-    r"""The bytes of a table of text, whose lines end with `\n` or `\r\n`; `\r` alone ends them where nothing else does.
+    r"""Read the bytes of a table of text, with lines that end with `\n` or `\r\n`; other line ends `\r` are replaced.
 
     Args:
-        path: Of a file.
-        most: Bytes that are enough; there are more where the file has more. None for all.
+        path: The path of the file.
+        most: How many bytes are enough; one more is read if the file is larger. None for all bytes.
 
     Raises:
-        DataError: There is nothing in it, or it cannot be read.
+        DataError: The file is empty, or cannot be read.
     """
     with open_file(path) as file:
         content = file.read() if most is None else file.read(most + 1)
@@ -70,21 +70,21 @@ def table_text(path: str | Path, most: int | None = None) -> bytes:
             content += file.read()
     if not content.strip():
         raise DataError(f"{path}: there is nothing in it; expected a first line with the names of the columns")
-    # As spreadsheets on old Macintoshes wrote them.
+    # Spreadsheets on old Macs wrote these line ends.
     content = content if b"\n" in content else content.replace(b"\r", b"\n")
     return _FOR_EXCEL.sub(b"\n", content, count=1) if _FOR_EXCEL.match(content) else content
 
 
 def is_for_excel(content: bytes) -> bool:
-    """Whether a first line only tells Excel what separates the cells."""
+    """Tell whether the first line only gives Excel the separator."""
     return _FOR_EXCEL.match(content) is not None
 
 
 def separator_of(path: str | Path, content: bytes, suffix: str, dialect: Dialect) -> str:
-    """What separates the cells: as told, as the suffix says, or what cuts all rows into as many cells.
+    """Find the separator: the user's, that of the suffix, or one that cuts all rows into equally many cells.
 
     Raises:
-        DataError: The first line has one cell, in which another separator is.
+        DataError: The first line has one cell, which contains another separator.
     """
     usual = SEPARATORS[suffix]
     if dialect.separator is not None:
@@ -110,7 +110,7 @@ def separator_of(path: str | Path, content: bytes, suffix: str, dialect: Dialect
 
 
 def _commas_are_decimal(rows: Sequence[str]) -> bool:
-    """Whether semicolons cut all rows into as many cells, whose commas lie in numbers: 1.5.2024;12,5."""
+    """Tell whether semicolons cut all rows into equally many cells, with commas in numbers only: 1.5.2024;12,5."""
     cut = [row for row in _all_cells(rows, ";") if row]
     return (
         len({len(row) for row in cut}) == 1
@@ -120,10 +120,10 @@ def _commas_are_decimal(rows: Sequence[str]) -> bool:
 
 
 def header_of(path: str | Path, cells: Sequence[str], dialect: Dialect) -> list[str]:
-    """The names of the columns from the first line: without blanks around them, or 1, 2, ... where it names none.
+    """Return the names of the columns from the first line, without blanks around them; or 1, 2, ... if it is no header.
 
     Raises:
-        DataError: A name is there twice.
+        DataError: A name occurs twice.
     """
     if not dialect.header:
         return [str(number) for number in range(1, len(cells) + 1)]

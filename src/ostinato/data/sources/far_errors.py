@@ -1,6 +1,6 @@
-"""What the errors of file systems far away mean: whether asking again helps, and what a person is told.
+"""The meaning of errors of remote file systems: whether a retry helps, and what the user is told.
 
-fsspec tells whatever goes wrong with a URL as a file that is not there; the cause of that error knows better.
+fsspec reports any failure with a URL as a missing file; the cause of that error has the real reason.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _REFUSED = frozenset({401, 403, 407, 451})
 
 
 def steadily(call: Callable[[], T]) -> T:
-    """What `call` returns, which is called again, with longer and longer waits between, where its error may pass."""
+    """Return the result of `call`; if its error may be temporary, call it again, after longer and longer waits."""
     for attempt in range(TRIES - 1):
         try:
             return call()
-        except Exception as error:  # behind fsspec each file system has errors of its own
+        except Exception as error:  # each file system of fsspec has errors of its own
             if lasts(error):
                 raise
             time.sleep(FIRST_WAIT_S * 2**attempt)
@@ -32,14 +32,14 @@ def steadily(call: Callable[[], T]) -> T:
 
 
 def lasts(error: BaseException) -> bool:
-    """Whether the same request would fail again: not where a server is overloaded, a connection breaks, or nobody knows."""
+    """Tell whether a retry would fail too; False for an overloaded server, a broken connection or an unknown error."""
     if (status := _status(error)) is not None:
         return status not in _PASSING
     return _broken(error) is None and isinstance(error, FileNotFoundError | PermissionError | ValueError)
 
 
 def explained(error: Exception) -> str:
-    """What went wrong with a document and what to do, for behind its name and a colon."""
+    """Return what went wrong with a document and what to do, to follow its name and a colon."""
     status, broken = _status(error), _broken(error)
     if status in _REFUSED:
         return f"the server refuses it ({_named(status)}); check the name, and give it credentials if it wants some"
@@ -65,15 +65,15 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _status(error: BaseException) -> int | None:
-    """The answer of a web server, if there was one."""
+    """Return the status that a web server answered with; None if there was no answer."""
     found = (getattr(each, "status", None) for each in _chain(error))
     return next((status for status in found if isinstance(status, int) and 300 <= status < 600), None)
 
 
 def _broken(error: BaseException) -> BaseException | None:
-    """What broke a connection, if that was it."""
+    """Return the error that broke a connection; None if there is none in the chain of causes."""
     for each in _chain(error):
-        # aiohttp's by their names: importing it costs more than all of this module.
+        # aiohttp's errors are found by their names, because importing aiohttp costs more than all of this module.
         names = {kind.__name__ for kind in type(each).__mro__}
         if isinstance(each, ConnectionError | TimeoutError | EOFError) or names & _BROKEN:
             return each
@@ -87,7 +87,7 @@ def _is_web(error: BaseException | None) -> bool:
 def _named(status: int | None) -> str:
     try:
         return f"{status} {HTTPStatus(status or 0).phrase}"
-    except ValueError:  # a number that no standard names
+    except ValueError:  # a number without a name in the standard library
         return str(status)
 
 

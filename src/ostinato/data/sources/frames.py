@@ -1,4 +1,4 @@
-"""Tables of numbers as polars' data frames: CSV, TSV, JSON lines and Parquet. What is written stays as it is written."""
+"""Tables of numbers as data frames of polars: CSV, TSV, JSON lines and Parquet. Text stays as it is written."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ _EMPTY_LINES = re.compile(rb"\n(?: *\r?\n)+")
 
 
 def read_frame(path: str | Path, dialect: Dialect | None = None) -> tuple[polars.DataFrame, str | None]:
-    """A table of a file or URL, by its suffix, compressed or not; and what separates its cells, if anything does.
+    """Read a table from a file or URL, compressed or not; return it and the separator of its cells, if there is one.
 
     Args:
-        path: .csv or .tsv; .jsonl (also .ndjson, .json: an object a line); both give texts only, as they are written. Or .parquet,
-            which has types. Empty lines are no rows, where there are several columns.
-        dialect: How the text is written; None for the usual.
+        path: .csv or .tsv, or .jsonl (also .ndjson, .json: an object a line), which give texts only, as they are
+            written; or .parquet, which has types. If there are several columns, empty lines are no rows.
+        dialect: How the text is written; None for the usual form.
 
     Raises:
-        DataError: The suffix tells no format, or the content is not what the suffix says; the message names the line.
+        DataError: The suffix is of no known format, or the content does not have its format; the message names the
+            line.
     """
     with needed():
         import polars
@@ -83,16 +84,16 @@ def _separated(path: str | Path, content: bytes, separator: str, dialect: Dialec
         content = _EMPTY_LINES.sub(b"\n", content)
     try:
         table = polars.read_csv(content, separator=separator, has_header=dialect.header, infer_schema=False)
-        # Columns without a name are told apart by their place.
+        # Columns without a name are named by their place, so that names differ.
         named = [name or (f"unnamed {at}" if at else "") for at, name in enumerate(columns)]
         return table.rename(dict(zip(table.columns, named, strict=True)))
-    except Exception as error:  # polars has errors of its own, without a common class
+    except Exception as error:  # the errors of polars have no common class
         _explain_row(path, content, separator)
         raise DataError(f"{path}: is not a table that can be read ({one_line(error)})") from error
 
 
 def _bare(content: bytes, separator: str) -> bytes:
-    """The same cells without blanks before a quoted one, and a header that ends in a separator where all rows do."""
+    """Remove blanks before quoted cells; end the header with a separator if all rows end with one and it does not."""
     mark = re.escape(separator.encode())
     if separator != " " and b'"' in content and re.search(rb"(?m)(?:^|" + mark + rb') +"', content):
         try:
@@ -118,15 +119,15 @@ def _explain_row(path: str | Path, content: bytes, separator: str) -> None:
 
 
 def explain_rows(path: str | Path, opened: Callable[[], BinaryIO], separator: str) -> None:
-    """Find the first row that is not like the others; polars does not say which it is.
+    """Find the first row that differs from the others, because polars does not say which it is.
 
     Args:
-        path: Of the table, for messages.
-        opened: Opens it anew, decompressed.
-        separator: Of its cells.
+        path: The path of the table, for messages.
+        opened: Opens the table again, decompressed.
+        separator: The separator of its cells.
 
     Raises:
-        DataError: There is one; the message has its line.
+        DataError: There is such a row; the message has its line.
     """
     with opened() as file:
         for number, raw in enumerate(file, start=1):

@@ -1,4 +1,4 @@
-"""Files that people do not know to be there: what systems leave in folders beside the data."""
+"""Hidden files, which systems leave in folders beside the data."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ _LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 
 def is_hidden(path: Path) -> bool:
-    """Whether a file or folder is none of the data: `._a.png` and `.DS_Store` of macOS, `Thumbs.db` of Windows and the like."""
+    """Tell whether a path is no data, such as `._a.png` and `.DS_Store` of macOS, or `Thumbs.db` of Windows."""
     return path.name.startswith(".") or path.name.lower() in _LEFT_BY_SYSTEMS
 
 
 def visible(paths: Iterable[Path]) -> list[Path]:
-    """Those that are not hidden, by name."""
+    """Return the paths that are not hidden, sorted."""
     return sorted(path for path in paths if not is_hidden(path))
 
 
 def matching(pattern: str | Path) -> list[Path] | None:
-    """The files that a pattern such as `sounds/*.wav` means, by name; None where it is the name of one thing.
+    """Return the files that match a pattern such as `sounds/*.wav`, sorted; None if it is no pattern.
 
-    `*`, `?` and `[` stand for what they do in a shell, `**` for any folders; a file that is called so means itself.
+    `*`, `?` and `[` mean what they do in a shell, `**` any folders; the name of a file that exists is no pattern.
     """
     place = Path(pattern).expanduser()
     if "://" in str(pattern) or not any(mark in str(pattern) for mark in "*?[") or place.exists():
@@ -32,6 +32,6 @@ def matching(pattern: str | Path) -> list[Path] | None:
 
 
 def root_of(pattern: Path) -> Path:
-    """The folder before the first part of a pattern that stands for several."""
+    """Return the folder before the first part of a pattern that can match several names."""
     parts = [at for at, part in enumerate(pattern.parts) if any(mark in part for mark in "*?[")]
     return Path(*pattern.parts[: parts[0]]) if parts else pattern

@@ -1,4 +1,4 @@
-"""Files of records: opened wherever they lie, compressed or not, line by line, with errors that name the line."""
+"""Files of records, local or remote, compressed or not: read line by line, with errors that name the line."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from ostinato.errors import DataError
 
 COMPRESSIONS = frozenset({".gz", ".xz", ".bz2", ".zst"})
 _BYTE_ORDER_MARK = "\ufeff"
-_NUMBERED = re.compile(r"-\d+-of-(?=\d+\b)")  # as Hugging Face and others cut large tables
+_NUMBERED = re.compile(r"-\d+-of-(?=\d+\b)")  # in the names of Hugging Face and others for the parts of large tables
 
 
-# What `opened_once` has read or `held_as` was given, by name.
+# The bytes that were read within `opened_once` or given to `held_as`, by the name of the file.
 _held: ContextVar[dict[str, bytes] | None] = ContextVar("ostinato_held", default=None)
 
 
 @contextmanager
 def opened_once() -> Generator[None]:
-    """In the `with` block `open_file` reads a file once, and holds it: who looks at its first rows, to see what it is, goes on so.
+    """In the `with` block, make `open_file` read each file once and keep its bytes in memory.
 
-    What comes from far away comes once, and a pipe can be read at all.
+    So a remote file is fetched once, and a pipe can be read although its first rows are looked at before.
     """
     with _holding(dict(_held.get() or {})):
         yield
@@ -39,13 +39,13 @@ def opened_once() -> Generator[None]:
 
 @contextmanager
 def held_as(path: str | Path, content: bytes) -> Generator[None]:
-    """In the `with` block `open_file` finds these bytes under a name, such as some rows of the file that has it."""
+    """In the `with` block, make `open_file` return these bytes for a name, such as only some rows of the file."""
     with _holding({**(_held.get() or {}), str(path): content}):
         yield
 
 
 def is_held(path: str | Path) -> bool:
-    """Whether `open_file` has a file's bytes already, so that nobody need look for it."""
+    """Tell whether `open_file` has the bytes of a file in memory, so that the file need not exist."""
     return str(path) in (_held.get() or {})
 
 
@@ -60,10 +60,10 @@ def _holding(content: dict[str, bytes]) -> Generator[None]:
 
 @contextmanager
 def open_file(path: str | Path) -> Generator[BinaryIO]:
-    """The bytes of one file or URL, decompressed where its name ends in .gz, .xz, .bz2 or .zst.
+    """Open one file or URL for reading bytes, decompressed if its name ends in .gz, .xz, .bz2 or .zst.
 
     Raises:
-        DataError: It is not one file, or cannot be read.
+        DataError: The path is not one file, or cannot be read.
     """
     if "://" not in str(path) and Path(path).expanduser().is_dir():
         raise DataError(f"{path}: expected a file, but this is a folder; name a file in it")
@@ -84,14 +84,14 @@ def open_file(path: str | Path) -> Generator[BinaryIO]:
 
 @contextmanager
 def open_document(document: Document, path: str | Path | None = None) -> Generator[BinaryIO]:
-    """The bytes of a file that was found.
+    """Open a file that was found by `find_text`.
 
     Args:
-        document: Which.
-        path: What it is called in messages; None for its name.
+        document: The file.
+        path: The name of the file in messages; None for its own.
 
     Raises:
-        DataError: It cannot be read.
+        DataError: The file cannot be read.
     """
     try:
         with document.open() as file:
@@ -103,10 +103,10 @@ def open_document(document: Document, path: str | Path | None = None) -> Generat
 
 
 def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    r"""The lines of a file in UTF-8 with their numbers, from 1 on, without their ends (`\n` or `\r\n`).
+    r"""Give the lines of a file in UTF-8 with their numbers, from 1 on, without their ends (`\n` or `\r\n`).
 
-    A byte order mark at the head is left out. Only `\n` ends a line, or `\r` in a file without any `\n`: other separators of
-    Unicode may stand in a text.
+    A byte order mark at the beginning is removed. Only `\n` ends a line, or `\r` in a file without any `\n`: other
+    separators of Unicode may be part of a text.
 
     Raises:
         DataError: The file cannot be read, or a line is not UTF-8.
@@ -116,7 +116,7 @@ def numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
 
 
 def lines_of_stdin() -> Iterator[tuple[int, str]]:
-    """The lines of standard input, as `numbered_lines` gives those of a file.
+    """Give the lines of standard input, as `numbered_lines` gives those of a file.
 
     Raises:
         DataError: A line is not UTF-8.
@@ -125,13 +125,13 @@ def lines_of_stdin() -> Iterator[tuple[int, str]]:
 
 
 def bytes_of_stdin() -> Iterable[bytes]:
-    """Standard input line by line, as it is: what the locale says of its encoding is not what a file's lines are read by."""
-    raw = getattr(sys.stdin, "buffer", None)  # whoever puts a text in its place has none
+    """Give standard input line by line as bytes, so that it is decoded as files are, and not by the locale."""
+    raw = getattr(sys.stdin, "buffer", None)  # a stream of text that replaces standard input has none
     return (line.encode() for line in sys.stdin) if raw is None else raw
 
 
 def numbered(lines: Iterable[bytes], path: str | Path) -> Iterator[tuple[int, str]]:
-    """Lines as `numbered_lines` gives those of a file; `path` is what they are called in messages."""
+    """Decode and number lines, as `numbered_lines` does for a file; `path` names the lines in messages."""
     for number, raw in enumerate(_parted(lines), start=1):
         line = decoded(raw, path, number)
         if number == 1:
@@ -140,7 +140,7 @@ def numbered(lines: Iterable[bytes], path: str | Path) -> Iterator[tuple[int, st
 
 
 def _parted(lines: Iterable[bytes]) -> Iterator[bytes]:
-    r"""The same lines; of a single one without an end those that `\r` ends, as on old Macs."""
+    r"""Give the same lines; if there is one without `\n`, split it at `\r`, the line end of old Macs."""
     for number, raw in enumerate(lines):
         if number == 0 and b"\r" in raw and not raw.endswith(b"\n"):
             yield from raw.removesuffix(b"\r").split(b"\r")
@@ -149,7 +149,7 @@ def _parted(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def decoded(raw: bytes, path: str | Path, number: int) -> str:
-    """The text of a line; a DataError that names file, line and column where it is not UTF-8."""
+    """Decode a line; raise a DataError that names file, line and byte if it is not UTF-8."""
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
@@ -160,7 +160,7 @@ def decoded(raw: bytes, path: str | Path, number: int) -> str:
 
 
 def suffix_of(path: str | Path) -> str:
-    """The suffix that tells the format, in lower case: ".csv" of data.csv and of data.CSV.gz."""
+    """Return the suffix of the format, in lower case: ".csv" for data.csv and for data.CSV.gz."""
     name = str(path).partition("?")[0] if "://" in str(path) else str(path)
     suffixes = [suffix.lower() for suffix in Path(name).suffixes]
     while suffixes and suffixes[-1] in COMPRESSIONS:
@@ -171,13 +171,14 @@ def suffix_of(path: str | Path) -> str:
 def find_parts(
     folder: Path, names: dict[str, tuple[str, ...]], endings: tuple[str, ...], *, numbered: bool = False
 ) -> dict[str, Path]:
-    """The files of a folder that hold its parts, by the names that people give them.
+    """Find the files of a folder that hold its parts, by their names.
 
     Args:
-        folder: Where they lie.
-        names: For each part, the stems it may have: {"validation": ("validation", "valid", "val", "dev")}.
-        endings: Of the file names, with or without the suffix of a compression: (".csv", ".tsv").
-        numbered: Whether a part may be several files that are numbered, `train-00000-of-00002.parquet`; they are then a glob.
+        folder: The folder.
+        names: For each part, the stems that its file may have: {"validation": ("validation", "valid", "val", "dev")}.
+        endings: The endings that a file name may have, before the suffix of a compression: (".csv", ".tsv").
+        numbered: Whether a part may be several numbered files, `train-00000-of-00002.parquet`; the result is then a
+            glob.
 
     Raises:
         DataError: Two files could be the same part.
@@ -206,14 +207,14 @@ def find_parts(
 
 
 def numbered_as(file: Path) -> Path | None:
-    """The glob of all files that are numbered as one is; None where it is not."""
+    """Return the glob for a numbered file and all that are numbered likewise; None if the file is not numbered."""
     escaped = Path(glob.escape(str(file)))
     name, count = _NUMBERED.subn("-*-of-", escaped.name, count=1)
     return escaped.with_name(name) if count else None
 
 
 def part_of_name(stem: str, names: dict[str, tuple[str, ...]]) -> str | None:
-    """Which part the name of a file, without its ending, tells: by its last word ("en_ewt-ud-train") or its first ("test_2016")."""
+    """Find the part in a file name without ending: in its last word ("en_ewt-ud-train") or its first ("test_2016")."""
     words = stem.lower().replace("_", "-").replace(".", "-").split("-")
     return next((part for part, stems in names.items() if words[-1] in stems or words[0] in stems), None)
 

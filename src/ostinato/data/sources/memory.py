@@ -1,4 +1,4 @@
-"""Data that are held as a whole: told where there is no memory for them, before the system ends the process."""
+"""Errors for data that do not fit into memory, raised before the system kills the process."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from ostinato.extras import needed
 if TYPE_CHECKING:
     import polars
 
-# Of a text of Python's beside its characters.
+# The bytes of a Python string in addition to its characters.
 _TEXT_BYTES = 56
 
 
 @contextmanager
 def holding(name: str) -> Generator[None]:
-    """Around reading data.
+    """Turn the errors of Python, torch and polars about too little memory in the `with` block into a DataError.
 
     Args:
-        name: of the data.
+        name: the name of the data that the block reads.
 
     Raises:
-        DataError: there is not enough memory for them, instead of what Python, torch or polars say then.
+        DataError: there is not enough memory for the data.
     """
     try:
         yield
     except BaseException as error:
-        # The panics of polars, which is written in Rust, are no Exceptions; its conversions to Python have no other way to say it.
+        # Conversions of polars, which is written in Rust, report it by a panic, and a panic is no Exception.
         panic = type(error).__name__ == "PanicException"
         if not (panic or isinstance(error, MemoryError) or "can't allocate memory" in str(error)):
             raise
@@ -37,10 +37,10 @@ def holding(name: str) -> Generator[None]:
 
 
 def check_texts(name: str, table: polars.DataFrame) -> None:
-    """Looks at how much memory the texts of a table will take one by one: in a column they may be few that are named often.
+    """Check that the texts of a table fit into memory as Python strings; a column may store equal texts only once.
 
     Raises:
-        DataError: that is more than there is.
+        DataError: they need more memory than there is.
     """
     with needed():
         import polars
@@ -61,7 +61,7 @@ def _too_large(name: str, wanted: int | None = None) -> DataError:
 
 
 def _free_bytes() -> int | None:
-    """Memory that this process may still take; None where the system does not say."""
+    """Return the bytes that this process may still allocate; None if the system does not say."""
     found: list[int] = []
     try:
         with open("/proc/meminfo", encoding="ascii") as file:

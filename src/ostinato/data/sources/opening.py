@@ -1,7 +1,7 @@
-"""How a document is opened: from this machine or from far away, compressed or not, and read on after a failure.
+"""Opening of documents: local or remote, compressed or not; after a failure, reading continues.
 
-A far document is read as one long answer, not in many small requests. Where it breaks off, it is asked for again from
-that byte on; a server that cannot begin in the middle sends it again, and what was read before is let go.
+A remote document is read as one long answer, not in many small requests. If the answer breaks off, it is requested
+again from that byte on; if the server cannot begin in the middle, it sends all of it, and the known part is skipped.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ _COMPRESSIONS = {".gz": "gzip", ".xz": "xz", ".bz2": "bz2", ".zst": "zstd"}
 
 
 def is_compressed(name: str) -> bool:
-    """Whether the end of a name says so: .gz, .xz, .bz2 or .zst."""
+    """Tell whether a name ends as that of a compressed file: .gz, .xz, .bz2 or .zst."""
     return _suffix(name) in _COMPRESSIONS
 
 
 @contextmanager
 def open_local(path: Path) -> Generator[BinaryIO]:
-    """The bytes of a file of this machine, decompressed."""
+    """Open a file of this machine for reading bytes, decompressed."""
     with path.open("rb") as file, _decompressed(file, path.name) as content:
         yield content
 
 
 @contextmanager
 def open_remote(filesystem: Any, path: str, size: int | None) -> Generator[BinaryIO]:
-    """The bytes of a document in an fsspec file system, decompressed.
+    """Open a document in an fsspec file system for reading bytes, decompressed.
 
     Args:
-        filesystem: fsspec's.
-        path: Its name there.
-        size: In bytes, as it is kept; None if unknown. A document that ends before is read on like one that breaks off.
+        filesystem: The file system of fsspec.
+        path: The name of the document there.
+        size: Its size in bytes as it is stored; None if unknown. An earlier end is treated as a failure.
     """
     protocols = {filesystem.protocol} if isinstance(filesystem.protocol, str) else set(filesystem.protocol)
     open_at = _open_http_at if protocols & {"http", "https"} else _open_at
@@ -53,11 +53,11 @@ def open_remote(filesystem: Any, path: str, size: int | None) -> Generator[Binar
 
 
 class SteadyFile(io.RawIOBase):
-    """A file that is opened again where reading it fails, and goes on at the same byte.
+    """A file that, when reading fails, is opened again and read from the same byte on.
 
     Args:
         open_at: Opens the file at an offset.
-        size: In bytes; None if unknown.
+        size: The size in bytes; None if unknown.
 
     Raises:
         DataError: Reading failed several times in a row, with longer and longer waits between.
@@ -103,7 +103,7 @@ class SteadyFile(io.RawIOBase):
         while True:
             try:
                 return self._read(size)
-            except Exception as error:  # behind fsspec each file system has errors of its own
+            except Exception as error:  # each file system of fsspec has errors of its own
                 self._leave()
                 if lasts(error):
                     raise
@@ -138,11 +138,11 @@ class SteadyFile(io.RawIOBase):
 
 
 class Decompressed(io.BufferedReader):
-    """What is in a compressed file, which knows how much of that file it took.
+    """The content of a compressed file, with a count of the compressed bytes that were read.
 
     Args:
-        content: Bytes, decompressed.
-        stored: The file that they come from.
+        content: The file of decompressed bytes.
+        stored: The compressed file.
     """
 
     def __init__(self, content: Any, stored: BinaryIO):
@@ -151,7 +151,7 @@ class Decompressed(io.BufferedReader):
 
     @property
     def stored_bytes(self) -> int:
-        """Bytes of the compressed file that were read."""
+        """How many bytes of the compressed file were read."""
         return self._stored.tell()
 
     @override
@@ -169,10 +169,10 @@ def _open_at(filesystem: Any, path: str, offset: int) -> BinaryIO:
 
 
 def _open_http_at(filesystem: Any, url: str, offset: int) -> BinaryIO:
-    # A block size of 0 is fsspec's word for one long answer; a given size keeps it from asking for the size each time.
+    # A block size of 0 makes fsspec read one long answer; with a size given, it does not request the size each time.
     headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={offset}-"} if offset else {})}
     file = filesystem.open(url, "rb", block_size=0, size=1, headers=headers)
-    if offset and file.r.status != 206:  # the server begins at the beginning
+    if offset and file.r.status != 206:  # the server sends the file from its beginning
         try:
             _skip(file, offset)
         except BaseException:
@@ -196,7 +196,7 @@ def _decompressed(file: BinaryIO, name: str) -> Generator[BinaryIO]:
     if kind is None:
         yield file
         return
-    # Here, not above: importing it costs more than importing this module.
+    # Imported here because it costs more than importing this module.
     import fsspec.compression  # pyright: ignore[reportMissingTypeStubs]
 
     openers = cast("dict[str, Any]", fsspec.compression.compr)  # pyright: ignore[reportUnknownMemberType]

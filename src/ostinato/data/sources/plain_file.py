@@ -1,4 +1,4 @@
-"""Files of a folder that somebody else may have filled: a pipe in the place of one would be waited for, a device never ends."""
+"""Reading files of untrusted folders, where a pipe in place of a file would block, and a device would never end."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _WITHOUT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | g
 
 
 def open_plain(path: Path) -> io.BufferedReader:
-    """Opens a file for reading bytes.
+    """Open a plain file for reading bytes.
 
     Raises:
-        OSError: it cannot be opened, or is no plain file but a pipe, a socket, a device or a folder.
+        OSError: the file cannot be opened, or is a pipe, a socket, a device or a folder.
     """
-    handle = os.open(path, os.O_RDONLY | _WITHOUT_WAITING)  # opened first: what a name stands for may change in between
+    handle = os.open(path, os.O_RDONLY | _WITHOUT_WAITING)  # opened first: the file may be replaced after a check
     kind = stat.S_IFMT(os.fstat(handle).st_mode)
     if kind != stat.S_IFREG:
         os.close(handle)
@@ -32,19 +32,19 @@ def open_plain(path: Path) -> io.BufferedReader:
 
 
 def read_plain(path: Path, most_bytes: int = 2**30) -> bytes:
-    """What is in a file.
+    """Read the content of a plain file.
 
     Args:
-        path: of a plain file.
-        most_bytes: that it can have if it is what its name says.
+        path: the path of the file.
+        most_bytes: the most bytes that a valid file of this kind can have.
 
     Raises:
-        OSError: it cannot be read, is no plain file, or is larger.
+        OSError: the file cannot be read, is no plain file, or is larger.
     """
     with open_plain(path) as file:
         if (size := os.fstat(file.fileno()).st_size) > most_bytes:
             raise OSError(errno.EFBIG, f"expected at most {most_bytes:,} bytes, got {size:,}", str(path))
-        content = file.read(most_bytes + 1)  # not all: it may grow while it is read
+        content = file.read(most_bytes + 1)  # limited, as the file may grow while it is read
     if len(content) > most_bytes:
         raise OSError(errno.EFBIG, f"expected at most {most_bytes:,} bytes, got more", str(path))
     return content

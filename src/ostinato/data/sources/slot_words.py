@@ -1,4 +1,4 @@
-"""Steps and the times of a week, as a person says them."""
+"""Descriptions in words of steps and of the times of a week."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _UNITS = (("day", _DAY), ("hour", 3600 * _SECOND), ("minute", 60 * _SECOND), ("s
 
 
 def count_of(microseconds: int) -> str:
-    """A length in its largest whole unit: "1 hour", "7 days"."""
+    """Write a length of time in its largest whole unit: "1 hour", "7 days"."""
     unit, size = next((unit, size) for unit, size in _UNITS if microseconds % size == 0)
     number = microseconds // size
     return f"{number} {unit}{'s' * (number != 1)}"
 
 
 def slots_in_words(offsets: Sequence[int], cycle: int, base: int) -> str:
-    """The times of a day or a week: "Monday to Friday, 09:00 to 16:00"; of another cycle, how many of its days have any."""
+    """Describe times of a day or a week: "Monday to Friday, 09:00 to 16:00"; of another cycle: "5 of every 9 days"."""
     by_day: dict[int, list[int]] = {}
     for offset in offsets:
         by_day.setdefault(offset // _DAY, []).append(offset % _DAY)
@@ -34,7 +34,7 @@ def slots_in_words(offsets: Sequence[int], cycle: int, base: int) -> str:
 
 
 def _weekdays(days: list[int]) -> str:
-    """Runs of weekdays; one over the end of the week is one."""
+    """Write weekdays as runs; a run may go beyond Sunday."""
     if len(days) == 7:
         return "every day"
     starts = [day for day in days if (day - 1) % 7 not in days]

@@ -1,4 +1,4 @@
-"""The source code of Python's standard library, each character labelled by what Python's own `tokenize` says it is."""
+"""The source code of Python's standard library, with a label for each character from Python's own `tokenize`."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _LONGEST_FILE = 100_000
 
 @dataclass(frozen=True)
 class Highlighted:
-    """A file of source code and what each character of it belongs to.
+    """A file of source code with a label for each character.
 
     Attributes:
-        name: Of the file, within the library.
+        name: The name of the file, within the library.
         text: N characters.
-        labels: Index into `SYNTAX_CLASSES` of each: (N,) uint8; None where nobody says.
+        labels: (N,) uint8, indices into `SYNTAX_CLASSES`; None if not known.
     """
 
     name: str
@@ -38,14 +38,14 @@ class Highlighted:
 
 
 def highlight(source: str) -> np.ndarray:
-    """What each character of Python source belongs to: (N,) uint8, indices into `SYNTAX_CLASSES`.
+    """Label each character of Python source: (N,) uint8, indices into `SYNTAX_CLASSES`.
 
-    Keywords are those that are reserved everywhere: `match`, `case`, `type` and `_` are names. All that is between tokens, line
-    ends and a backslash before one included, is space. From Python 3.12 on `tokenize` looks into f-strings, so what is in their
-    braces is code; before, an f-string is a string as a whole.
+    Keywords are only the words that are reserved everywhere: `match`, `case`, `type` and `_` are names. Everything
+    between tokens, also a line end and a backslash before it, is space. From Python 3.12 on, `tokenize` splits
+    f-strings, so the content of their braces is code; before, a whole f-string is a string.
 
     Raises:
-        DataError: It is not Python.
+        DataError: The text is not Python.
     """
     starts = np.cumsum([0, *(len(line) + 1 for line in source.split("\n"))])
     labels = np.full(len(source), _SPACE, dtype=np.uint8)
@@ -64,15 +64,17 @@ def highlight(source: str) -> np.ndarray:
 def python_source(
     train_characters: int = 2_000_000, validation_characters: int = 200_000, test_characters: int = 200_000
 ) -> Splits[tuple[Highlighted, ...]]:
-    """Files of the standard library, highlighted; a file belongs to one part only.
+    """Return highlighted files of the standard library in three parts; a file belongs to one part only.
 
-    The order is that of the built-in text, a hash of the names, so that a part has files of all kinds. Tables in the form of code
-    are left out: the folder `encodings`, whose files are nearly the same, and files of more than 100,000 characters.
+    The files are in the order of the built-in text, that of a hash of their names, so a part has files of all kinds.
+    Tables in the form of code are left out: the folder `encodings`, whose files are nearly equal, and files of more
+    than 100,000 characters.
 
     Args:
-        train_characters: Files are taken until there are so many; there are about 8 million.
-        validation_characters: The same for validation.
-        test_characters: The same for test, whose files are chosen first: they are the same whatever the other sizes.
+        train_characters: Files are taken for training until they have so many characters; all have about 8 million.
+        validation_characters: The number of characters for validation.
+        test_characters: The number of characters for the test, whose files are chosen first, so they do not depend on
+            the others.
     """
     library = standard_library()
     files = _highlighted(library.documents)
@@ -93,7 +95,7 @@ def _label(token: tokenize.TokenInfo) -> int | None:
     # Parts of f-strings and t-strings have types of their own: FSTRING_START, FSTRING_MIDDLE, ...
     if "STRING" in tokenize.tok_name[token.type]:
         return _STRING
-    # What is no token at all is an operator to Python 3.12 and later, and an error token to 3.11.
+    # Characters that are no token are an operator for Python 3.12 and later, and an error token for 3.11.
     if token.type in (tokenize.OP, tokenize.ERRORTOKEN) and not token.string.isspace():
         raise SyntaxError(f"unexpected {token.string!r} in line {token.start[0]}")
     return None
@@ -110,7 +112,7 @@ def _highlighted(documents: tuple[Document, ...]) -> Iterator[Highlighted]:
             continue
         try:
             yield Highlighted(name, text, highlight(text))
-        except DataError:  # the library keeps a few files that are wrong on purpose
+        except DataError:  # a few files of the library are wrong on purpose
             continue
 
 

@@ -25,11 +25,11 @@ _YES, _NO = ("1", "1.0", "true", "yes"), ("0", "0.0", "false", "no", "")
 
 @dataclass(frozen=True)
 class Example:
-    """A text and what it is.
+    """A text with its label.
 
     Attributes:
-        text: As it stands in the file; may be empty.
-        label: Its class, without blanks around it; None where the file says none.
+        text: The text as it is in the file; may be empty.
+        label: The label, without blanks around it; None if the file has none.
         had_blanks: Whether the file has blanks around the label.
     """
 
@@ -47,7 +47,7 @@ def read_examples(
     dialect: Dialect | None = None,
     several: bool = False,
 ) -> tuple[Example, ...]:
-    """The texts of a table with their labels, in order.
+    """Read the texts of a table with their labels, in order.
 
     An empty cell of text is the empty text. Labels may be words or numbers; each stays as it is written, without blanks around it.
 
@@ -55,13 +55,13 @@ def read_examples(
         path: A file or URL, as for `read_cells`; or a folder with a folder of texts for each class, see `text_folders`.
         text: Name of the column of texts; None for the one whose name says so (`TEXT_NAMES`), or the only one beside the labels.
         label: Name of the column of labels; None for the one whose name says so (`LABEL_NAMES`), if there is one.
-        with_labels: Whether labels are wanted. If not, a column of them is passed over, whatever is in it.
-        dialect: How CSV or TSV is written; None for the usual.
-        several: Whether a label is a list of labels, in which there may be none: `a;b` in a cell, a list of JSON, or, where `label`
+        with_labels: Whether labels are wanted. If not, a column of labels is ignored, whatever it holds.
+        dialect: How CSV or TSV is written; None for the usual form.
+        several: Whether a label is a list of labels, possibly empty: `a;b` in a cell, a list of JSON, or, if `label`
             names several columns as `a;b`, ones and zeros in these.
 
     Raises:
-        DataError: The file cannot be read, a column is not there or cannot be guessed, a label is missing in some rows only.
+        DataError: The file cannot be read, a column does not exist or cannot be guessed, or a row has no label.
     """
     if is_folder(path):
         found = read_text_folder(Path(path).expanduser(), with_labels=with_labels)
@@ -73,13 +73,13 @@ def read_examples(
 
 @dataclass(frozen=True)
 class CellRoles:
-    """Which columns of a table hold texts and labels.
+    """The columns of a table that hold texts and labels.
 
     Attributes:
         text: The column of texts.
-        label: That of labels; None for none.
+        label: The column of labels; None if there is none.
         several: Whether a label is a list of labels.
-        parts: Columns of ones and zeros, a label each, that make the label of a row; empty for none.
+        parts: Columns of ones and zeros, one for each label, that together give the label of a row; usually empty.
     """
 
     text: str
@@ -98,10 +98,10 @@ class CellRoles:
         with_labels: bool,
         several: bool,
     ) -> CellRoles:
-        """As `read_examples` is told; what it is not told, the names say.
+        """Find the columns: those that the user named, as for `read_examples`, the others by their names.
 
         Raises:
-            DataError: A column is not there, or cannot be guessed.
+            DataError: A column does not exist, or cannot be guessed.
         """
         names = several_labels(label, columns)
         if names is not None:
@@ -127,15 +127,15 @@ class CellRoles:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All that are read."""
+        """All columns that are read."""
         label = () if self.label is None or self.parts else (self.label,)
         return (self.text, *label, *self.parts)
 
     def read(self, path: str | Path, place: str, row: Mapping[str, Any]) -> tuple[str, str | None, bool]:
-        """The parts of an `Example`.
+        """Return the values of an `Example`: text, label, and whether there were blanks around the label.
 
         Raises:
-            DataError: A cell holds something else, or no label; the message names the place.
+            DataError: A cell holds no text or number, or the label is missing; the message names the place.
         """
         words = row.get(self.text)
         if type(words) is not str or not words.isascii():
@@ -167,20 +167,20 @@ def read_labelled(
     dialect: Dialect | None = None,
     target: TargetName = "auto",
 ) -> Splits[tuple[Example, ...]]:
-    """A data set of texts and labels in three parts.
+    """Read a data set of texts and labels in three parts.
 
     Args:
-        train: A table, or a folder that holds train, validation (valid, val, dev) and test tables; or one with a folder of texts
-            for each class, or with such for each part.
+        train: A table, or a folder that holds train, validation (valid, val, dev) and test tables; or a folder with a
+            folder of texts for each class, or with folders for the parts that have these.
         validation: A table; None to draw `validation_share` of the training rows, each label in its share.
         test: A table; None to draw `test_share` of the training rows.
         text: As for `read_examples`.
         label: As for `read_examples`.
-        validation_share: Of the rows of `train`, 0 <= share < 1; not used where there is a table of its own.
-        test_share: The same for test.
-        seed: Of the draw.
-        dialect: How CSV or TSV is written; None for the usual.
-        target: What labels are, see `ostinato.data.records.targets.target_of`: classes are drawn each in its share.
+        validation_share: The share of the rows of `train`, 0 <= share < 1; not used if there is a table for validation.
+        test_share: The share for the test, likewise.
+        seed: The seed of the draw.
+        dialect: How CSV or TSV is written; None for the usual form.
+        target: What labels are, see `ostinato.data.records.targets.target_of`; only classes are stratified.
 
     Raises:
         DataError: As for `read_examples`; there is no row or no column of labels.
@@ -223,12 +223,12 @@ def read_labelled(
 
 
 def is_folder(path: str | Path) -> bool:
-    """Whether it is one on this machine."""
+    """Tell whether a path is a folder on this machine."""
     return "://" not in str(path) and Path(path).expanduser().is_dir()
 
 
 def labelled(rows: tuple[Example, ...], path: str | Path) -> tuple[Example, ...]:
-    """The rows, if there are any and they have labels.
+    """Return the rows, after checking that there are any and that they have labels.
 
     Raises:
         DataError: There is no row, or no label.
@@ -243,17 +243,17 @@ def labelled(rows: tuple[Example, ...], path: str | Path) -> tuple[Example, ...]
 
 
 def several_labels(label: str | None, columns: Sequence[str]) -> list[str] | None:
-    """The columns that a name stands for which is that of several, "rain;wind"; None for one, or for none."""
+    """Return the columns in a name for several columns, such as "rain;wind"; None if it names one column, or none."""
     if label is None or label in columns or SEVERAL not in label:
         return None
     return [name.strip() for name in label.split(SEVERAL) if name.strip()]
 
 
 def joined_label(row: Mapping[str, Any], names: Sequence[str], place: str) -> str:
-    """The labels of a row that has a column for each, with 1 or 0 in it: "rain;wind", or "" for none.
+    """Join the labels of a row that has a column of 1 or 0 for each label: "rain;wind", or "" for no label.
 
     Raises:
-        DataError: A column is not there, or holds something else.
+        DataError: A column does not exist, or does not hold 1 or 0.
     """
     found: list[str] = []
     for name in names:
@@ -269,7 +269,7 @@ def joined_label(row: Mapping[str, Any], names: Sequence[str], place: str) -> st
 
 
 def _written(cell: object, path: str | Path, place: str, column: str) -> str | None:
-    """A cell as it is written; None where it is missing."""
+    """Return a cell as text; None if it is missing."""
     if cell is None or isinstance(cell, str):
         if cell and not cell.isascii() and any("\ud800" <= character <= "\udfff" for character in cell):
             raise DataError(

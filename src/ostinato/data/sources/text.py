@@ -1,14 +1,14 @@
-"""Where text comes from: the built-in text, a file, a folder, a glob or a URL, read in blocks of strict UTF-8.
+"""Sources of text: the built-in text, a file, a folder, a glob or a URL, read in blocks of strict UTF-8.
 
 The built-in text is on every machine that runs Python: the source code of its own standard library. A `Text` is a
 list of `Document`s; their concatenation is the corpus. Nothing is added between documents and no character is changed
-(line ends stay as they are), but for a byte order mark at the head of a document, which is left out.
+(line ends stay as they are), except that a byte order mark at the beginning of a document is removed.
 
-What belongs to a folder: every file below it, by sorted relative path, without hidden files and folders (a name that
-starts with a dot), without `__pycache__` and without binary files (a zero byte among the first 8000 bytes, which is
-git's rule). A glob takes every file it matches, so it is the way to choose by suffix: `--data 'papers/**/*.tex'`.
+A folder means every file below it, by sorted relative path, without hidden files and folders (a name that starts with a
+dot), without `__pycache__` and without binary files (a zero byte among the first 8000 bytes, which is git's rule). A
+glob means every file that it matches, so it can choose files by suffix: `--data 'papers/**/*.tex'`.
 
-A document whose name ends in .gz, .xz, .bz2 or .zst is what is compressed in it.
+A document whose name ends in .gz, .xz, .bz2 or .zst is decompressed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _NOT_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "idle_test", 
 
 @dataclass(frozen=True)
 class Document:
-    """One file: what people call it, what tells that it changed, and how to open it."""
+    """One file: its name, what shows that it has changed, and how to open it."""
 
     name: str
     size: int | None
@@ -75,42 +75,43 @@ class Text:
 
     @property
     def size(self) -> int | None:
-        """Bytes of text in all documents; None where one of them does not say."""
+        """Bytes of text in all documents; None if it is not known for one of them."""
         return _total(document.size for document in self.documents)
 
     @property
     def stored(self) -> int | None:
-        """Bytes of all documents as they are kept; None where one of them does not say."""
+        """Bytes of all documents as they are stored; None if it is not known for one of them."""
         return _total(document.stored for document in self.documents)
 
     def fingerprint(self) -> str:
-        """A hash of the names, sizes and times of change: equal where the text is very likely the same."""
+        """Return a hash of the names, sizes and times of change; if it is equal, the text is very likely the same."""
         digest = hashlib.sha256()
         for document in self.documents:
             digest.update(repr((document.name, document.size, document.modified)).encode())
         return digest.hexdigest()
 
     def pieces(self, block_bytes: int = BLOCK_BYTES, document: int = 0, offset: int = 0) -> Iterator[Piece]:
-        """The text in order, in pieces of at most `block_bytes` bytes; a piece never spans two documents.
+        """Give the text in order, in pieces of at most `block_bytes` bytes; a piece never spans two documents.
 
         Args:
             block_bytes: Bytes that are read at a time; at least 1.
             document: Index of the document to begin with.
-            offset: Where in its bytes to begin: where a character begins.
+            offset: The byte of that document to begin at, which must be the first of a character.
 
         Raises:
-            DataError: A document cannot be read or is not UTF-8; the message names it and where its first bad byte is.
+            DataError: A document cannot be read or is not UTF-8; the message names it and the place of its first bad
+                byte.
         """
         for index in range(document, len(self.documents)):
             yield from _decoded(self.documents[index], index, block_bytes, offset if index == document else 0)
 
 
 def find_text(data: str | None = None, *, binary: bool = False) -> Text:
-    """The text that `data` names: None for the built-in text, else a file, a folder, a glob (also `**`) or a URL.
+    """Find the text that `data` names.
 
     Args:
-        data: What to look for.
-        binary: Whether files of a folder that are no texts belong to it.
+        data: None for the built-in text, else a file, a folder, a glob (also `**`) or a URL.
+        binary: Whether to include binary files of a folder.
 
     Raises:
         DataError: Nothing is there, or nothing that can be read.
@@ -135,7 +136,7 @@ def find_text(data: str | None = None, *, binary: bool = False) -> Text:
 
 
 def check_there(data: str) -> None:
-    """Raises a DataError where a name that is no glob and no URL names nothing."""
+    """Raise a DataError if a name that is no glob and no URL names no file or folder."""
     if "://" not in data and not glob.has_magic(data) and not Path(data).expanduser().exists():
         raise _absent(data)
 
@@ -145,10 +146,10 @@ def _absent(data: str) -> DataError:
 
 
 def standard_library() -> Text:
-    """The built-in text: the source code of the running Python's own standard library, without its tests.
+    """Return the built-in text: the source code of the running Python's own standard library, without its tests.
 
-    The order is that of a hash of the relative path. It is the same on every machine with the same Python and does not
-    gather related files, so that cutting the concatenation in two gives two parts of the same kind.
+    The files are in the order of a hash of their relative paths. It is the same on every machine with the same Python
+    and scatters related files, so that two parts of the concatenation are of the same kind.
     """
     root = Path(sysconfig.get_path("stdlib"))
     files: dict[str, Path] = {}
@@ -180,7 +181,7 @@ def _local(path: Path) -> Document:
 def _document(
     name: str, size: int | None, modified: str, open: Callable[[], AbstractContextManager[BinaryIO]]
 ) -> Document:
-    if is_compressed(name):  # how much text there is in it shows only when it is read
+    if is_compressed(name):  # the size of its text is known only after reading it
         return Document(name, None, f"{size} {modified}", open, size)
     return Document(name, size, modified, open, size)
 
@@ -207,7 +208,7 @@ def _is_binary(document: Document) -> bool:
 
 
 def _remote(url: str, binary: bool) -> Text:
-    # Here, not above: importing it costs more than importing this module.
+    # Imported here because it costs more than importing this module.
     import fsspec.core  # pyright: ignore[reportMissingTypeStubs]
 
     with _reading(url):
@@ -250,17 +251,17 @@ def _some(documents: tuple[Document, ...], data: str) -> tuple[Document, ...]:
 
 @contextmanager
 def _reading(name: str) -> Generator[None]:
-    """Whatever a file system raises becomes one line that names the document; wrap calls of file systems only."""
+    """Turn any error of a file system into one line that names the document; wrap only calls of file systems."""
     try:
         yield
     except DataError as error:
         raise error if str(error).startswith(name) else DataError(f"{name}: {error}") from error
-    except Exception as error:  # behind fsspec each file system has errors of its own
+    except Exception as error:  # each file system of fsspec has errors of its own
         raise DataError(f"{name}: {explained(error)}") from error
 
 
 def likely_encoding(raw: bytes) -> str:
-    """What a text that is not UTF-8 may be, by iconv's name: UTF-16 shows by the mark that it begins with, nothing else shows."""
+    """Guess the encoding, by iconv's name, of a text that is not UTF-8: UTF-16 if it begins so, else Latin-1."""
     return "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "latin1"
 
 

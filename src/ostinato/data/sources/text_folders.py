@@ -1,6 +1,6 @@
-"""Folders of texts, a file a text and a folder a class, as `pos/1.txt`; or in parts, as `train/pos/1.txt`.
+"""Folders of texts, a file for each text and a folder for each class, as `pos/1.txt`; or in parts, `train/pos/1.txt`.
 
-The movie reviews of Maas et al. 2011 (aclImdb) and 20 Newsgroups come so.
+The movie reviews of Maas et al. 2011 (aclImdb) and 20 Newsgroups have this form.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from ostinato.data.sources.hidden import visible
 from ostinato.data.sources.lines import COMPRESSIONS, PART_NAMES, decoded, open_file, suffix_of
 from ostinato.errors import DataError
 
-_WITHOUT_CLASS = ("unsup", "unlabeled", "unlabelled")  # of aclImdb; texts for other ways of learning
+_WITHOUT_CLASS = ("unsup", "unlabeled", "unlabelled")  # folders of texts without labels, such as in aclImdb
 
 
 def part_folders(folder: Path) -> dict[str, Path]:
-    """The folders called train, validation (valid, val, dev) and test in a folder, by part; the last word of a name tells.
+    """Find the folders called train, validation (valid, val, dev) and test, by part; the last word of a name counts.
 
     Raises:
-        DataError: Two could be the same part.
+        DataError: Two folders could be the same part.
     """
     found: dict[str, Path] = {}
     for each in visible(folder.iterdir()):
@@ -33,17 +33,17 @@ def part_folders(folder: Path) -> dict[str, Path]:
 
 
 def is_text_folder(folder: Path) -> bool:
-    """Whether it has folders of texts, or parts with such."""
+    """Tell whether a folder contains folders of texts, or parts that contain these."""
     parts = part_folders(folder)
     places = [parts["train"]] if "train" in parts else [folder, *parts.values()]
     return any(_texts(each) for place in places for each in visible(place.iterdir()) if each.is_dir())
 
 
 def read_text_folder(folder: Path, *, with_labels: bool = True) -> list[tuple[str, str | None]]:
-    """The texts of the folders of a folder and their labels, by name; without labels, also texts that lie in it directly.
+    """Read the texts of the folders in a folder with their labels, by name; without labels, also the texts in it.
 
     Args:
-        folder: Where the folders of the classes are.
+        folder: The folder with the folders of the classes.
         with_labels: Whether labels are wanted.
 
     Raises:
@@ -59,7 +59,7 @@ def read_text_folder(folder: Path, *, with_labels: bool = True) -> list[tuple[st
 
 
 def _texts(folder: Path) -> list[Path]:
-    """Files that end in .txt, compressed or not, or whose names have no ending, as those of 20 Newsgroups."""
+    """Return the files that end in .txt, compressed or not, or whose names have no ending, as in 20 Newsgroups."""
     return [each for each in visible(folder.iterdir()) if suffix_of(each) in (".txt", "") and each.is_file()]
 
 

@@ -1,7 +1,8 @@
-"""Which files of a text are trained on, which choose the model, and which are kept for the last word.
+"""The parts of a text: files for training, for choosing the model, and for the test at the end.
 
-People name the parts of their texts: `ptb.train.txt`, `wiki.valid.tokens`, `test.txt.gz`, a folder `dev/`. Where such names lie
-side by side, one of them for training, they are the parts, and what is called nothing of the kind, such as a README, is in none.
+Parts often have names such as `ptb.train.txt`, `wiki.valid.tokens`, `test.txt.gz`, or a folder `dev/`. If files with
+such names are side by side, one of them for training, they are the parts; a file with another name, such as a README,
+is in no part.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from ostinato.data.sources.lines import COMPRESSIONS, PART_NAMES
 from ostinato.data.sources.text import Document, Text, find_text
 from ostinato.errors import DataError
 
-# Programs and their settings are called train and test without being parts of a text.
+# Programs and their settings may be called train or test without being parts of a text.
 _PROGRAM = re.compile(
     r"bat|c|cc|cfg|cpp|cs|go|h|hpp|hs|ini|ipynb|java|jl|js|kt|lua|m|php|pl|ps1|pyi?|pyx|r|rb|rs|scala|sh|sql|swift|toml|ts|ya?ml"
 )
-_NAMED = 3  # files that a line names before it counts
+_NAMED = 3  # files that a line names; of the others it gives the number
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,11 @@ class TextParts:
     """A text in up to three parts.
 
     Attributes:
-        name: For people.
-        train: To learn from.
-        validation: To choose with; none where a share of `train` is to be cut off for it.
-        test: To be looked at once; may be none.
-        remark: Which files are in which part, in a line; None where nobody said and no name told.
+        name: The name of the text, for users.
+        train: The documents to learn from.
+        validation: The documents that choose the model; empty if a share of `train` is to be cut off for it.
+        test: The documents for the test at the end; may be empty.
+        remark: One line that says which files are in which part; None if neither names nor arguments say.
     """
 
     name: str
@@ -43,7 +44,7 @@ class TextParts:
 
     @property
     def text(self) -> Text:
-        """All parts, one behind the other."""
+        """All parts, one after the other."""
         return Text(self.name, (*self.train, *self.validation, *self.test))
 
     @property
@@ -55,16 +56,16 @@ class TextParts:
 def find_text_parts(
     data: str | None = None, validation: str | None = None, test: str | None = None, *, by_name: bool = True
 ) -> TextParts:
-    """The parts of a text: those that were named, else those that the names of its files tell.
+    """Find the parts of a text: those that were given, else those in the names of its files.
 
     Args:
         data: As for `find_text`.
-        validation: The same, for validation; of a folder with parts it is the part of that name.
-        test: The same, for test.
-        by_name: Whether names tell; if not, all that was not named is trained on.
+        validation: As `data`, for validation; if it is a folder with parts, only the part for validation is used.
+        test: As `data`, for the test; likewise.
+        by_name: Whether names of files decide; if not, everything that was not given for another part is trained on.
 
     Raises:
-        DataError: Something is not there, a file is in two parts, or it is not clear which files a part is.
+        DataError: Something does not exist, a file is in two parts, or it is not clear which files make a part.
     """
     text = find_text(data)
     named = _named(text) if by_name and data is not None else {}
@@ -90,7 +91,9 @@ def find_text_parts(
 
 
 def find_text_to_score(data: str | None = None, *, by_name: bool = True) -> TextParts:
-    """A text to evaluate a model on, as the training part of a `TextParts`: of one in parts the test part, else that of validation.
+    """Find a text to evaluate a model on: of a text in parts the test part, else the validation part.
+
+    The result has it as its training part.
 
     Raises:
         DataError: As for `find_text_parts`.
@@ -104,11 +107,9 @@ def find_text_to_score(data: str | None = None, *, by_name: bool = True) -> Text
 
 
 def _named(text: Text) -> dict[str, tuple[Document, ...]]:
-    """The parts by what the files are called; nothing where they do not say."""
+    """Find the parts by the names of the files; empty if the names do not say."""
     folder = _folder(text)
-    groups: dict[
-        str, dict[str, dict[str, list[Document]]]
-    ] = {}  # by the folder they lie in, the part, and what they are called
+    groups: dict[str, dict[str, dict[str, list[Document]]]] = {}  # by folder, part, and name without numbers
     for document in text.documents:
         found = _place(_below(folder, document))
         if found is not None:
@@ -117,7 +118,7 @@ def _named(text: Text) -> dict[str, tuple[Document, ...]]:
     whole = {base: parts for base, parts in groups.items() if "train" in parts and len(parts) > 1}
     in_parts = (d for parts in whole.values() for called in parts.values() for some in called.values() for d in some)
     are_most = 2 * _bytes(in_parts) >= _bytes(text.documents)
-    if not whole or (not are_most and "" not in whole):  # deep in a folder of other things, they are some of these
+    if not whole or (not are_most and "" not in whole):  # deep in a folder of other files, they are no parts
         return {}
     if len(whole) > 1:
         first, second = (_shown(base) for base in list(whole)[:2])
@@ -134,7 +135,7 @@ def _named(text: Text) -> dict[str, tuple[Document, ...]]:
 
 
 def _unclear(text: Text) -> str | None:
-    """What is said of files that are called validation or test where none is called train."""
+    """Return a note about files called validation or test although none is called train; None if there are none."""
     folder = _folder(text)
     places = [_place(_below(folder, document)) for document in text.documents] if len(text.documents) > 1 else []
     called = dict.fromkeys(name for base, part, name in filter(None, places) if base == "" and part != "train")
@@ -147,7 +148,7 @@ def _unclear(text: Text) -> str | None:
 
 
 def _folder(text: Text) -> str:
-    """The one that all documents are in."""
+    """Return the folder that contains all documents."""
     return os.path.commonpath([os.path.dirname(each.name) or os.curdir for each in text.documents])
 
 
@@ -156,7 +157,7 @@ def _below(folder: str, document: Document) -> str:
 
 
 def _place(path: str) -> tuple[str, str, str] | None:
-    """The folder in which a part lies, which part it is, and what it is called but for numbers; of the path of a file."""
+    """Find the folder of a file's part, the part, and the name with # for numbers; None if the path names no part."""
     *folders, file = path.split(os.sep)
     for depth, name in enumerate(folders):
         if part := _part({name.lower()}):
@@ -165,7 +166,7 @@ def _place(path: str) -> tuple[str, str, str] | None:
     pieces = name.split(".")
     if len(pieces) > 1 and _PROGRAM.fullmatch(pieces[-1]):
         return None
-    for piece in reversed(pieces):  # of wiki.train.tokens the part is the last word before the ending
+    for piece in reversed(pieces):  # in wiki.train.tokens the part is the last word before the ending
         words = re.sub(r"([-_](\d+|of))+$", "", piece).replace("_", "-").split("-")
         if part := _part({words[-1]}) or _part({words[0]}):
             return os.sep.join(folders), part, re.sub(r"\d+", "#", name)
@@ -177,7 +178,7 @@ def _part(words: set[str]) -> str | None:
 
 
 def _one(name: str, part: str, called: dict[str, list[Document]]) -> tuple[Document, ...]:
-    """The documents of a part: one file, a folder, or files that are numbered."""
+    """Return the documents of a part, which must be one file, one folder, or numbered files."""
     names = [documents[0].name for documents in called.values()]
     for documents in called.values():
         plain = [_uncompressed(document.name) for document in documents]

@@ -1,7 +1,7 @@
-"""Folders of columns on disk, made once of something and opened again as long as it is the same.
+"""Folders of columns on disk, which are made once from some data and used again as long as the data stay the same.
 
-A folder has a file for each column, which is mapped, and `table.json`, as the folders of tables of series have: what the columns
-were made of; their types, lengths and CRC-32. It is made under another name and renamed when it is whole.
+A folder has a mapped file for each column, and `table.json`, as for tables of series: what the columns were made from,
+and their types, lengths and CRC-32. It is made under another name and renamed when it is whole.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _VERSION = 1
 
 
 class ColumnWriter:
-    """Columns of a folder that are being written.
+    """Writer of the columns of a folder.
 
     Args:
-        folder: Where to; also for what is needed meanwhile only.
+        folder: The folder for the columns, and for temporary files.
     """
 
     def __init__(self, folder: Path):
@@ -44,17 +44,17 @@ class ColumnWriter:
         self._files: dict[str, ColumnFile] = {}
 
     def column(self, name: str, dtype: np.dtype[Any]) -> ColumnFile:
-        """That of a name, which is begun where it is not there."""
+        """Return the column called `name`; begin it if there is none."""
         if name not in self._files:
             self._files[name] = ColumnFile(self.folder / name, dtype)
         return self._files[name]
 
     def finish(self) -> dict[str, Any]:
-        """What there is of each column, when all are on disk."""
+        """Flush all columns to disk; return the type, length and checksum of each."""
         return {name: file.finish() for name, file in self._files.items()}
 
     def leave(self) -> None:
-        """Closes all files, whole or not."""
+        """Close all files, whether they are whole or not."""
         for file in self._files.values():
             file.leave()
 
@@ -64,10 +64,10 @@ class KeptColumns:
     """Columns on disk, mapped.
 
     Attributes:
-        folder: Where they lie.
-        about: What they were made of, and what was found then.
-        arrays: By name.
-        on_progress: Called while all of a column are gone through, with the bytes that are done, and of how many.
+        folder: The folder of the columns.
+        about: What they were made from, and facts that were found then.
+        arrays: The columns by name.
+        on_progress: Called while a whole column is read, with the bytes that are done, and the bytes in all.
     """
 
     folder: Path
@@ -80,12 +80,12 @@ class KeptColumns:
 
     @property
     def found(self) -> dict[str, Any]:
-        """What was found when they were made."""
+        """The facts that were found when the columns were made."""
         return self.about["found"]
 
     @property
     def checksum(self) -> str:
-        """Of all that is in them."""
+        """A checksum of all contents."""
         content = json.dumps([self.about["columns"], self.about["found"]], sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()
 
@@ -98,19 +98,19 @@ def kept_columns(
     make: Callable[[ColumnWriter], dict[str, Any]],
     on_progress: Progress | None = None,
 ) -> KeptColumns:
-    """The columns of some data: those that are there, or else new ones.
+    """Open the columns of some data; make them if there are none.
 
     Args:
-        folder: In which the folders are; None, or one that cannot be written to, for a folder of the system that is gone when
-            nobody uses the columns any more.
-        data: What they are of; columns of the same data as it was before are removed.
-        files: What tells whether the data are the same, in JSON's types.
-        how: What else the columns depend on, likewise.
-        make: Writes them, and returns what was found, likewise.
+        folder: The folder for all folders of columns. If it is None, or cannot be written to, a temporary folder is
+            used and removed with the last use of the columns.
+        data: The name of the data; columns of an earlier state of the same data are removed.
+        files: The identity of the data, in JSON's types: if it is equal, the data are the same.
+        how: Everything else that the columns depend on, in JSON's types.
+        make: Writes the columns, and returns the facts found meanwhile, in JSON's types.
         on_progress: See `KeptColumns`.
 
     Raises:
-        DataError: They cannot be kept.
+        DataError: The columns cannot be stored.
     """
     identity = json.loads(json.dumps({"version": _VERSION, "files": files, "how": how, "like": None}))
     temporary = None
@@ -128,16 +128,16 @@ def kept_columns(
 
 
 def columns_beside(of: KeptColumns, what: str, how: Any, make: Callable[[ColumnWriter], dict[str, Any]]) -> KeptColumns:
-    """Columns that are made of others, beside them; they are removed when the data of those have changed.
+    """Open or make columns that are derived from others, beside them; they are removed when the data of these change.
 
     Args:
-        of: Those others.
-        what: The new ones are.
-        how: As for `kept_columns`, like `make`.
-        make: Writes them.
+        of: The other columns.
+        what: What the new columns are, such as "ids".
+        how: As for `kept_columns`.
+        make: Writes the new columns, as for `kept_columns`.
 
     Raises:
-        DataError: They cannot be kept.
+        DataError: The columns cannot be stored.
     """
     name = f"{what} of {of.about['data']}"
     return kept_columns(of.folder.parent, name, of.about["about"]["files"], [of.checksum, how], make)
@@ -164,7 +164,7 @@ def _kept(
 
 
 def open_columns(folder: Path) -> KeptColumns | None:
-    """The columns in a folder, mapped, by any number of processes; None where they are not there, or one has another size."""
+    """Map the columns in a folder; None if there are none, or one is damaged. Any number of processes may do so."""
     about = about_table(folder)
     try:
         if about is None:

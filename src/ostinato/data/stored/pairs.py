@@ -1,4 +1,4 @@
-"""Pairs of texts, of files larger than memory: read once into columns on disk, which are mapped."""
+"""Pairs of texts from files larger than memory: read once into columns on disk, which are mapped."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _Line = tuple[int, str, str]
 
 
 class MappedPairs(Sequence[Pair]):
-    """Pairs on disk, of which one is made whenever it is asked for.
+    """Pairs on disk; a pair is read when it is accessed.
 
     Args:
-        columns: That hold them.
-        rows: (K,) integers, which of them these are; None for all.
-        change: What is made of each text; None for nothing.
+        columns: The columns that hold the pairs.
+        rows: (K,) integers, the rows of these pairs in the columns; None for all.
+        change: A function that is applied to each text when it is read; None for none.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class MappedPairs(Sequence[Pair]):
     def __getitem__(self, at: slice) -> tuple[Pair, ...]: ...
     @override
     def __getitem__(self, at: int | slice) -> Pair | tuple[Pair, ...]:
-        """One of them, or several."""
+        """Return one pair, or several."""
         if isinstance(at, slice):
             return tuple(self[row] for row in range(*at.indices(len(self))))
         return self._pair(self.sources[at], self.targets[at])
@@ -71,15 +71,15 @@ class MappedPairs(Sequence[Pair]):
         return Pair(source, target) if self._change is None else Pair(self._change(source), self._change(target))
 
     def changed(self, change: Callable[[str], str]) -> MappedPairs:
-        """The same, of whose texts something is made when they are asked for."""
+        """Return the same pairs, with `change` applied to each text when it is read."""
         return MappedPairs(self.columns, self.rows, change)
 
     def take(self, rows: np.ndarray) -> MappedPairs:
-        """Some of them."""
+        """Return the pairs with these indices."""
         return MappedPairs(self.columns, rows if self.rows is None else self.rows[rows], self._change)
 
     def equal(self) -> int:
-        """How many have the same text on both sides."""
+        """Return how many pairs have the same text on both sides."""
         found = self.columns["equal"]
         return int((found if self.rows is None else found[self.rows]).sum())
 
@@ -93,19 +93,19 @@ def map_pairs(
     keep_empty: bool = False,
     on_progress: Progress | None = None,
 ) -> Pairs:
-    """The pairs of files that may be larger than memory: what `read_pairs` gives of them.
+    """Read the pairs of files that may be larger than memory; the pairs are those of `read_pairs`.
 
     Args:
-        source: As of `read_pairs`; or a folder or a glob (also `**`) of such files, here or far away.
-        target: The same; as many files, of which the n-th belongs to the n-th of `source`.
-        folder: Where the columns are kept; used again as long as the names, sizes and times of change of the files are the same.
-            None for a folder of the system that is gone when nobody uses them any more.
-        columns: As of `read_pairs`.
-        keep_empty: Likewise.
-        on_progress: Called with the bytes that are read, and of how many.
+        source: As for `read_pairs`; or a folder or a glob (also `**`) of such files, local or remote.
+        target: As `source`, with as many files; the n-th belongs to the n-th of `source`.
+        folder: The folder for the columns, which are used again as long as the names, sizes and times of change of the
+            files are the same. None for a temporary folder, which is removed with the last use of the pairs.
+        columns: As for `read_pairs`.
+        keep_empty: As for `read_pairs`.
+        on_progress: Called with the bytes that are read, and the bytes in all.
 
     Raises:
-        DataError: As of `read_pairs`; the message names the file, and the line where one is wrong.
+        DataError: As for `read_pairs`; the message names the file, and the line if one is wrong.
     """
     sides = [find_text(str(side), binary=True).documents for side in (source, target) if side is not None]
     files = [[each.name, each.stored, each.modified] for side in sides for each in side]
@@ -127,7 +127,7 @@ def map_pairs(
 
 
 def is_named(data: str) -> bool:
-    """Whether files are tables with named columns."""
+    """Tell whether files are tables with named columns."""
     if suffix_of(data) in NAMED_COLUMNS:
         return True
     try:
@@ -139,13 +139,13 @@ def is_named(data: str) -> bool:
 def draw_mapped_splits(
     pairs: Pairs, validation_share: float = 0.1, test_share: float = 0.1, *, seed: int = 0
 ) -> Splits[Pairs]:
-    """What `draw_pair_splits` draws, of pairs that are mapped: sources are told apart by 64 bits of their BLAKE2.
+    """Draw three parts of mapped pairs, as `draw_pair_splits` does; sources are compared by 64 bits of a BLAKE2 hash.
 
     Args:
-        pairs: Of `map_pairs`.
-        validation_share: Of the different sources.
-        test_share: The same for test.
-        seed: Of the draw.
+        pairs: Pairs from `map_pairs`.
+        validation_share: The share of the different sources for validation.
+        test_share: The share for the test.
+        seed: The seed of the draw.
 
     Raises:
         DataError: There are too few sources for a share that is more than 0.
@@ -159,7 +159,7 @@ def draw_mapped_splits(
         block = b"".join(itertools.islice(hashes, BLOCK))
         keys[at : at + BLOCK] = np.frombuffer(block, np.uint64)
     _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-    # Numbered in the order in which they come.
+    # Number the sources in the order of their first appearance.
     number = np.empty(len(first), np.int64)
     number[np.argsort(first)] = np.arange(len(first))
     zeros = np.zeros(len(first), np.int8)
@@ -177,12 +177,12 @@ def draw_mapped_splits(
 
 
 def sources_of(pairs: Sequence[Pair]) -> Iterable[str]:
-    """The sources of pairs, one after the other."""
+    """Give the sources of pairs, one after the other."""
     return pairs.sources if isinstance(pairs, MappedPairs) else (pair.source for pair in pairs)
 
 
 def targets_of(pairs: Sequence[Pair]) -> Iterable[str]:
-    """The targets of pairs, one after the other."""
+    """Give the targets of pairs, one after the other."""
     return pairs.targets if isinstance(pairs, MappedPairs) else (pair.target for pair in pairs)
 
 

@@ -1,4 +1,4 @@
-"""Sequences of differing lengths as two arrays: all of them one behind the other, and where each ends. In memory, or mapped."""
+"""Sequences of different lengths as two arrays, in memory or mapped: all numbers one after the other, and the ends."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing_extensions import override
 
 from ostinato.data.stored.folder import ColumnWriter, KeptColumns
 
-BLOCK = 2**13  # rows that are looked at together
+BLOCK = 2**13  # rows that are processed together
 
 
 class Ragged(Sequence[np.ndarray]):
     """Sequences of numbers.
 
     Args:
-        flat: (M,), all of them, one behind the other.
-        ends: (N,) int64, where each ends.
-        rows: (K,) integers, which of them these are; None for all.
-        columns: Of what is mapped.
-        table: What each number stands for; None for itself.
+        flat: (M,), all sequences, one after the other.
+        ends: (N,) int64, where each sequence ends in `flat`.
+        rows: (K,) integers, the indices of these sequences in `ends`; None for all.
+        columns: The columns on disk, if the arrays are mapped; None if they are in memory.
+        table: A table that replaces each number n by `table[n]`; None for the numbers themselves.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Ragged(Sequence[np.ndarray]):
 
     @property
     def kept(self) -> str | None:
-        """A checksum of what is mapped, and of which rows of it these are; None of what is in memory."""
+        """A checksum of the mapped columns and the rows; None for sequences in memory."""
         if self._columns is None:
             return None
         rows = b"" if self._rows is None else self._rows.tobytes()
@@ -46,7 +46,7 @@ class Ragged(Sequence[np.ndarray]):
 
     @classmethod
     def of(cls, sequences: Iterable[np.ndarray], dtype: Any = np.int64) -> Ragged:
-        """Holds sequences in memory; `dtype` is that where there are none."""
+        """Hold sequences in memory; `dtype` is the type if there are none."""
         found = list(sequences)
         ends = np.cumsum([len(each) for each in found], dtype=np.int64)
         return cls(np.concatenate(found) if found else np.zeros(0, dtype), ends)
@@ -60,7 +60,7 @@ class Ragged(Sequence[np.ndarray]):
     def __getitem__(self, at: slice) -> list[np.ndarray]: ...
     @override
     def __getitem__(self, at: int | slice) -> np.ndarray | list[np.ndarray]:
-        """(T,) of one, or those of several."""
+        """Return one sequence, (T,), or several."""
         if isinstance(at, slice):
             return [self[row] for row in range(*at.indices(len(self)))]
         begin, end = self.bounds(np.array([range(len(self))[at]]))
@@ -77,12 +77,12 @@ class Ragged(Sequence[np.ndarray]):
                 yield self._read(slice(begin, end))
 
     def bounds(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(B,) int64 each: where some begin and end."""
+        """Return where the sequences `rows` begin and end in `flat`, (B,) int64 each."""
         rows = rows if self._rows is None else self._rows[rows]
         return np.where(rows > 0, self._ends[rows - 1], 0), self._ends[rows]
 
     def lengths(self) -> np.ndarray:
-        """(N,) int64."""
+        """Return the length of each sequence, (N,) int64."""
         found = np.empty(len(self), np.int64)
         for at in range(0, len(found), 2**20):
             begins, ends = self.bounds(np.arange(at, min(at + 2**20, len(found))))
@@ -90,18 +90,18 @@ class Ragged(Sequence[np.ndarray]):
         return found
 
     def take(self, rows: np.ndarray | None) -> Ragged:
-        """Some of them, (K,) integers; None for all."""
+        """Return the sequences with the indices `rows`, (K,) integers; None for all."""
         if rows is None:
             return self
         some = rows if self._rows is None else self._rows[rows]
         return Ragged(self.flat, self._ends, some, self._columns, self._table)
 
     def standing_for(self, table: np.ndarray) -> Ragged:
-        """The same, of whose numbers each stands for another."""
+        """Return the same sequences, with each number n replaced by `table[n]` when it is read."""
         return Ragged(self.flat, self._ends, self._rows, self._columns, table)
 
     def sums(self, terms: np.ndarray) -> np.ndarray:
-        """(N,) int64: what the numbers of each give together, when a number n gives `terms[n]`."""
+        """Return, for each sequence, the sum of `terms[n]` over its numbers n, (N,) int64."""
         found = np.empty(len(self), np.int64)
         at = 0
         for numbers, ends in self.blocks():
@@ -111,7 +111,7 @@ class Ragged(Sequence[np.ndarray]):
         return found
 
     def blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The numbers of some sequences, one behind the other, and where each of them ends; one block after the other."""
+        """Give blocks of sequences: their numbers one after the other, and where each sequence ends."""
         for at in range(0, len(self), BLOCK):
             begins, ends = self.bounds(np.arange(at, min(at + BLOCK, len(self))))
             lengths = ends - begins
@@ -119,7 +119,7 @@ class Ragged(Sequence[np.ndarray]):
             yield self._read(np.arange(int(behind[-1])) + np.repeat(begins - behind + lengths, lengths)), behind
 
     def padded(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """What `pad` gives of some, as int64: (T, B), and their lengths."""
+        """Pad the sequences `rows`, as `pad` does: (T, B) int64, and their lengths."""
         begins, ends = self.bounds(rows)
         lengths = ends - begins
         T = max(1, int(lengths.max()))
@@ -133,12 +133,12 @@ class Ragged(Sequence[np.ndarray]):
 
 
 class RaggedTexts(Sequence[str]):
-    """Texts of a folder of columns, as their bytes of UTF-8, one behind the other.
+    """Texts in a folder of columns, stored as UTF-8, one after the other.
 
     Args:
-        columns: That hold them.
-        name: Of the column.
-        rows: (K,) integers, which of them these are; None for all.
+        columns: The columns that hold the texts.
+        name: The name of the column.
+        rows: (K,) integers, the rows of these texts in the column; None for all.
     """
 
     def __init__(self, columns: KeptColumns, name: str, rows: np.ndarray | None = None):
@@ -154,7 +154,7 @@ class RaggedTexts(Sequence[str]):
     def __getitem__(self, at: slice) -> list[str]: ...
     @override
     def __getitem__(self, at: int | slice) -> str | list[str]:
-        """One of them, or several."""
+        """Return one text, or several."""
         if isinstance(at, slice):
             return [_decoded(each) for each in self.content[at]]
         return _decoded(self.content[at])
@@ -169,17 +169,17 @@ class RaggedTexts(Sequence[str]):
         for row, each in enumerate(self.content, 1):
             yield _decoded(each)
             done += len(each)
-            if row % BLOCK == 0:  # to count and to encode words takes longer than to read them
+            if row % BLOCK == 0:  # reports progress, as the caller's work on texts takes long
                 told(done, total)
 
     def take(self, rows: np.ndarray | None) -> RaggedTexts:
-        """Some of them, (K,) integers; None for all."""
+        """Return the texts with the indices `rows`, (K,) integers; None for all."""
         if rows is None:
             return self
         return RaggedTexts(self.columns, self.name, rows if self.rows is None else self.rows[rows])
 
     def every(self) -> RaggedTexts:
-        """All of the column."""
+        """Return all texts of the column."""
         return RaggedTexts(self.columns, self.name)
 
 
@@ -188,13 +188,13 @@ def _decoded(content: np.ndarray) -> str:
 
 
 def write_ragged(writer: ColumnWriter, name: str, sequences: Sequence[np.ndarray], dtype: np.dtype[Any]) -> None:
-    """Appends sequences to a column."""
+    """Append sequences to a column."""
     flat = np.concatenate(sequences) if sequences else np.zeros(0, dtype)
     _write(writer, name, flat, [len(each) for each in sequences], dtype)
 
 
 def write_texts(writer: ColumnWriter, name: str, texts: Sequence[str]) -> None:
-    """Appends texts to a column."""
+    """Append texts to a column."""
     content = [text.encode("utf-8", "surrogatepass") for text in texts]
     flat = np.frombuffer(b"".join(content), np.uint8)
     _write(writer, name, flat, list(map(len, content)), np.dtype(np.uint8))
@@ -208,5 +208,5 @@ def _write(writer: ColumnWriter, name: str, flat: np.ndarray, lengths: list[int]
 
 
 def mapped_ragged(columns: KeptColumns, name: str) -> Ragged:
-    """A column of sequences."""
+    """Return a mapped column of sequences."""
     return Ragged(columns[name], columns[f"{name}-ends"], None, columns)

@@ -1,7 +1,7 @@
-"""Rows of tables of any size, one after the other: of a file, of those of a folder or a glob, partitioned by the names of folders.
+"""Rows of tables of any size, one after the other: from a file, or from the files of a folder or a glob.
 
-They are read as `read_cells` reads them, by the same functions. What differs: of JSON lines the first thousand tell which columns
-there are, for the rest is not read yet.
+They are read by the same functions as in `read_cells`, with one difference: the columns of JSON lines are those of the
+first thousand lines, because the rest is not read yet.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ostinato.extras import needed
 
 HEAD_ROWS = 1000
 _HEAD_BYTES, _CHUNK_BYTES, _PARQUET_ROWS = 2**16, 2**20, 2**15
-_TOLD_BYTES = 2**20  # of a file between two words of progress
+_TOLD_BYTES = 2**20  # bytes that are read between two reports of progress
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class TableRows:
     """The rows of one file of a table.
 
     Attributes:
-        name: Of the file, for messages.
-        columns: Their names.
-        rows: Each with where it is ("line 7"), and its cells by column.
+        name: The name of the file, for messages.
+        columns: The names of the columns.
+        rows: The rows, each with its place ("line 7") and its cells by column.
     """
 
     name: str
@@ -44,11 +44,11 @@ class TableRows:
 
 
 class Told:
-    """Tells how far files are read.
+    """Reports of how far files are read.
 
     Args:
-        on_progress: Called with the bytes that are read, and of how many; None for nobody.
-        total: How many there are; None where nobody knows.
+        on_progress: Called with the bytes that are read, and the bytes in all; None for no reports.
+        total: The bytes in all; None if not known.
     """
 
     def __init__(self, on_progress: Progress | None, total: int | None):
@@ -56,21 +56,21 @@ class Told:
         self._done = self._told = 0
 
     def read(self, count: int) -> None:
-        """So many bytes more."""
+        """Count bytes that were read, and report them now and then."""
         self._done += count
         if self._on_progress is not None and self._done - self._told >= _TOLD_BYTES:
             self._told = self._done
             self._on_progress(self._done, self._total)
 
     def lines(self, lines: Iterable[bytes]) -> Iterator[bytes]:
-        """The same lines, which are read."""
+        """Give the same lines, and count them as read."""
         for line in lines:
             self.read(len(line))
             yield line
 
 
 def bytes_of(files: Iterable[TableFile]) -> int | None:
-    """Of all of them as text; None where one does not say."""
+    """Return the bytes of text in all files; None if it is not known for one of them."""
     sizes = [each.document.size for each in files]
     return None if None in sizes else sum(size or 0 for size in sizes)
 
@@ -78,16 +78,17 @@ def bytes_of(files: Iterable[TableFile]) -> int | None:
 def rows_of_files(
     tables: TableFiles, dialect: Dialect, told: Told, wanted: Callable[[str, list[str]], Iterable[str]]
 ) -> Iterator[TableRows]:
-    """The files of a table, one after the other; each is open until the next is asked for.
+    """Open the files of a table, one after the other; each is open until the next is requested.
 
     Args:
-        tables: Which.
+        tables: The files.
         dialect: How CSV or TSV is written.
-        told: Is told of what is read.
-        wanted: Says, of the name of a file and its columns, which of them are read; the others of Parquet stay unread.
+        told: Counts the bytes that are read.
+        wanted: Takes the name of a file and its columns, and returns the columns to read; other columns of Parquet stay
+            unread.
 
     Raises:
-        DataError: A file cannot be read; the message names it, and the row where one is wrong.
+        DataError: A file cannot be read; the message names it, and the row if one is wrong.
     """
     for file in tables.files:
         with _opened(file, dialect, told, wanted) as found:
@@ -118,7 +119,7 @@ def _opened(
 
 
 def _with_keys(file: TableFile, found: TableRows) -> TableRows:
-    """With the columns that the names of folders say."""
+    """Add the columns that the names of folders give."""
     if not file.keys:
         return found
     rows = ((place, {**row, **file.keys}) for place, row in found.rows)
@@ -147,7 +148,7 @@ def _separated(file: TableFile, content: BinaryIO, dialect: Dialect, told: Told)
 
 
 def _lines(head: bytes, rest: BinaryIO, old: bool) -> Iterator[bytes]:
-    r"""Lines with their ends; of an old Macintosh's those that `\r` ends."""
+    r"""Give the lines of `head` and `rest` with their ends; if `old`, lines end with `\r`, as on old Macs."""
     left, content = b"", head
     while content:
         lines = (left + (content.replace(b"\r", b"\n") if old else content)).split(b"\n")
@@ -160,9 +161,9 @@ def _lines(head: bytes, rest: BinaryIO, old: bool) -> Iterator[bytes]:
 
 
 def _is_quoted(file: TableFile, dialect: Dialect, old: bool) -> bool:
-    """Whether the cells of TSV are quoted as those of CSV are; in most a quotation mark is a character like others.
+    """Tell whether cells of a TSV file are quoted as in CSV; in most TSV files a quotation mark is a normal character.
 
-    The file is read to its end, for the last cell may tell.
+    The file is read to its end, because the last cell may decide.
     """
     name = file.document.name
     with open_document(file.document) as content:
@@ -187,7 +188,7 @@ def _parquet(file: TableFile, near: Path, told: Told, wanted: Callable[[str, lis
         frame = polars.scan_parquet(near, glob=False, hive_partitioning=False)
         columns = [*dict.fromkeys((*frame.collect_schema().names(), *file.keys))]
         rows = int(frame.select(polars.len()).collect().item())
-    except Exception as error:  # polars has errors of its own, without a common class
+    except Exception as error:  # the errors of polars have no common class
         raise DataError(f"{name}: is not a whole Parquet file ({one_line(error)}); write it again") from error
     some = [column for column in columns if column in {*wanted(name, columns)} - {*file.keys}]
     share = (file.document.size or 0) / max(rows, 1)
@@ -200,7 +201,7 @@ def _parquet(file: TableFile, near: Path, told: Told, wanted: Callable[[str, lis
                     number += 1
                     yield f"row {number}", {**row, **file.keys} if file.keys else row
                 told.read(int(share * table.height))
-        except Exception as error:  # likewise
+        except Exception as error:  # as above
             raise DataError(
                 f"{name}: cannot be read behind row {number:,} ({one_line(error)}); write it again"
             ) from error
@@ -210,7 +211,7 @@ def _parquet(file: TableFile, near: Path, told: Told, wanted: Callable[[str, lis
 
 @contextmanager
 def _near(file: TableFile) -> Generator[Path]:
-    """A file on this machine, decompressed: itself, or a copy for as long as it is read."""
+    """Give the path of a decompressed file on this machine: itself, or a copy that is removed after the block."""
     if file.is_near:
         yield file.path.expanduser()
         return

@@ -1,4 +1,4 @@
-"""Tagged sentences, of files larger than memory: read once into columns on disk, which are mapped."""
+"""Tagged sentences from files larger than memory: read once into columns on disk, which are mapped."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from ostinato.errors import ConfigError, DataError
 
 
 class MappedSentences(Sequence[Sentence]):
-    """Tagged sentences on disk, of which one is made whenever it is asked for.
+    """Tagged sentences on disk; a sentence is read when it is accessed.
 
     Args:
-        columns: That hold them.
-        rows: (K,) integers, which of them these are; None for all.
+        columns: The columns that hold the sentences.
+        rows: (K,) integers, the rows of these sentences in the columns; None for all.
 
     Attributes:
-        names: The tags there are.
-        codes: Of each sentence (T,) int32, places in `names`; -1 for no tag.
+        names: The different tags.
+        codes: For each sentence (T,) int32, indices into `names`; -1 for no tag.
     """
 
     def __init__(self, columns: KeptColumns, rows: np.ndarray | None = None):
@@ -55,7 +55,7 @@ class MappedSentences(Sequence[Sentence]):
     def __getitem__(self, at: slice) -> tuple[Sentence, ...]: ...
     @override
     def __getitem__(self, at: int | slice) -> Sentence | tuple[Sentence, ...]:
-        """One of them, or several."""
+        """Return one sentence, or several."""
         if isinstance(at, slice):
             return tuple(self[row] for row in range(*at.indices(len(self))))
         at = range(len(self))[at]
@@ -73,16 +73,16 @@ class MappedSentences(Sequence[Sentence]):
         return tuple(self._names[code] for code in found)
 
     def take(self, rows: np.ndarray) -> MappedSentences:
-        """Some of them."""
+        """Return the sentences with these indices."""
         rows = rows.astype(np.int32) if len(self.columns["line"]) < 2**31 else rows
         return MappedSentences(self.columns, rows if self.rows is None else self.rows[rows])
 
     def tags(self) -> Iterator[tuple[str | None, ...]]:
-        """Those of each sentence."""
+        """Give the tags of each sentence."""
         return map(self._tags, self.codes)
 
     def words(self) -> Iterator[str]:
-        """All words, one after the other."""
+        """Give all words, one after the other."""
         if self.rows is None:
             yield from self._words
             return
@@ -92,7 +92,7 @@ class MappedSentences(Sequence[Sentence]):
                 yield from self._words[begin:end]
 
     def tag_counts(self) -> Counter[str]:
-        """How often there is each tag."""
+        """Count how often each tag occurs."""
         counts = np.zeros(len(self.names) + 1, np.int64)
         for codes, _ in self.codes.blocks():
             counts += np.bincount(codes + 1, minlength=len(counts))
@@ -100,11 +100,11 @@ class MappedSentences(Sequence[Sentence]):
         return Counter({name: count for name, count in there if count})
 
     def ids(self, find: Any, how: Any) -> Ragged:
-        """Numbers of words, of each sentence (T,) int32, kept beside the sentences.
+        """Return the ids of the words of each sentence, (T,) int32, which are stored beside the sentences.
 
         Args:
-            find: Gives those of some words, (B,).
-            how: All that they depend on, in JSON's types.
+            find: Takes words and returns their ids, (B,).
+            how: Everything that the ids depend on, in JSON's types.
         """
 
         def make(writer: ColumnWriter) -> dict[str, Any]:
@@ -126,19 +126,19 @@ def map_sentences(
     tagged: bool = True,
     on_progress: Progress | None = None,
 ) -> MappedSentences:
-    """The sentences of files that may be larger than memory: what `read_sentences` gives of them.
+    """Read the sentences of files that may be larger than memory; the sentences are those of `read_sentences`.
 
     Args:
-        path: A file, a folder, a glob (also `**`) or a URL of such.
-        column: As of `read_sentences`.
-        folder: Where the columns are kept; used again as long as the names, sizes and times of change of the files are the same.
-            None for a folder of the system that is gone when nobody uses them any more.
-        word_column: As of `read_sentences`.
-        tagged: The same.
-        on_progress: Called with the bytes that are read, and of how many.
+        path: A file, a folder, a glob (also `**`) or a URL of one of these.
+        column: As for `read_sentences`.
+        folder: The folder for the columns, which are used again as long as the names, sizes and times of change of the
+            files are the same. None for a temporary folder, which is removed with the last use of the sentences.
+        word_column: As for `read_sentences`.
+        tagged: As for `read_sentences`.
+        on_progress: Called with the bytes that are read, and the bytes in all.
 
     Raises:
-        DataError: As of `read_sentences`; the message names the file and the line.
+        DataError: As for `read_sentences`; the message names the file and the line.
         ConfigError: There is no such column.
     """
     documents = find_text(str(path), binary=True).documents
@@ -162,7 +162,7 @@ def _sentences(
         if isinstance(column, int) or (column or "upos") not in CONLLU_COLUMNS:
             raise ConfigError(f"column of a CoNLL-U file must be one of {', '.join(CONLLU_COLUMNS)}; got {column}")
         return conllu_sentences(name, _lines(document, told), column or "upos", tagged=tagged)
-    # Lines are looked at before they are read: progress is of the last time.
+    # The form of a file is found before it is read; progress counts only passes after the first.
     passes = itertools.count()
     lines = lambda: _lines(document, told if next(passes) else None)  # noqa: E731
     return column_sentences(name, lines, number_of_column(column), word_column, tagged=tagged)

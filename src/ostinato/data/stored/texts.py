@@ -1,4 +1,4 @@
-"""Texts with labels, of tables larger than memory: read once into columns on disk, which are mapped."""
+"""Texts with labels from tables larger than memory: read once into columns on disk, which are mapped."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from ostinato.data.stored.ragged import BLOCK, RaggedTexts, write_texts
 from ostinato.data.stored.rows import Progress, Told, bytes_of, rows_of_files
 from ostinato.errors import DataError
 
-MOST_NAMES = 2**16  # labels that have a number each; those that are more are numbers, or lists of several
+MOST_NAMES = 2**16  # the most different labels that get codes; more must be numbers, or lists of several labels
 
 
 class MappedTexts(Sequence[Example]):
-    """Texts with labels on disk: what `read_examples` gives, an example made whenever one is asked for.
+    """Texts with labels on disk, the examples of `read_examples`; an example is read when it is accessed.
 
     Args:
-        columns: That hold them.
-        rows: (K,) integers, which of them these are; None for all.
+        columns: The columns that hold the examples.
+        rows: (K,) integers, the rows of these examples in the columns; None for all.
     """
 
     def __init__(self, columns: KeptColumns, rows: np.ndarray | None = None):
@@ -49,7 +49,7 @@ class MappedTexts(Sequence[Example]):
     def __getitem__(self, at: slice) -> tuple[Example, ...]: ...
     @override
     def __getitem__(self, at: int | slice) -> Example | tuple[Example, ...]:
-        """One of them, or several."""
+        """Return one example, or several."""
         if isinstance(at, slice):
             return tuple(self[row] for row in range(*at.indices(len(self))))
         row = range(len(self))[at]
@@ -64,19 +64,19 @@ class MappedTexts(Sequence[Example]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know of them."""
+        """What a user should know about the texts: nothing."""
         return ()
 
     def take(self, rows: np.ndarray) -> MappedTexts:
-        """Some of them."""
+        """Return the examples with these indices."""
         return MappedTexts(self.columns, rows if self.rows is None else self.rows[rows])
 
     def codes(self) -> np.ndarray | None:
-        """(N,) int32, the places of labels in `names`, -1 for none; None where there are too many names."""
+        """Return the indices of the labels in `names`, (N,) int32, -1 for none; None if there are too many names."""
         return None if self.names is None else self._column("code")
 
     def labels(self, rows: np.ndarray | None = None) -> Iterator[str | None]:
-        """Labels as they are written, of some or of all."""
+        """Give the labels as they are written, of the examples `rows` or of all."""
         if self._labels is not None:
             yield from (self._labels if rows is None else self._labels.take(rows))
             return
@@ -87,7 +87,7 @@ class MappedTexts(Sequence[Example]):
             yield from (names[code] for code in codes[at : at + BLOCK].tolist())
 
     def label_counts(self) -> Counter[str | None]:
-        """How often there is each label; None for none. Of more than `MOST_NAMES`, this is not small."""
+        """Count how often each label occurs (None: no label); large for more than `MOST_NAMES` labels."""
         codes = self.codes()
         if codes is None:
             return Counter(self.labels())
@@ -97,7 +97,7 @@ class MappedTexts(Sequence[Example]):
         return Counter({name: count for name, count in there if count})
 
     def target(self, wanted: TargetName = "auto") -> Target:
-        """What labels are, see `target_of`: of very many different ones numbers, if they are such, or else as it says."""
+        """Find the kind of the labels as `target_of` does; more than `MOST_NAMES` numbers are not held in memory."""
         if wanted != "auto" or self.names is not None:
             return target_of([name for name, count in self.label_counts().items() if count], wanted)
         is_whole = True
@@ -109,7 +109,7 @@ class MappedTexts(Sequence[Example]):
         return "class" if is_whole else "number"
 
     def blanks(self) -> int:
-        """Of how many the label has blanks around it."""
+        """Return how many labels have blanks around them in the files."""
         return int(self._column("blanks").sum())
 
     def _column(self, name: str) -> np.ndarray:
@@ -127,22 +127,23 @@ def map_examples(
     several: bool = False,
     on_progress: Progress | None = None,
 ) -> MappedTexts:
-    """The texts of a table that may be larger than memory, with their labels, in order: what `read_examples` gives of it.
+    """Read the texts and labels of a table that may be larger than memory; the examples are those of `read_examples`.
 
     Args:
-        path: A file, a folder, a glob (also `**`) or a URL of such: CSV, TSV, JSON lines or Parquet. Folders may say columns, as
-            in `label=good/part.parquet`.
-        folder: Where the columns are kept; used again as long as the names, sizes and times of change of the files, and what
-            else is asked for, are the same. None for a folder of the system that is gone when nobody uses them any more.
-        text: As of `read_examples`, like all that follow.
+        path: A file, a folder, a glob (also `**`) or a URL of one of these: CSV, TSV, JSON lines or Parquet. Names of
+            folders may give columns, as in `label=good/part.parquet`.
+        folder: The folder for the columns, which are used again as long as the names, sizes and times of change of the
+            files, and the other arguments, are the same. None for a temporary folder, which is removed with the last
+            use of the texts.
+        text: As for `read_examples`, like the arguments up to `several`.
         label: Name of the column of labels.
         with_labels: Whether labels are wanted.
         dialect: How CSV or TSV is written.
         several: Whether a label is a list of labels.
-        on_progress: Called with the bytes that are read, and of how many.
+        on_progress: Called with the bytes that are read, and the bytes in all.
 
     Raises:
-        DataError: A file cannot be read; the message names it, and the row where one is wrong.
+        DataError: A file cannot be read; the message names it, and the row if one is wrong.
     """
     tables, dialect = find_tables(str(path)), dialect or Dialect()
     asked = {"text": text, "label": label, "with_labels": with_labels, "several": several}
@@ -168,17 +169,17 @@ def map_labelled(
     target: TargetName = "auto",
     on_progress: Progress | None = None,
 ) -> Splits[MappedTexts]:
-    """Texts and labels in three parts, each of which may be larger than memory: what `read_labelled` gives of them.
+    """Read texts and labels in three parts, each possibly larger than memory; the parts are those of `read_labelled`.
 
     Args:
-        places: Where the parts are: "train", and "validation" and "test" where these are not drawn.
-        name: Of the data.
+        places: The data of each part: "train", and "validation" and "test" if these are not drawn.
+        name: The name of the data.
         folder: As for `map_examples`.
-        text: As for `read_labelled`, like all that follow.
+        text: As for `read_labelled`, like the arguments up to `target`.
         label: Name of the column of labels.
-        validation_share: Of the rows.
-        test_share: The same for test.
-        seed: Of the draw.
+        validation_share: The share of the rows for validation.
+        test_share: The share for the test.
+        seed: The seed of the draw.
         dialect: How CSV or TSV is written.
         target: What labels are.
         on_progress: As for `map_examples`.
@@ -256,12 +257,12 @@ def _blocks(found: Iterator[tuple[str, str | None, bool]]) -> Iterator[list[tupl
 
 
 def texts_of(part: Sequence[Example]) -> Iterable[str]:
-    """The texts of some examples, one after the other."""
+    """Give the texts of examples, one after the other."""
     return part.texts if isinstance(part, MappedTexts) else (each.text for each in part)
 
 
 def mapped_sets(part: MappedTexts, classes: Sequence[str]) -> np.ndarray:
-    """What `sets_of` says of labels that are lists of several, (N, C) float32, kept beside the texts and mapped."""
+    """Return the result of `sets_of` for labels that are lists, (N, C) float32, mapped and stored beside the texts."""
 
     def make(writer: ColumnWriter) -> dict[str, Any]:
         column, labels = writer.column("sets", np.dtype(np.float32)), iter(part.labels())

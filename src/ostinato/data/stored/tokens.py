@@ -1,4 +1,4 @@
-"""Texts as token ids: of texts that are mapped they are mapped too, and kept beside them."""
+"""Texts as token ids; the ids of mapped texts are mapped too, and stored beside them."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from ostinato.data.stored.ragged import BLOCK, Ragged, RaggedTexts, mapped_ragge
 
 
 class Encoder(Protocol):
-    """What makes token ids of a text."""
+    """A function that turns a text into token ids."""
 
     @property
     def how(self) -> Any:
-        """All that the ids depend on, in JSON's types."""
+        """Everything that the ids depend on, in JSON's types."""
         ...
 
     def __call__(self, text: str) -> np.ndarray:
-        """(T,)."""
+        """Return the ids of a text, (T,)."""
         ...
 
 
 def token_ids(texts: Iterable[str], encode: Encoder, dtype: np.dtype[Any]) -> Ragged:
-    """The ids of texts.
+    """Return the ids of texts.
 
     Args:
-        texts: N of them.
-        encode: Makes ids of a text.
-        dtype: Of ids.
+        texts: N texts.
+        encode: Turns a text into ids.
+        dtype: The type of the ids.
 
     Returns:
-        Those of each. Of `RaggedTexts` those of the whole column are kept beside it, whichever of them these are.
+        The ids of each text. For `RaggedTexts`, the ids of the whole column are stored beside it, even if only some are
+        returned.
     """
     if not isinstance(texts, RaggedTexts):
         return Ragged.of(map(encode, texts), dtype)

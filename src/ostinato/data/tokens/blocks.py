@@ -1,4 +1,4 @@
-"""A text in blocks that can be tokenised one without the other."""
+"""A text in blocks that can be tokenised independently of one another."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LONGEST_WORD = 64 * 2**20
 
 @dataclass(frozen=True)
 class Block:
-    """Text of one document and one part, never empty.
+    """A piece of text within one document and one part, never empty.
 
     Attributes:
         part: 0 for training, 1 for validation, 2 for test.
-        text: What it is.
+        text: The characters.
         document: Index of the document.
         start: Where in the bytes of the document the text begins.
         begins_document: Whether a document or a part begins here.
@@ -31,7 +31,7 @@ class Block:
     begins_document: bool
 
     def after(self, characters: int) -> Block:
-        """The rest of the block behind so many characters."""
+        """Return the rest of the block, without its first `characters` characters."""
         start = self.start + len(self.text[:characters].encode())
         return replace(self, text=self.text[characters:], start=start, begins_document=False)
 
@@ -40,7 +40,7 @@ def by_part(pieces: Iterable[Piece], ends: Sequence[int], done: int = 0) -> Iter
     """Cut the text where a part ends; a part begins a document.
 
     Args:
-        pieces: Of the text, in order.
+        pieces: The pieces of the text, in order.
         ends: Characters up to the end of each part but the last, in ascending order.
         done: Characters of the text before the first piece.
     """
@@ -58,15 +58,15 @@ def by_part(pieces: Iterable[Piece], ends: Sequence[int], done: int = 0) -> Iter
 
 
 def whole_tokens(cut: Callable[[str], int], blocks: Iterable[Block], name: str) -> Iterator[Block]:
-    """The same text in blocks that end where `cut` allows, or where a document or a part ends.
+    """Regroup the text into blocks that end where `cut` allows, or where a document or a part ends.
 
     Args:
         cut: See `Vocabulary.cut`.
-        blocks: Of the text, in order.
-        name: Of the text, for errors.
+        blocks: The blocks of the text, in order.
+        name: The name of the text, for errors.
 
     Raises:
-        DataError: There is no place to cut in 64 million characters.
+        DataError: 67,108,864 (64 * 2**20) characters have no place to cut.
     """
     held: Block | None = None
     for block in blocks:

@@ -1,16 +1,16 @@
 """A corpus: text that was tokenised once, in a training, a validation and a test part.
 
-The parts are files of their own, as `ostinato.data.sources.text_parts` finds them. Where there are none for validation, the
-last `validation_share` of the training text is cut off for it, between documents, lines or words (see
+The parts are separate files, as `ostinato.data.sources.text_parts` finds them. If no file is for validation, the last
+`validation_share` of the training text is cut off for it, between documents, lines or words (see
 `ostinato.data.tokens.cuts`). The cut depends on the text alone, not on the vocabulary, so that figures of different
-vocabularies are of the same text. The vocabulary is built from the training part only.
+vocabularies are about the same text. The vocabulary is built from the training part only.
 
 Text of up to 64 MB is read once and stays in memory. Larger text is read two or three times in blocks (to count its
 characters, to build the vocabulary, to tokenise it), and its tokens go to a memory-mapped file in `folder`, which is
 used again as long as the text's names, sizes and times of change and the vocabulary are the same. One process reads
 and writes, in order; the others turn blocks into tokens. Neither memory nor the result depends on the size of the text
-or on the number of processes. What is killed while it tokenises goes on at the last whole shard (see `token_file`).
-For a large text behind a slow URL let fsspec keep a copy: `simplecache::https://...`.
+or on the number of processes. A process that is killed while it tokenises continues, when started again, after the last
+whole shard (see `token_file`). For a large text behind a slow URL let fsspec keep a copy: `simplecache::https://...`.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class Corpus:
     """A tokenised text.
 
     Attributes:
-        name: For people: "Python 3.11 standard library, 612 files".
+        name: A name for people to read, such as "Python 3.11 standard library, 612 files".
         vocabulary: What the ids stand for.
-        train: What is learnt from.
-        validation: What chooses the model; empty for `validation_share=0` without files of its own.
-        test: What is looked at once; empty where there are no files for it.
-        remark: Which files are in which part, in a line; None where neither names nor arguments say.
+        train: The tokens to learn from.
+        validation: The tokens that choose the model; empty if `validation_share` is 0 and no file is for validation.
+        test: The tokens for the test at the end; empty if no file is for it.
+        remark: One line that says which files are in which part; None if neither names nor arguments say.
     """
 
     name: str
@@ -77,15 +77,16 @@ def open_corpus(
 
     Args:
         data: A file, a folder, a glob or an fsspec URL (see `ostinato.data.sources.text`); None for the built-in text.
-        validation: The same, to validate with; None for the files whose names say so, or a share of the training text.
-        test: The same, to test with; None for the files whose names say so.
+        validation: As `data`, to validate with; None for the files whose names say so, or a share of the training text.
+        test: As `data`, to test with; None for the files whose names say so.
         parts_by_name: Whether names such as `train.txt`, `wiki.valid.tokens` and `test/` tell the parts of a folder or a glob.
         kind: Kind of the vocabulary that is built: "char", "byte", "word" or "bpe".
-        vocabulary_size: The most tokens it may have; for "word" and "bpe" only.
-        validation_share: Share of the training text's characters that validate, from its end, where no files do; 0 <= share < 1.
+        vocabulary_size: The most tokens that the vocabulary may have; for "word" and "bpe" only.
+        validation_share: Share of the training text's characters, from its end, that validate if no file does; 0 <=
+            share < 1.
         folder: Where the token file goes if the text is larger than 64 MB; it holds one corpus.
-        vocabulary: Use this one; `kind` and `vocabulary_size` are then not looked at.
-        on_progress: Called with the bytes done and those to do in all (None if unknown), summed over the readings.
+        vocabulary: The vocabulary to use instead of building one; `kind` and `vocabulary_size` are then ignored.
+        on_progress: Called with the bytes done and the bytes to do in all (None if unknown), summed over the readings.
         workers: Processes that tokenise a text larger than 64 MB; None for as many as there are cores.
 
     Raises:
@@ -104,11 +105,13 @@ def open_corpus(
 def open_to_score(
     data: str | None, vocabulary: Vocabulary, folder: Path | None = None, *, parts_by_name: bool = True
 ) -> tuple[str, Tokens]:
-    """The name and the tokens of a text to evaluate a model on; of one in parts, those of the test part, else of validation.
+    """Return the name and the tokens of a text to evaluate a model on.
+
+    If the text has parts, they are the tokens of the test part, or of the validation part if there is no test part.
 
     Args:
         data: As for `open_corpus`.
-        vocabulary: That of the model.
+        vocabulary: The vocabulary of the model.
         folder: As for `open_corpus`.
         parts_by_name: As for `open_corpus`.
 
@@ -167,10 +170,10 @@ def _open(
 def _of_this(
     stored: dict[str, Any] | None, about: dict[str, Any], vocabulary: Vocabulary | None
 ) -> dict[str, Any] | None:
-    """`stored`, if it is of the same text, cut the same, in the same vocabulary."""
+    """Return `stored` if it describes the same text, cut the same way, in the same vocabulary; else None."""
     if stored is None:
         return None
-    # A vocabulary that was built and is then given makes the same corpus.
+    # A vocabulary that an earlier call built and this call is given makes the same corpus.
     wanted = (
         about if vocabulary is None else {**about, "request": stored["request"], "vocabulary": vocabulary.to_dict()}
     )
@@ -227,12 +230,12 @@ def _add_words(words: tuple[int, ...], block: Block, in_word: bool, found: int) 
 
 
 def _characters(ends: Sequence[int]) -> list[int]:
-    """Of each part."""
+    """Return the number of characters in each part."""
     return [end - begin for begin, end in pairwise([0, *ends])]
 
 
 def _ends(parts: TextParts, reading: _Reading, validation_share: float) -> list[int]:
-    """Characters up to the end of each part."""
+    """Return the number of characters up to the end of each part."""
     documents = reading.document_ends
     train, held, test = (documents[count - 1] if count else 0 for count in accumulate(parts.sizes))
     for part, begin, end in (("train", 0, train), ("validation", train, held), ("test", held, test)):
@@ -257,7 +260,8 @@ class _Reading:
         text: The text.
         readings: How often it is read in all.
         on_progress: See `open_corpus`.
-        characters: Of the text, if it was read before and is large; only the last reading is left to do.
+        characters: Characters of the text, if it is large and was read before; then only the last reading is left to
+            do.
 
     Attributes:
         document_ends: Characters up to the end of each document, if the text was read here.
@@ -293,7 +297,10 @@ class _Reading:
         self._end_documents(len(self._text.documents), characters)
 
     def _end_documents(self, count: int, characters: int) -> None:
-        """The first `count` documents end here or before; one without text is only known by the next."""
+        """Record that the first `count` documents end here or before.
+
+        A document without text gives no piece, so only the number of the next document tells of it.
+        """
         self.document_ends += [characters] * (count - len(self.document_ends))
 
     @property
@@ -301,14 +308,14 @@ class _Reading:
         return self._kept is None
 
     def blocks(self, kind: type[Vocabulary], ends: Sequence[int], place: Place | None = None) -> Iterator[Block]:
-        """The text from `place` on, cut where parts end and for the rest as tokens of this kind allow."""
+        """Give the text from `place` on in blocks, cut where parts end, else only between tokens of this kind."""
         place = place or Place()
         pieces = self._kept
         if pieces is None:
             pieces = self._text.pieces(BLOCK_BYTES, place.document, place.offset)
             self._done += sum(document.stored or 0 for document in self._text.documents[: place.document])
             if place.offset and self._text.documents[place.document].size is not None:
-                self._done += place.offset  # what is compressed tells when it is opened
+                self._done += place.offset  # a compressed document counts these bytes itself when it is opened
         return whole_tokens(kind.cut, by_part(self._reported(pieces), ends[:-1], place.characters), self.name)
 
     def _reported(self, pieces: Iterable[Piece]) -> Iterator[Piece]:

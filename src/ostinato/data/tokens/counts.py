@@ -1,4 +1,4 @@
-"""How often each word is in a text of any size: what does not fit into memory is merged on disk."""
+"""Counts of the words in a text of any size: counts that do not fit into memory are merged on disk."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pathlib import Path
 
 from ostinato.errors import DataError
 
-_MOST_WORDS = 1_000_000  # different ones that are held, some 150 MB
-_LINES = 10_000  # of a file that are written at once
+_MOST_WORDS = 1_000_000  # different words in memory, some 150 MB
+_LINES = 10_000  # lines of a file that are written at once
 
 
 @contextmanager
 def counting_on_disk() -> Generator[None]:
-    """Inside, a folder of the system that has no room, or is not there, is told of."""
+    """Raise a DataError if the system's temporary folder is full or missing within the `with` block."""
     try:
         yield
     except OSError as error:
@@ -32,15 +32,15 @@ def counting_on_disk() -> Generator[None]:
 
 
 class WordCounts:
-    """Counts words, which have no white space in them.
+    """Counts of words, which contain no white space.
 
     Iterating gives each word once with its count, in no order.
 
     Args:
-        most: Different words that are held in memory.
+        most: The most different words that are held in memory.
 
     Attributes:
-        total: Words that were counted.
+        total: Words that were counted, each as often as it occurs.
     """
 
     def __init__(self, most: int = _MOST_WORDS):
@@ -51,21 +51,21 @@ class WordCounts:
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> WordCounts:
-        """Those of texts, between white space."""
+        """Count the words of texts; white space separates words."""
         found = cls()
         for text in texts:
             found.add(text.split())
         return found
 
     def add(self, words: Sequence[str]) -> None:
-        """More words."""
+        """Count more words."""
         self._counts.update(words)
         self.total += len(words)
         if len(self._counts) > self._most:
             self._to_disk()
 
     def add_counts(self, counts: Mapping[str, int]) -> None:
-        """More words, which were counted already."""
+        """Add the counts of words that were counted elsewhere."""
         self._counts.update(counts)
         self.total += sum(counts.values())
         if len(self._counts) > self._most:
@@ -95,11 +95,11 @@ class WordCounts:
             yield word, sum(count for _, count in found)
 
     def once(self) -> int:
-        """How many words are there once."""
+        """Return how many words occur exactly once."""
         return sum(count == 1 for _, count in self)
 
     def most_common(self, size: int, is_wanted: Callable[[str, int], bool]) -> list[tuple[str, int]]:
-        """The most frequent of those that are wanted, ties in the order of code points."""
+        """Return the `size` most frequent of the wanted words with their counts, ties in the order of code points."""
         return heapq.nsmallest(size, (item for item in self if is_wanted(*item)), key=lambda item: (-item[1], item[0]))
 
 

@@ -1,7 +1,8 @@
-"""Where a text may be cut in two without breaking what belongs together: between documents, lines or words.
+"""Where a text may be cut in two: between documents, between lines or between words.
 
-The places are found while the text is read from its beginning to its end, and a long text has more of them than one wants to
-keep: past `MOST` every other is let go, so that they lie at even distances and their memory does not grow with the text.
+The places are found while the text is read from its beginning to its end, and a long text has more places than can be
+kept. Beyond `MOST`, every second one is dropped, so that they are evenly spaced and their memory does not grow with the
+text.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 MOST = 2**12
-_LEAST, _MOST_TIMES = Fraction(1, 2), 2  # of the share that was asked for
+_LEAST, _MOST_TIMES = Fraction(1, 2), 2  # times the share that was asked for: what may be cut off
 
 
 class CutPlaces:
     """Places in a text, as numbers of characters before them.
 
     Args:
-        pattern: What a place is behind.
+        pattern: A place is directly after a match of this pattern.
 
     Attributes:
-        places: In ascending order; at most `MOST`.
+        places: The places, in ascending order; at most `MOST`.
     """
 
     def __init__(self, pattern: str):
@@ -31,7 +32,7 @@ class CutPlaces:
         self._gap, self._next = 1, 0
 
     def add(self, text: str, start: int) -> None:
-        """The next piece of the text, which begins at character `start`."""
+        """Find the places in the next piece of the text, which begins at character `start`."""
         while found := self._search(text, max(self._next - start, 0)):
             place = start + found.end()
             self.places.append(place)
@@ -50,18 +51,18 @@ class CutPlaces:
 
 
 def cut(characters: int, share: float, kinds: Iterable[Sequence[int]]) -> int:
-    """Where to cut off the last `share` of a text, in characters before the cut.
+    """Find where to cut off the last `share` of a text; return the number of characters before the cut.
 
-    It is the place nearest to that share. A place counts if what is cut off is half to twice the share, and at least half of the
-    rest stays. Where no place of the first kind does, the second kind is asked, and so on; where none does, it is the exact
-    character.
+    The cut is at the place nearest to that share. A place is allowed if it cuts off half to twice the share, and keeps
+    at least half of what the exact share would keep. If no place of the first kind is allowed, the second kind is
+    tried, and so on; if none is, the cut is at the exact character.
 
     Args:
-        characters: Of the text.
+        characters: Characters of the text.
         share: 0 <= share < 1.
-        kinds: Places in ascending order, the kind that is wanted most first.
+        kinds: For each kind its places in ascending order; the preferred kind first.
     """
-    # In decimal, as the share was written: 0.1 of 10 characters is one character, whatever 0.1 is in binary.
+    # Computed in decimal, as the share was written: 0.1 of 10 characters is one character, whatever 0.1 is in binary.
     exact = int(characters * (1 - Fraction(str(share))))
     off = characters - exact
     if not off or not exact:

@@ -1,11 +1,11 @@
 """Several processes that work on a text together, each on one block at a time; the results come in the order of the text.
 
-They are plain child processes that talk over pipes (see `worker`), not those of `multiprocessing`: nothing is pickled,
-nothing is asked of the main module (a notebook and a script without a guard will do), and a child whose parent is
-killed reads the end of its input and goes.
+They are plain child processes that communicate over pipes (see `worker`), not processes of `multiprocessing`: nothing
+is pickled, the main module needs no guard (so a notebook or a plain script works), and a child whose parent is killed
+reads the end of its input and ends.
 
-A block is given to each process in turn, and the next only when its result was taken: as many blocks are under way as
-there are processes, whatever the speed of anyone.
+Each process gets a block in turn, and its next block only after its result was taken: at most as many blocks are in
+progress as there are processes, however fast each of them is.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _PIPE_BYTES = 2**20
 
 
 def cores() -> int:
-    """The processors that this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class WorkerPool:
-    """Processes for one job: to encode texts (see `worker.encoder`), or without a vocabulary, to count their words.
+    """Processes for one job: to encode texts (see `worker.encoder`), or to count their words if there is no vocabulary.
 
     Args:
-        vocabulary: What to encode in.
-        workers: How many processes; 1 works in this one and starts none.
+        vocabulary: The vocabulary to encode in; None to count words.
+        workers: How many processes; with 1 the work is done in this process, and none is started.
     """
 
     def __init__(self, vocabulary: Vocabulary | None, workers: int):
@@ -48,10 +48,10 @@ class WorkerPool:
         self._processes = [_start(job) for _ in range(workers if workers > 1 else 0)]
 
     def map(self, texts: Iterable[tuple[Label, str]]) -> Iterator[tuple[Label, bytes]]:
-        """The label and the result of each text, in order.
+        """Give the label and the result of each text, in order.
 
         Raises:
-            DataError: A process ended.
+            DataError: A process ended too early.
         """
         if self._work is not None:
             for label, text in texts:
@@ -76,15 +76,15 @@ class WorkerPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for process in self._processes:
-            process.kill()  # it holds nothing: every result was taken, or nobody wants it
+            process.kill()  # loses nothing: every result was taken, or is not wanted any more
             for pipe in (process.stdin, process.stdout):
-                with suppress(BrokenPipeError):  # a task that was begun to be sent
+                with suppress(BrokenPipeError):  # a part of a task may still be in the pipe's buffer
                     cast("IO[bytes]", pipe).close()
             process.wait()
 
 
 def _start(job: dict[str, Any]) -> subprocess.Popen[bytes]:
-    # One thread each: the processes are what makes use of the cores.
+    # One thread in each process, because there are as many processes as cores.
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
     path = os.pathsep.join(map(os.path.abspath, sys.path))
     environment = {**os.environ, **threads, "TOKENIZERS_PARALLELISM": "false", "PYTHONPATH": path}

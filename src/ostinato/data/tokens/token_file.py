@@ -1,15 +1,16 @@
-"""The tokens of a corpus too large for memory: a file that is mapped, written in shards that a killed process leaves whole.
+"""The tokens of a corpus too large for memory: a mapped file. It is written in shards, which survive a killed process.
 
 | file | what it holds |
 | --- | --- |
 | `corpus.tokens` | the ids of the training part, then those of the validation and of the test part |
-| `corpus.json` | what they are ids of, and the length and CRC-32 of each shard |
-| `corpus.journal` | the same, line by line, while it is made |
+| `corpus.json` | which text the ids are of, and the length and CRC-32 of each shard |
+| `corpus.journal` | the same, line by line, while the file is made |
 
-A shard is a range of the one file, not a file of its own: so the ids are one array, of which streams are views, and
-the kernel reads ahead across the borders. Shards matter while the file is made. When the ids of one are on disk, a line
-of the journal says how many, their checksum, and the place in the text after them. What stands behind the last whole
-line is cut off when the making goes on. `corpus.json` is renamed into its place last: a corpus that has it is whole.
+A shard is a range of the one file, not a file of its own: so the ids are one array, streams are views of it, and the
+kernel reads ahead across the borders. Shards matter only while the file is made. When the ids of a shard are on disk, a
+line of the journal says how many they are, their checksum, and the place in the text after them. When an unfinished
+file is continued, everything after its last whole shard is cut off. `corpus.json` is renamed into its place last, so a
+corpus that has it is whole.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ class Place:
     """How far a text is tokenised.
 
     Attributes:
-        document: Index of the document that comes next or is begun.
-        offset: Bytes of it that are done.
-        characters: Done in all documents.
-        words: Done in each part.
-        in_word: Whether what was done last ends in the middle of a word.
+        document: Index of the document that is next or in progress.
+        offset: Bytes of that document that are done.
+        characters: Characters done in all documents.
+        words: Words done in each part.
+        in_word: Whether the text that is done ends in the middle of a word.
     """
 
     document: int = 0
@@ -55,14 +56,14 @@ class Place:
 
 @dataclass
 class _Shards:
-    """What the journal's lines say, added up.
+    """The whole shards of a token file, as the lines of the journal describe them.
 
     Attributes:
         ends: Bytes of the file up to the end of each shard.
-        checksums: CRC-32 of each.
-        tokens: In each part.
-        starts: Of documents, in each part.
-        place: After the last.
+        checksums: CRC-32 of each shard.
+        tokens: Number of tokens in each part.
+        starts: Where documents start, in each part.
+        place: The place in the text after the last shard.
     """
 
     ends: list[int] = field(default_factory=list[int])
@@ -73,7 +74,7 @@ class _Shards:
 
     @property
     def end(self) -> int:
-        """Bytes of the file that are whole."""
+        """Bytes of the file up to the end of the last whole shard."""
         return self.ends[-1] if self.ends else 0
 
     def add(self, line: dict[str, Any]) -> None:
@@ -87,15 +88,15 @@ class _Shards:
 
 
 class TokenFile:
-    """Makes the token file of a folder, or goes on making it.
+    """Writer of the token file in a folder; it continues an unfinished file.
 
     Args:
-        folder: Where to; it is made if it is not there.
+        folder: The folder to write into; created if it does not exist.
         dtype: Type of the ids.
-        about: What the ids are of, in JSON's types. The making goes on if what is begun there is of the same.
+        about: Which text the ids are of, in JSON's types. An unfinished file with an equal `about` is continued.
 
     Attributes:
-        place: Up to where the text is in the file.
+        place: How far the text is in the file.
 
     Raises:
         DataError: The folder cannot be written.
@@ -115,13 +116,13 @@ class TokenFile:
         self.place = self._shards.place
 
     def append(self, part: int, ids: np.ndarray, begins_document: bool, place: Place) -> None:
-        """More ids of this part (0 training, 1 validation, 2 test); the parts come in this order.
+        """Append ids of a part; the parts come in the order of their numbers.
 
         Args:
-            part: Which.
-            ids: (N,), that fit into the type.
-            begins_document: Whether the first is that of a document.
-            place: In the text, after them.
+            part: 0 for training, 1 for validation, 2 for test.
+            ids: (N,), each within the range of `dtype`.
+            begins_document: Whether the first id begins a document.
+            place: The place in the text after these ids.
 
         Raises:
             DataError: There is no room for them.
@@ -132,7 +133,7 @@ class TokenFile:
         content = np.ascontiguousarray(ids, dtype=self._dtype).tobytes()
         with _writing(self._folder):
             left = memoryview(content)
-            while left:  # a disk that fills up takes a part, and tells so at the next
+            while left:  # a disk that becomes full takes only a part, and fails at the next write
                 left = left[self._file.write(left) :]
         self._checksum = zlib.crc32(content, self._checksum)
         self._bytes += len(content)
@@ -155,10 +156,10 @@ class TokenFile:
         self._checksum, self._starts = 0, [[] for _ in range(PARTS)]
 
     def finish(self, characters: Sequence[int]) -> tuple[Tokens, Tokens, Tokens]:
-        """The parts of the file, which gets its name and its description.
+        """Write the description of the file, which makes it whole; return its parts.
 
         Args:
-            characters: In each part.
+            characters: Characters in each part.
 
         Raises:
             DataError: The folder cannot be written.
@@ -191,21 +192,21 @@ class TokenFile:
 
 
 def unfinished(folder: Path) -> dict[str, Any] | None:
-    """What the token file that is begun in `folder` is of; None if none is."""
+    """Return the `about` of the unfinished token file in `folder`; None if there is none."""
     return next(_journal_lines(folder), dict[str, Any]()).get("about")
 
 
 def stored_about(folder: Path) -> dict[str, Any] | None:
-    """What the token file in `folder` is of; None if there is none that is whole."""
+    """Return the `about` of the token file in `folder`; None if there is no whole one."""
     description = _description(folder)
     return None if description is None else description["about"]
 
 
 def stored_tokens(folder: Path) -> tuple[Tokens, Tokens, Tokens]:
-    """The parts of the token file in `folder`, mapped; any number of processes may do so at once.
+    """Map the token file in `folder` and return its parts; any number of processes may do so at once.
 
     Raises:
-        DataError: There is none that is whole.
+        DataError: There is no whole token file.
     """
     description = _description(folder)
     if description is None:
@@ -216,7 +217,7 @@ def stored_tokens(folder: Path) -> tuple[Tokens, Tokens, Tokens]:
 
 
 def _begin(folder: Path, about: dict[str, Any]) -> _Shards:
-    for name in (ABOUT_NAME, TOKENS_NAME):  # a new file: who has mapped the old one keeps it
+    for name in (ABOUT_NAME, TOKENS_NAME):  # makes a new file, as another process may have mapped the old one
         (folder / name).unlink(missing_ok=True)
     (folder / TOKENS_NAME).touch()
     _write_line(folder / JOURNAL_NAME, {"about": about}, "w")
@@ -231,7 +232,7 @@ def _write_line(path: Path, content: dict[str, Any], mode: str) -> None:
 
 
 def _whole_shards(folder: Path) -> _Shards:
-    """The shards of an unfinished file, up to the first that is not as the journal says; the journal is cut there."""
+    """Return the shards of an unfinished file up to the first that differs from the journal; cut the journal there."""
     shards, lines = _Shards(), _journal_lines(folder)
     whole = [next(lines)]
     (folder / TOKENS_NAME).touch()
@@ -253,7 +254,7 @@ def _journal_lines(folder: Path) -> Iterator[dict[str, Any]]:
         with open_plain(folder / JOURNAL_NAME) as journal:
             for line in journal:
                 yield json.loads(line)
-    except (OSError, ValueError):  # none, or the torn last line of a killed process
+    except (OSError, ValueError):  # no journal, or the incomplete last line of a killed process
         return
 
 

@@ -1,4 +1,4 @@
-"""Tokens of a text: the ids, in memory or mapped from a file, and what is needed to read losses off them."""
+"""Tokens of a text: the ids, in memory or mapped from a file, and the counts that turn a loss into figures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PARTS = 3
 
 @dataclass(frozen=True)
 class Tokens:
-    """The token ids of a text and what is needed to read losses off them.
+    """The token ids of a text, and the counts that turn a loss into figures such as bits per character.
 
     Attributes:
         ids: (N,) unsigned; a read-only memory map for a large corpus.
@@ -33,7 +33,7 @@ class Tokens:
 
 
 class TokenList:
-    """Collects the ids of the training, the validation and the test part, in this order, in memory.
+    """Collector, in memory, of the ids of the training, the validation and the test part, in this order.
 
     Args:
         dtype: Type of the ids.
@@ -46,18 +46,18 @@ class TokenList:
         self._lengths = [0] * PARTS
 
     def append(self, part: int, ids: np.ndarray, begins_document: bool) -> None:
-        """More ids of this part (0 training, 1 validation, 2 test); the parts come in this order."""
+        """Append ids of a part (0 training, 1 validation, 2 test); the parts come in this order."""
         if begins_document:
             self._starts[part].append(self._lengths[part])
         self._lengths[part] += len(ids)
         self._arrays.append(ids)
 
     def finish(self, characters: Sequence[int], words: Sequence[int]) -> tuple[Tokens, Tokens, Tokens]:
-        """The parts.
+        """Return the training, the validation and the test part.
 
         Args:
-            characters: Of each part.
-            words: Of each part.
+            characters: Characters of each part.
+            words: Words of each part.
         """
         ids = np.concatenate([np.zeros(0, self._dtype), *self._arrays])
         return in_parts(ids, self._lengths, self._starts, characters, words)
@@ -70,7 +70,7 @@ def in_parts(
     characters: Sequence[int],
     words: Sequence[int],
 ) -> tuple[Tokens, Tokens, Tokens]:
-    """The training, the validation and the test part, which follow one another in `ids`."""
+    """Split `ids` into the training, the validation and the test part, which follow one another in it."""
     ends = np.cumsum(lengths)
     train, validation, test = (
         Tokens(ids[end - length : end], _documents(begin, length), *counts)
@@ -80,6 +80,6 @@ def in_parts(
 
 
 def _documents(starts: Sequence[int], length: int) -> np.ndarray:
-    """Without the documents that have no token."""
+    """Return the start positions of the documents that have at least one token."""
     positions = np.unique(np.array(starts, dtype=np.int64))
     return positions[positions < length]

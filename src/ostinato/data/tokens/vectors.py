@@ -1,6 +1,6 @@
 """Pretrained word vectors: word2vec (text and binary), GloVe and fastText's .vec, read into any embedding.
 
-| form | first line | then, a word each |
+| form | first line | then, for each word |
 | --- | --- | --- |
 | word2vec text, fastText .vec | number of words, size of a vector | the word, its numbers in decimal |
 | GloVe | none | the same |
@@ -35,12 +35,12 @@ class Coverage:
     """Which words of a vocabulary have vectors.
 
     Attributes:
-        name: Of the file.
+        name: The name of the file.
         words: How many words were looked for.
-        as_written: How many were found as they are.
+        as_written: How many were found as they are written.
         in_other_case: How many were found in another case only: "Sat" as "sat", "london" as "London".
-        missing: The others, in the order of the vocabulary.
-        token_share: Share of the tokens of a text that have a vector, where it is known how often each word occurs.
+        missing: The words that were not found, in the order of the vocabulary.
+        token_share: Share of the tokens of a text that have a vector; None if the counts of the words are not known.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Coverage:
 
     @property
     def share(self) -> float:
-        """Share of the words that have a vector; 1 of no words."""
+        """Share of the words that have a vector; 1 if there are no words."""
         return 1.0 if not self.words else 1 - len(self.missing) / self.words
 
     def __str__(self) -> str:
@@ -69,9 +69,10 @@ class Coverage:
 def read_vectors(
     path: str | Path, words: Sequence[str], *, counts: Mapping[str, int] | None = None
 ) -> tuple[np.ndarray, np.ndarray, Coverage]:
-    """The vectors of `words`, in their order.
+    """Read the vectors of `words`, in their order.
 
-    A word is taken as it is written; else its lower-case form; else the first word of the file that differs by case only.
+    A word gets the vector of the word as it is written; else of its lower-case form; else of the first word of the file
+    that differs by case only.
 
     Args:
         path: A file or URL, compressed or not.
@@ -79,10 +80,10 @@ def read_vectors(
         counts: How often each word occurs in a text, for `Coverage.token_share`.
 
     Returns:
-        The vectors (V, size) float32, zeros where there is none; which words have one (V,) bool; the report.
+        The vectors (V, size) float32, zeros for a word without one; which words have one, (V,) bool; the report.
 
     Raises:
-        DataError: The file is not of one of the forms, is damaged or ends too early; the message names line or word.
+        DataError: The file has none of the forms, is damaged or ends too early; the message names the line or the word.
     """
     wanted: dict[str, list[int]] = {}
     for index, word in enumerate(words):
@@ -123,7 +124,7 @@ def load_vectors(
     *,
     counts: Mapping[str, int] | None = None,
 ) -> Coverage:
-    """Put pretrained vectors into an embedding; rows of words without one stay as they are.
+    """Put pretrained vectors into an embedding; rows of words without a vector stay as they are.
 
     Args:
         path: As for `read_vectors`.
@@ -154,7 +155,7 @@ def load_vectors(
 
 @dataclass(frozen=True)
 class _Numbers:
-    """A vector that is read when it is wanted: most are not."""
+    """A vector whose numbers are parsed on demand, because most vectors of a file are not wanted."""
 
     raw: bytes
     size: int
@@ -173,7 +174,7 @@ class _Numbers:
 
 
 def _entries(path: str | Path) -> Iterator[tuple[str, str, _Numbers]]:
-    """The words of a file, each with where it is and its vector."""
+    """Give the words of a file, each with its place for error messages, and its vector."""
     with open_file(path) as file:
         first = file.readline(_LONGEST_WORD_BYTES)
         header = first.split()
@@ -216,7 +217,7 @@ def _text_entries(
                 f"{path}, line {line_number}: expected a word and {size} numbers, got {len(line.split())} parts; "
                 "the file is cut off or damaged"
             )
-        # Numbers hold no blank but a word may, in some files of GloVe: then they are counted from the right.
+        # In some files of GloVe a word contains blanks. Numbers never do, so they are counted from the right.
         word = line.split(None, 1)[0] if blanks == size else line.rsplit(None, size)[0]
         raw = line[len(word) :]
         read += 1

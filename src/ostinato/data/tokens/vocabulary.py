@@ -4,14 +4,14 @@
 | --- | --- | --- | --- |
 | `char` | a Unicode character of the training text | `<unk>`, id 0 | the text, unknown characters as U+FFFD |
 | `byte` | a byte of the UTF-8 form, 256 ids | cannot occur | the text |
-| `word` | what stands between white space; a line end too | `<unk>`, id 0 | words joined by single spaces |
+| `word` | the text between white space; also a line end | `<unk>`, id 0 | words joined by single spaces |
 | `bpe` | a byte-level merge (Sennrich et al. 2016; Radford et al. 2019) | cannot occur | the text |
 
 A vocabulary is kept as one file, `vocabulary.json`, beside the model that uses it.
 
-Text comes in blocks. `encode` of the blocks, joined, equals `encode` of the whole only if the blocks are cut where no
-token spans the cut; `Vocabulary.cut` finds the last such place. Characters and bytes can be cut anywhere; words and
-BPE before a space or a line end that follows anything but white space.
+Text comes in blocks. `encode` of the blocks, joined, equals `encode` of the whole only if no token spans a cut between
+blocks; `Vocabulary.cut` finds the last place where that holds. For characters and bytes any place will do; for words
+and BPE a place before a space or a line end that follows anything but white space.
 """
 
 from __future__ import annotations
@@ -54,18 +54,18 @@ class Vocabulary(ABC):
 
     @abstractmethod
     def encode(self, text: str) -> np.ndarray:
-        """Token ids of `text`: (N,), of the smallest unsigned type that holds every id."""
+        """Return the token ids of `text`: (N,), of the smallest unsigned type that holds every id."""
 
     @abstractmethod
     def decoder(self) -> Decoder:
-        """A fresh decoder for ids that come one by one."""
+        """Return a new decoder for ids that come one by one."""
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """All of this vocabulary in JSON's types; two vocabularies with equal dictionaries are equal."""
+        """Return all of this vocabulary in JSON's types; two vocabularies with equal dictionaries are equal."""
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of `ids`.
+        """Return the text of `ids`.
 
         Raises:
             DataError: An id is not in the vocabulary.
@@ -76,21 +76,21 @@ class Vocabulary(ABC):
     @classmethod
     @abstractmethod
     def build(cls, texts: Iterable[str], size: int) -> Self:
-        """The vocabulary of a training text.
+        """Build the vocabulary of a training text.
 
         Args:
             texts: The text in blocks, cut where `cut` allows.
-            size: The most tokens that words or BPE may have; characters and bytes have as many as there are.
+            size: The most tokens of a vocabulary of words or BPE; characters and bytes ignore it.
         """
 
     @classmethod
     @abstractmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
+        """Make the vocabulary from what `to_dict` returned."""
 
     @staticmethod
     def cut(text: str) -> int:
-        """The last place to cut `text` without a change to any token, whatever follows; 0 if there is none."""
+        """Return the last place to cut `text` that changes no token, whatever text follows; 0 if there is none."""
         return len(text)
 
     def save(self, folder: Path) -> None:
@@ -204,7 +204,7 @@ class WordVocabulary(Vocabulary):
     r"""One token a word between white space; `\n` is a token, the end of sentence of word language models.
 
     `build` takes the most frequent words, ties in the order of code points. Its memory does not grow with the text:
-    past a million different words those counted fewest are forgotten.
+    beyond a million different words, the least frequent are forgotten.
 
     Args:
         words: The words by id, `<unk>` first and `\n` second. A literal `<unk>` in the text is the unknown word.
@@ -224,7 +224,7 @@ class WordVocabulary(Vocabulary):
 
     @classmethod
     def from_counts(cls, blocks: Iterable[Mapping[str, int]], size: int) -> Self:
-        """What `build` gives for texts whose words were counted already.
+        """Build the vocabulary from words that were counted already; the result is that of `build`.
 
         Args:
             blocks: For each block of the text, how often each of its words is in it.
@@ -247,7 +247,7 @@ class WordVocabulary(Vocabulary):
 
     @classmethod
     def of_counts(cls, counts: WordCounts, size: int, min_count: int) -> Self:
-        """The most frequent words of those that are there at least `min_count` times; of all, if none is.
+        """Build it from the most frequent words that occur at least `min_count` times; from all if none does.
 
         Raises:
             ConfigError: `size` is less than 3.
@@ -358,14 +358,14 @@ _KINDS: dict[str, type[Vocabulary]] = {
 
 
 def vocabulary_class(kind: str) -> type[Vocabulary]:
-    """The class for "char", "byte", "word" or "bpe"; a ConfigError for anything else."""
+    """Return the class for "char", "byte", "word" or "bpe"; raise a ConfigError for anything else."""
     if kind not in _KINDS:
         raise ConfigError(f"kind of vocabulary must be one of {', '.join(_KINDS)}; got {kind!r}")
     return _KINDS[kind]
 
 
 def build_vocabulary(texts: Iterable[str], kind: str, size: int, min_count: int) -> Vocabulary:
-    """The vocabulary of training texts; words that they have fewer than `min_count` times are left out, unless all are."""
+    """Build the vocabulary of training texts, without words that occur fewer than `min_count` times unless all do."""
     if kind == WordVocabulary.kind:
         return WordVocabulary.of_counts(WordCounts.of(texts), size, min_count)
     return vocabulary_class(kind).build(texts, size)
@@ -377,12 +377,12 @@ def _check_words(size: int) -> None:
 
 
 def frequent(counts: Mapping[str, int], min_count: int) -> Mapping[str, int]:
-    """Those that were counted at least so often; all where none was."""
+    """Return the names with a count of at least `min_count`; all names if none has."""
     return {name: count for name, count in counts.items() if count >= min_count} or counts
 
 
 def vocabulary_from_dict(content: dict[str, Any]) -> Vocabulary:
-    """The inverse of `Vocabulary.to_dict`, whatever the kind."""
+    """Make a vocabulary of any kind from what `Vocabulary.to_dict` returned."""
     return vocabulary_class(content["kind"]).from_dict(content)
 
 
@@ -438,7 +438,7 @@ def _word_end(text: str) -> int:
 
 
 def _blocks(text: str) -> Iterator[str]:
-    """Cut where no token spans the cut: tokenizers works on the blocks in parallel and needs less memory."""
+    """Cut a text where no token spans the cut, so that tokenizers works on the blocks in parallel, with less memory."""
     start = 0
     while start < len(text):
         block = text[start : start + _BPE_BLOCK_CHARACTERS]
@@ -449,7 +449,7 @@ def _blocks(text: str) -> Iterator[str]:
 
 
 def _byte_characters() -> list[str]:
-    """The character that byte-level BPE writes for each byte: its own if printable, else one from U+0100 on."""
+    """Return the character that byte-level BPE writes for each byte: its own if printable, else one from U+0100 on."""
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     spare = iter(range(0x100, 0x200))
     return [chr(byte) if byte in printable else chr(next(spare)) for byte in range(256)]

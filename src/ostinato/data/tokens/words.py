@@ -1,13 +1,15 @@
-r"""Words of a text: the one place that says where a text is cut into words and marks.
+r"""Words of a text: the only module that says where a text is cut into words and marks.
 
-White space parts words. Between white space a word is a run of letters, digits and underscores *as people see them*: extended
-grapheme clusters (Unicode's UAX #29, by the regex package's `\X`) that begin with one. So no word is cut at a combining mark, be it
-a vowel sign of Hindi, Tamil or Thai or an accent that is a character of its own, nor at a joiner; a soft hyphen or a word joiner
-(U+2060) is part of the word around it. Every other cluster is a word of its own: a full stop, an emoji with its skin tone, a flag.
+White space separates words. Between white space, a word is a run of letters, digits and underscores *as people see
+them*: extended grapheme clusters (Unicode's UAX #29, by the regex package's `\X`) that begin with one of these. So no
+word is cut at a combining mark (a vowel sign of Hindi, Tamil or Thai, or an accent that is a character of its own) or
+at a joiner; a soft hyphen or a word joiner (U+2060) is part of the word around it. Every other cluster is a word of its
+own: a full stop, an emoji with its skin tone, a flag.
 
-Of text without combining marks, joiners and emoji that is what the pattern `\w+|[^\w\s]` of Python's re gives. The rules of UAX #29
-for words would keep "don't", "1,003.5" and "l'homme" whole; here they are cut, and put together again by whoever writes them.
-Languages that are written without blanks (Thai, Chinese, Japanese) are cut at marks and blanks only: all between them is one word.
+For text without combining marks, joiners and emoji the result is that of the pattern `\w+|[^\w\s]` of Python's re. The
+rules of UAX #29 for words would keep "don't", "1,003.5" and "l'homme" whole; here they are cut, and the code that
+writes text joins them again. Languages that are written without blanks (Thai, Chinese, Japanese) are cut at marks and
+blanks only: all text between them is one word.
 """
 
 from __future__ import annotations
@@ -39,19 +41,19 @@ _BEGINS_WITH_LETTER = regex.compile(_LETTER)
 
 
 def pieces(text: str, *, within: str = "", breaks: Breaks = "clusters") -> Iterator[list[str]]:
-    """Words and marks of each part of a text that stands between white space; joined, they are that part.
+    """Give, for each part of a text between white space, its words and marks; joined, they are that part.
 
     Args:
-        text: Any.
-        within: Marks that are part of a word between two letters or digits of it, such as "'-".
-        breaks: "code points" for what a run was trained with that knew no clusters.
+        text: Any text.
+        within: Marks that are part of a word if they are between two of its letters or digits, such as "'-".
+        breaks: "code points" for older runs, which were trained without clusters.
     """
     found = _pattern(within, breaks)
     return (found.findall(part) for part in text.split())
 
 
 def without_marks_around(part: str) -> list[str]:
-    """What stands between white space, marks at its ends apart, equal ones together: `"Well..."` gives `"`, `Well`, `...`, `"`."""
+    """Split off the marks at both ends of a part, equal ones together: `"Well..."` gives `"`, `Well`, `...`, `"`."""
     clusters = _CLUSTER.findall(part)
     letters = [at for at, cluster in enumerate(clusters) if _BEGINS_WITH_LETTER.match(cluster)]
     first, end = (letters[0], letters[-1] + 1) if letters else (len(clusters), len(clusters))
@@ -60,11 +62,11 @@ def without_marks_around(part: str) -> list[str]:
 
 
 def spaced(text: str, *, joiner: str = "", within: str = "", breaks: Breaks = "clusters") -> str:
-    """A text as a vocabulary of words gets it: with single blanks between words and marks.
+    """Put single blanks between the words and marks of a text, as a vocabulary of words needs it.
 
     Args:
-        text: Any.
-        joiner: Put before what follows without a blank, so that it can be put together again.
+        text: Any text.
+        joiner: Put before a word or mark that had no blank before it, so that the text can be joined again.
         within: As for `pieces`.
         breaks: As for `pieces`.
     """
@@ -72,7 +74,7 @@ def spaced(text: str, *, joiner: str = "", within: str = "", breaks: Breaks = "c
 
 
 def normalised(text: str, form: Normalisation, *, lower_case: bool = False) -> str:
-    """A text in one of Unicode's normal forms, so that an accent written in two ways is the same; in small letters, if so set."""
+    """Bring a text into one of Unicode's normal forms, with one spelling for each accent; if asked, to lower case."""
     text = text if form == "none" else unicodedata.normalize(form.upper(), text)  # pyright: ignore[reportArgumentType]
     return text.lower() if lower_case else text
 

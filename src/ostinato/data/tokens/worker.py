@@ -1,8 +1,8 @@
-"""What a tokenising process runs: `python -m ostinato.data.tokens.worker`, tasks on standard input, results on standard output.
+"""The program of a tokenising process, `python -m ostinato.data.tokens.worker`: tasks on stdin, results on stdout.
 
-Every message is its length in bytes, 8 of them, and the bytes. The first message is the job in JSON, the others are
-texts in UTF-8; each text is answered by a result. The process ends when its input does, so also when its parent is
-killed. It loads no torch.
+Every message is its length, in 8 bytes, and then its bytes. The first message is the job in JSON, the others are texts
+in UTF-8; each text is answered by a result. The process ends when its input ends, so also when its parent is killed. It
+does not load torch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Work = Callable[[str], bytes]
 
 
 def send(file: IO[bytes], *parts: bytes) -> None:
-    """Write one message, the parts of it one after the other."""
+    """Write one message, which consists of `parts` one after the other."""
     file.write(_LENGTH.pack(sum(map(len, parts))))
     for part in parts:
         file.write(part)
@@ -34,7 +34,7 @@ def send(file: IO[bytes], *parts: bytes) -> None:
 
 
 def receive(file: IO[bytes]) -> bytes | None:
-    """Read one message; None at the end, and where a message is cut off."""
+    """Read one message; None at the end of the file, also if the last message is incomplete."""
     length = file.read(_LENGTH.size)
     if len(length) < _LENGTH.size:
         return None
@@ -44,19 +44,22 @@ def receive(file: IO[bytes]) -> bytes | None:
 
 
 def encoder(vocabulary: Vocabulary) -> Work:
-    """Text to the number of its words, in 8 bytes, and its ids."""
+    """Return a function that turns a text into the number of its words, in 8 bytes, and its ids."""
     return lambda text: (
         _LENGTH.pack(len(text.split())) + np.asarray(vocabulary.encode(text), vocabulary.dtype).tobytes()
     )
 
 
 def encoded(result: bytes, vocabulary: Vocabulary) -> tuple[int, np.ndarray]:
-    """What `encoder` gave: words, ids."""
+    """Decode a result of `encoder` into the number of words and the ids."""
     return _LENGTH.unpack_from(result)[0], np.frombuffer(result, vocabulary.dtype, offset=_LENGTH.size)
 
 
 def count_words(text: str) -> bytes:
-    """Text to its different words, one a line in the order of first appearance, after 8 bytes each for how often."""
+    """Return how many different words a text has, the count of each (8 bytes each), then the words as lines.
+
+    The words are in the order of their first appearance.
+    """
     counts = Counter(text.split())
     return b"".join(
         [_LENGTH.pack(len(counts)), np.array([*counts.values()], "<u8").tobytes(), "\n".join(counts).encode()]
@@ -64,7 +67,7 @@ def count_words(text: str) -> bytes:
 
 
 def counted_words(result: bytes) -> dict[str, int]:
-    """What `count_words` gave."""
+    """Decode a result of `count_words`."""
     (different,) = _LENGTH.unpack_from(result)
     counts = np.frombuffer(result, "<u8", different, _LENGTH.size).tolist()
     words = result[_LENGTH.size * (1 + different) :].decode()
@@ -72,17 +75,17 @@ def counted_words(result: bytes) -> dict[str, int]:
 
 
 def work_of(job: dict[str, Any]) -> Work:
-    """What to do with each text: encode it in `job["vocabulary"]`, or count its words."""
+    """Return the function for each text: encode it in `job["vocabulary"]`, or count its words if there is none."""
     if "vocabulary" not in job:
         return count_words
     return encoder(vocabulary_from_dict(job["vocabulary"]))
 
 
 def main() -> None:
-    """Answers until the input ends."""
+    """Answer tasks until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes of a terminal; the parent decides
     tasks, results = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what anything else prints is not a result
+    os.dup2(2, 1)  # anything that other code prints goes to standard error, not among the results
     job = receive(tasks)
     if job is None:
         return
@@ -90,7 +93,7 @@ def main() -> None:
     try:
         while (text := receive(tasks)) is not None:
             send(results, work(text.decode()))
-    except BrokenPipeError:  # nobody waits for the result any more
+    except BrokenPipeError:  # the parent does not read any more
         os._exit(0)
 
 

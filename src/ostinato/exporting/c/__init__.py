@@ -1,4 +1,4 @@
-"""From a trained model to C99: one header and one source, without allocation, for any machine with a C compiler."""
+"""Export of a trained model to C99: a header and a source that allocate nothing, for any machine with a C compiler."""
 
 from ostinato.exporting.c.error import WeightError
 from ostinato.exporting.c.write import WrittenC, write_c

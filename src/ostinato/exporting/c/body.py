@@ -1,4 +1,4 @@
-"""The body of a loop over units: each value once, with a name where several need it."""
+"""The body of a loop over units: each value is computed once, and has a name if several others need it."""
 
 from __future__ import annotations
 
@@ -12,63 +12,63 @@ from ostinato.exporting.c.expressions import Text, constant, known, operation
 from ostinato.exporting.c.text import state
 from ostinato.kernels.compiler.graph import Node, name_of
 
-_LONG = 88  # an expression that is longer gets a name
+_LONG = 88  # a longer expression gets a name
 
 
 class Function(Protocol):
-    """The function that a loop is in.
+    """The C function that contains a loop.
 
     Attributes:
-        events: of the step.
-        sizes: the number of each letter.
+        events: the events of the step.
+        sizes: the number for each letter of a size.
     """
 
     events: Events
 
     @property
     def sizes(self) -> Mapping[str, int]:
-        """See above."""
+        """See `Attributes`."""
         ...
 
     def row(self, node: Node, loop: Loop) -> Text:
-        """A value that is the same for all units."""
+        """Return a value that is the same for all units."""
         ...
 
     def loaded(self, node: Node) -> Text:
-        """A value that lies in memory, or one number of a product."""
+        """Return a value that is stored in memory, or one number of a matrix product."""
         ...
 
     def multiplied_name(self, leaf: Node) -> str:
-        """What a number of a product is called."""
+        """Return the name for one number of a matrix product."""
         ...
 
     def named(self) -> str:
-        """A fresh name."""
+        """Return a new name."""
         ...
 
     def target(self, result: Result) -> str:
-        """Where a result goes, and how."""
+        """Return the left-hand side of the assignment of a result, with its operator."""
         ...
 
     def made(self, result: Result, text: Text) -> str:
-        """The right-hand side for a result."""
+        """Return the right-hand side of the assignment of a result."""
         ...
 
 
 @dataclass(frozen=True)
 class Parents:
-    """Who needs a value in a loop.
+    """Uses of the values in a loop.
 
     Attributes:
-        of: the values that are made of it.
-        results: those that the loop stores.
+        of: for each value the values that are computed from it.
+        results: the values that the loop stores.
     """
 
     of: Mapping[Node, list[Node]]
     results: set[Node]
 
     def count(self, node: Node) -> int:
-        """How often."""
+        """Return how often a value is used."""
         return len(self.of.get(node, ())) + (node in self.results)
 
 
@@ -81,7 +81,7 @@ class LoopBody:
         self._lines: list[str] = []
 
     def write(self) -> list[str]:
-        """Its lines."""
+        """Return the lines of the body."""
         function, loop = self._function, self._loop
         for node in loop.nodes:
             self._value(node)
@@ -108,7 +108,7 @@ class LoopBody:
         return operation(node.op, [self._value(arg) for arg in node.args])
 
     def _named(self, node: Node, text: Text) -> Text:
-        """A name for what several need, for what would be long, and for what must be read before it is written over."""
+        """Name a value that several need, that is long, or that must be read before it is overwritten."""
         if is_row(node) or (is_name(text) and not self._is_overwritten(node)):
             return text
         is_product = node.op in ("x", "u") and text.text.startswith("dot")
@@ -129,7 +129,7 @@ class LoopBody:
         return self._parents.count(node) > 1 or is_long
 
     def _is_overwritten(self, node: Node) -> bool:
-        """Whether it is an old state, whose place a result of this loop takes before others are made."""
+        """Whether a value is an old state that a result of this loop overwrites before other results are computed."""
         if node.op != "state" or len(self._loop.results) < 2:
             return False
         new = self._function.events.new.get(name_of(node))
@@ -138,5 +138,5 @@ class LoopBody:
 
 
 def is_name(text: Text) -> bool:
-    """Whether it costs nothing: a number, a name, or an element of an array."""
+    """Whether an expression costs nothing to repeat: a number, a name, or an element of an array."""
     return re.fullmatch(r"-?[\w.+-]+|[\w>-]+\[[^\[\]]*\]", text.text) is not None

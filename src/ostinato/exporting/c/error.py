@@ -1,4 +1,4 @@
-"""What it costs to have the matrices in whole numbers of eight bits: measured on sequences, as nothing else tells it."""
+"""The error from matrices in 8-bit whole numbers. It is measured on sequences, as nothing else can tell it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class WeightError:
     """The difference that rounded weights make, over all steps of all sequences.
 
     Attributes:
-        largest: of any number of y.
-        share: the same, divided by the largest number of y.
-        same: of steps, the share with the same answer; None where y are no scores.
-        steps: that were compared.
-        of: "inputs" that were given, or a "probe" of random ones.
+        largest: the largest difference of any number of y.
+        share: `largest`, divided by the largest absolute number of y.
+        same: the share of steps with the same answer (largest score); None if y are not scores.
+        steps: the number of steps that were compared.
+        of: "inputs" if the caller gave sequences, or "probe" for random ones.
     """
 
     largest: float
@@ -36,7 +36,7 @@ class WeightError:
     of: str
 
     def __str__(self) -> str:
-        """In a line."""
+        """Describe the error in a line."""
         what = "the inputs that were given" if self.of == "inputs" else "random inputs"
         same = "" if self.same is None else f", {self.same:.1%} of the answers the same"
         return (
@@ -48,13 +48,13 @@ def measure(exact: Network, rounded: Network, sequences: Sequences | None) -> We
     """Compare two networks of the same module.
 
     Args:
-        exact: with float32.
-        rounded: with rounded weights.
-        sequences: one or several, each `(T, I)`, or `(T,)` of tokens or of a series; with what comes beside it as a dictionary,
-            `{"x": ..., "dt": ...}`. None for a random one.
+        exact: the network with weights in float32.
+        rounded: the network with rounded weights.
+        sequences: one or several, each `(T, I)`, or `(T,)` for tokens or a series; a dictionary if a step has other
+            arguments, `{"x": ..., "dt": ...}`. None for one random sequence.
 
     Raises:
-        ConfigError: sequences of another shape or type.
+        ConfigError: there are no sequences, or one has another shape or type, or other arguments.
     """
     given = _probe(exact) if sequences is None else _listed(sequences)
     largest = most = 0.0
@@ -113,7 +113,7 @@ def _described(v: object) -> str:
 
 
 def _probe(network: Network) -> list[Mapping[str, torch.Tensor]]:
-    """One sequence of random inputs, the same every time."""
+    """Return one sequence of random inputs, the same in every call."""
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> torch.Tensor:

@@ -1,7 +1,8 @@
-"""The order of a step in C: products that go through memory, loops over units, and what lies where in between.
+"""The order of a step in C: matrix products, loops over units, and the places of temporary arrays in memory.
 
-A loop makes all that follows for one unit from what is there: sums over the units, or values that are stored. A matrix product
-whose result only one loop needs is made in that loop, a row for a unit; others are made before, into memory of their own.
+A loop computes, unit by unit, sums over the units or values to store. A matrix product that only one loop needs is
+computed in that loop, one row of the matrix for each unit. A product that several loops need is computed before the
+first, into an array of its own.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from ostinato.kernels.compiler.graph import MOVES, Node, name_of, number_of, pie
 from ostinato.kernels.compiler.program import Program
 from ostinato.kernels.compiler.schedule import SINGLE, Schedule, Store
 
-X = -1  # the product of the input; others have their number in the program
+X = -1  # stands for the product of the input; other products have their number in the program
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a loop makes.
+    """A result of a loop.
 
     Attributes:
         node: the value.
-        to: where it goes: `("sum", slot)`, `("state", name)`, `("enters", product)` or `("scratch", slot)`.
+        to: where it is stored: `("sum", slot)`, `("state", name)`, `("enters", product)` or `("scratch", slot)`.
     """
 
     node: Node
@@ -35,10 +36,10 @@ class Loop:
     """One loop over units.
 
     Attributes:
-        stage: of the schedule.
-        width: how many units.
-        results: what it makes.
-        nodes: what is below the results, arguments first, as far as it is not in memory.
+        stage: the number of the schedule's stage.
+        width: the number of units.
+        results: the results of the loop.
+        nodes: the values that the results are computed from, arguments first, down to those that are in memory.
     """
 
     stage: int
@@ -49,11 +50,11 @@ class Loop:
 
 @dataclass(eq=False)
 class Multiply:
-    """A product that is made before a loop.
+    """A matrix product that is computed before a loop.
 
     Attributes:
         product: its number in the program, or `X`.
-        pieces: those that go through memory, in order.
+        pieces: the pieces that are stored in memory, in order.
     """
 
     product: int
@@ -62,11 +63,12 @@ class Multiply:
 
 @dataclass
 class NewState:
-    """How a new state reaches its place.
+    """When a new state replaces the old one.
 
     Attributes:
-        stored: the event that makes it.
-        copied: the event after which it is copied, where the old one is needed until then; None where it is written in place.
+        stored: the event that computes the new state.
+        copied: the event after which it is copied over the old state, if that is needed until then; None if it is
+            written directly.
     """
 
     stored: int
@@ -75,19 +77,19 @@ class NewState:
 
 @dataclass
 class Events:
-    """A step in order.
+    """The events of a step in order.
 
     Args:
-        program: the graphs.
-        schedule: of the program's forward pass.
-        sizes: the number of each letter.
+        program: the program of the step.
+        schedule: the schedule of the program's forward pass.
+        sizes: the number for each letter of a size.
 
     Attributes:
-        all: what happens.
-        kept: product and piece to its place in the product's memory.
-        entering: each product to the first one that the same value enters.
-        new: each state that is not the old one.
-        rooms: memory by name.
+        all: the events.
+        kept: for each (product, piece) that is stored in memory, its place in the product's array.
+        entering: for each product the first product that the same value enters.
+        new: the states that a step changes.
+        rooms: the temporary arrays by name.
     """
 
     program: Program
@@ -109,7 +111,7 @@ class Events:
     # loops
 
     def is_loaded(self, node: Node, stage: int) -> bool:
-        """Whether a value lies in memory, or has come from outside."""
+        """Whether a value is stored in memory at a stage, or comes from outside."""
         return node in self.schedule.found and self.schedule.made[node] <= stage
 
     def _loops(self) -> Iterator[Loop]:
@@ -136,7 +138,7 @@ class Events:
         return kind == "state" and store.node.op == "state" and name_of(store.node) == what
 
     def width(self, node: Node, to: tuple[str, str | int]) -> int:
-        """How many numbers a store writes."""
+        """Return how many numbers a store writes."""
         kind, what = to
         if kind == "state":
             return self.sizes[self.program.letters[str(what)]]
@@ -145,7 +147,7 @@ class Events:
         return self.sizes[node.space]
 
     def _keep(self, loops: Sequence[Loop]) -> None:
-        """Products that several loops need are made before the first of them."""
+        """Put each product that several loops need before the first of these loops."""
         used: dict[Node, list[int]] = {}
         for number, loop in enumerate(loops):
             for leaf in (n for n in loop.nodes if n.op in ("x", "u")):
@@ -165,8 +167,8 @@ class Events:
     # memory
 
     def _place(self) -> None:
-        last_read: dict[str, int] = {}  # of an old state, at any unit
-        last_read_elsewhere: dict[str, int] = {}  # at other units than the one of the loop
+        last_read: dict[str, int] = {}  # the last event that reads an old state
+        last_read_elsewhere: dict[str, int] = {}  # the last that reads it at other units than the loop's own
         for at, event in enumerate(self.all):
             for name, is_elsewhere in self._states_read(event):
                 last_read[name] = at
@@ -196,7 +198,7 @@ class Events:
             self.rooms[name] = Room(name, size, at, at)
 
     def _states_read(self, event: Loop | Multiply) -> Iterator[tuple[str, bool]]:
-        """Old states that it reads, and whether at other units than the loop's own."""
+        """Yield the old states that an event reads, and whether it reads them at other units than the loop's own."""
         products = [event.product] if isinstance(event, Multiply) else []
         if isinstance(event, Loop):
             for node in event.nodes:
@@ -209,7 +211,7 @@ class Events:
                 yield name_of(enters), True
 
     def _arrays(self, event: Loop | Multiply) -> Iterator[tuple[str, int]]:
-        """Memory that it reads or writes, and its size; without new states."""
+        """Yield the temporary arrays that an event reads or writes, with their sizes; new states are left out."""
         products = [event.product] if isinstance(event, Multiply) else []
         if isinstance(event, Loop):
             for node in event.nodes:
@@ -239,28 +241,28 @@ class Events:
     # names
 
     def space(self, product: int) -> str:
-        """Of a product's pieces."""
+        """Return the space of a product's pieces."""
         return "H" if product == X else self.program.products[product].space
 
     def kept_name(self, product: int) -> str:
-        """The memory of a product's result."""
+        """Return the name of the array for a product's result."""
         return "wx" if product == X else f"u{product}"
 
     def enters_name(self, product: int) -> str:
-        """The memory of what enters a product."""
+        """Return the name of the array for the vector that enters a product."""
         return f"enters{self.entering[product]}"
 
     def scratch_name(self, space: str, slot: int) -> str:
-        """The memory of a value that a later stage needs."""
+        """Return the name of the array for a value that a later stage needs."""
         letters = list(self.program.spaces)
         return f"kept{letters.index(space)}_{slot}" if len(letters) > 1 else f"kept{slot}"
 
 
 def product_of(leaf: Node) -> tuple[int, int]:
-    """The product of an "x" or "u", and the piece of it."""
+    """Return the product of a leaf "x" or "u", and which piece of the product the leaf is."""
     return (X, number_of(leaf)) if leaf.op == "x" else (number_of(leaf), piece_of(leaf))
 
 
 def is_row(node: Node) -> bool:
-    """Whether it is the same for all units."""
+    """Whether a value is the same for all units."""
     return node.space in SINGLE

@@ -1,4 +1,4 @@
-"""Values of a step as C expressions: with no more parentheses than needed, and with what is known already worked out."""
+"""Values of a step as C expressions, without needless parentheses, and with constants computed in advance."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ _INFIX = {
 
 @dataclass(frozen=True)
 class Text:
-    """An expression.
+    """A C expression.
 
     Attributes:
-        text: of it.
-        level: how tightly it binds.
+        text: the expression.
+        level: how tightly its outermost operator binds.
     """
 
     text: str
     level: int = PRIMARY
 
     def inside(self, least: int) -> str:
-        """As an operand of what binds so tightly."""
+        """Return the text as an operand of an operator of the level `least`, in parentheses if they are needed."""
         return self.text if self.level >= least else f"({self.text})"
 
 
 def constant(value: float) -> Text:
-    """A number."""
+    """Return a number as an expression."""
     text = number(value)
     return Text(text, UNARY_LEVEL if text.startswith("-") else PRIMARY)
 
 
 def known(node: Node, sizes: Mapping[str, int]) -> float | None:
-    """The value of a node that depends on nothing but sizes, else None."""
+    """Return the value of a node that depends on sizes only, else None."""
     if node.op == "const":
         value, size, power = parts_of(node)
         return value if size is None else value * float(sizes[size]) ** power
@@ -70,11 +70,12 @@ def known(node: Node, sizes: Mapping[str, int]) -> float | None:
 
 
 def operation(op: str, args: list[Text]) -> Text:
-    """An operation of `kernels.compiler.graph.POINTWISE`."""
+    """Return the expression of an operation of `kernels.compiler.graph.POINTWISE`."""
     if op in _INFIX:
         sign, level = _INFIX[op]
         left, right = args
-        # Conditions inside conditions are set apart, as compilers ask for; sums and products are added up from the left.
+        # Conditions in conditions get parentheses, as compilers warn otherwise; sums and products are evaluated from
+        # the left.
         if level in (RELATION, LOGIC):
             return Text(f"{left.inside(SUM)} {sign} {right.inside(SUM)}", level)
         return Text(f"{left.inside(level)} {sign} {right.inside(level + 1)}", level)

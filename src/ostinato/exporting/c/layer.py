@@ -1,4 +1,4 @@
-"""One layer as a C function: its equations as comments, then one loop over units after the other."""
+"""One layer as a C function: the equations as a comment, then a sequence of loops over units."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _UNIT = re.compile(r"\bi\b")
 
 @dataclass(frozen=True)
 class LayerDescription:
-    """What a layer's function is made of.
+    """The description of a layer from which its C function is written.
 
     Attributes:
-        number: of the layer, from 0.
-        cell: as it is in evaluation.
-        program: of its step.
-        schedule: of that.
-        matrices: by name without suffix.
-        vectors: names of arrays by name without suffix.
-        sizes: the number of each letter.
-        masks: noise by name: what its mean is.
+        number: the number of the layer, from 0.
+        cell: the cell in evaluation.
+        program: the program of the cell's step.
+        schedule: the schedule of the program.
+        matrices: the matrices by their names without suffix.
+        vectors: the names of the arrays of vectors, by the vectors' names without suffix.
+        sizes: the number for each letter of a size.
+        masks: the mean of each noise by its name.
     """
 
     number: int
@@ -47,32 +47,32 @@ class LayerDescription:
 
     @property
     def states(self) -> dict[str, int]:
-        """How many numbers each state has."""
+        """The number of values of each state."""
         return {name: self.sizes[letter] for name, letter in self.cell.states.items()}
 
     @property
     def outputs(self) -> int:
-        """How many numbers the output has."""
+        """The number of values of the output."""
         return self.states[self.cell.output]
 
     @property
     def extras(self) -> dict[str, int]:
-        """How many numbers each extra has; one without a letter is a number, not an array."""
+        """The number of values of each extra; 0 for an extra that is a single number, not an array."""
         return {name: 0 if letter == "1" else self.sizes[letter] for name, letter in self.cell.extras.items()}
 
 
 @dataclass
 class LayerFunction:
-    """Writes it.
+    """Writes the C function of a layer.
 
     Args:
-        layer: what it computes.
-        constants: where it finds its numbers.
-        prefix: of the network's own types.
+        layer: the description of the layer.
+        constants: the constants of the file.
+        prefix: the prefix of the network's types.
 
     Attributes:
-        lines: of its body.
-        work: how many floats of the work area it needs.
+        lines: the lines of the function's body.
+        work: the number of floats that the function needs of the work area.
     """
 
     layer: LayerDescription
@@ -84,7 +84,7 @@ class LayerFunction:
     def __post_init__(self) -> None:
         self.events = Events(self.layer.program, self.layer.schedule, self.layer.sizes)
         self.work = arrange(list(self.events.rooms.values()))
-        self._rows: dict[Node, Text] = {}  # what is the same for all units, once it is known
+        self._rows: dict[Node, Text] = {}  # expressions of values that are the same for all units
         self._row_parents = self._parents_of_rows()
         self._copied: set[str] = set()
         self._count = 0
@@ -102,31 +102,31 @@ class LayerFunction:
 
     @property
     def sizes(self) -> Mapping[str, int]:
-        """The number of each letter."""
+        """The number for each letter of a size."""
         return self.layer.sizes
 
     @property
     def name(self) -> str:
-        """Of the function, and of the layer's states."""
+        """The name of the function, and of the layer's states in the network's state."""
         return f"layer{self.layer.number}"
 
     @property
     def type(self) -> str:
-        """Of its states."""
+        """The name of the type of the layer's states."""
         return f"{self.prefix}_{self.name}"
 
     @property
     def parameters(self) -> list[str]:
-        """Of the function, but for its states, the input and the extras."""
+        """The parameters of the function after its states, the input and the extras."""
         return ["float *work"] if self.work else []
 
     def struct(self) -> list[str]:
-        """The type of its states."""
+        """Return the definition of the type of the layer's states."""
         fields = [f"{INDENT}float {state(name)}[{size}];" for name, size in self.layer.states.items()]
         return ["typedef struct {", *fields, f"}} {self.type};"]
 
     def text(self) -> str:
-        """The whole function."""
+        """Return the whole function."""
         extras = [f"float {extra(n)}" if not size else f"const float *{extra(n)}" for n, size in self._extras()]
         given = ", ".join([f"{self.type} *s", "const float *x", *extras, *self.parameters])
         names = ["s", "x", *(extra(n) for n, _ in self._extras())]
@@ -154,7 +154,7 @@ class LayerFunction:
     # events
 
     def _multiply(self, event: Multiply) -> None:
-        """Rows of a matrix times a vector, in runs of neighbouring rows."""
+        """Write rows of a matrix times a vector, with one loop for each run of neighbouring rows."""
         matrix, gates, heads = self._matrix(event.product)
         size, columns = self.layer.sizes[self.events.space(event.product)], matrix.columns
         array, v = self._array(self.events.kept_name(event.product)), self._entering(event.product)
@@ -205,7 +205,7 @@ class LayerFunction:
                     INDENT + f"s->{state(name)}[i] = new_{state(name)}[i];",
                 ]
 
-    # what is the same for all units
+    # values that are the same for all units
 
     def _parents(self, loop: Loop) -> Parents:
         of: dict[Node, list[Node]] = {}
@@ -216,7 +216,7 @@ class LayerFunction:
         return Parents(of, {r.node for r in loop.results})
 
     def _parents_of_rows(self) -> dict[Node, set[Node | int]]:
-        """Who needs each value of a row, over the whole step; a loop that needs it itself by its number."""
+        """Return the users, in the whole step, of each value that is the same for all units; loops stand as numbers."""
         found: dict[Node, set[Node | int]] = {}
         for at, event in enumerate(self.events.all):
             if isinstance(event, Loop):
@@ -229,7 +229,11 @@ class LayerFunction:
         return found
 
     def row(self, node: Node, loop: Loop) -> Text:
-        """A value of a row; what is more than a name or a number gets a name before the loop, if several need it or a loop does."""
+        """Return a value that is the same for all units.
+
+        An expression that is more than a name or a number gets a name before the loop, if several values or a loop need
+        it.
+        """
         if node in self._rows:
             return self._rows[node]
         value = known(node, self.layer.sizes)
@@ -241,7 +245,7 @@ class LayerFunction:
             text = operation(node.op, [self.row(arg, loop) for arg in node.args])
         needed = self._row_parents.get(node, set())
         is_inside = len(needed) == 1 and all(isinstance(p, Node) for p in needed)
-        is_old_state = node.op == "state"  # which may be another by then
+        is_old_state = node.op == "state"  # the state may have changed before its next use
         if value is None and (is_old_state or not (is_inside or is_name(text))):
             self._count += 1
             kind = "int" if node.is_boolean else "float"
@@ -266,10 +270,10 @@ class LayerFunction:
             case _:
                 raise AssertionError(kind)
 
-    # what each unit has of its own
+    # values that differ between units
 
     def loaded(self, node: Node) -> Text:
-        """A value that lies in memory."""
+        """Return a value that is stored in memory, or one number of a matrix product."""
         if node.op in ("x", "u"):
             return self.multiplied(node)
         kind, what = self.layer.schedule.found[node]
@@ -298,7 +302,7 @@ class LayerFunction:
                 raise AssertionError(kind)
 
     def _moved(self, node: Node) -> str:
-        """The unit whose value another one gets."""
+        """Return the index of the unit whose value unit i gets by a roll or a flip."""
         size = self.layer.sizes[node.space]
         if node.op == "flip":
             return f"{size - 1} - i"
@@ -306,7 +310,7 @@ class LayerFunction:
         return f"(i + {forward}) % {size}" if forward else "i"
 
     def multiplied(self, leaf: Node) -> Text:
-        """One number of a product: from memory, or a row times what enters it."""
+        """Return one number of a matrix product: from memory, or as a row of the matrix times its vector."""
         product, piece = product_of(leaf)
         size = self.layer.sizes[self.events.space(product)]
         if (place := self.events.kept.get((product, piece))) is not None:
@@ -319,7 +323,7 @@ class LayerFunction:
         return Text(dot(self.constants, matrix, f"{row} + i" if row else "i", entering))
 
     def multiplied_name(self, leaf: Node) -> str:
-        """What such a number is called."""
+        """Return the name for one number of a matrix product."""
         product, piece = product_of(leaf)
         letter = "x" if product == X else f"u{product}" if len(self.layer.program.products) > 1 else "u"
         gate = self._gate(product, piece)
@@ -337,14 +341,14 @@ class LayerFunction:
         return names[gate] if gate < len(names) else str(gate)
 
     def _matrix(self, product: int) -> tuple[Matrix, tuple[int, ...], int]:
-        """The matrix, the blocks of rows of each piece, and the heads."""
+        """Return the matrix of a product, the block of its rows for each piece, and the number of heads."""
         if product == X:
             return self.layer.matrices["weight_ih"], tuple(range(len(self.layer.cell.input_gates))), 1
         described = self.layer.program.products[product]
         return self.layer.matrices[described.matrix], described.gates, described.heads
 
     def _entering(self, product: int) -> str:
-        """What enters a product."""
+        """Return the vector that enters a product."""
         if product == X:
             return "x"
         enters = self.layer.program.products[product].enters
@@ -358,11 +362,11 @@ class LayerFunction:
         return self.constants.use(self.layer.vectors[name])
 
     def _array(self, name: str) -> str:
-        """The name of memory: new states have those of Python's in them."""
+        """Return the C name of a temporary array; the name of a new state contains the state's name in Python."""
         return f"new_{state(name.removeprefix('new_'))}" if name.startswith("new_") else name
 
     def target(self, result: Result) -> str:
-        """Where a result goes, and how."""
+        """Return the left-hand side of the assignment of a result, with its operator."""
         kind, what = result.to
         match kind:
             case "sum":
@@ -376,12 +380,12 @@ class LayerFunction:
                 return f"{self._array(self.events.scratch_name(result.node.space, int(what)))}[i] = "
 
     def made(self, result: Result, text: Text) -> str:
-        """The right-hand side for a result."""
+        """Return the right-hand side of the assignment of a result."""
         if result.to[0] == "sum" and self._reduction(result) == "max":
             return f"maximum(sum{result.to[1]}, {text.text})"
         return text.text
 
     def named(self) -> str:
-        """A fresh name."""
+        """Return a new name."""
         self._count += 1
         return f"v{self._count}"

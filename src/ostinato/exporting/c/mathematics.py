@@ -1,4 +1,4 @@
-"""The functions that a step calls, in C: the library's, or those of this file, which need no library."""
+"""The C functions that a step calls: those of the C library, or those of this file, which need no library."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from ostinato.errors import ConfigError
 
 Mathematics: TypeAlias = Literal["libm", "own"]
 
-# Units in the last place by which the own functions are wrong at most, over all float32 numbers; tests measure it.
+# The largest errors of the functions of this file over all float32 numbers, in units in the last place; tests measure
+# them.
 OWN_ERRORS = {"exp": 2, "expm1": 4, "log": 2, "log1p": 2, "tanh": 3, "sigmoid": 3, "sqrt": 1, "rsqrt": 2}
 
-# How each operation of a step is called, by its name in `kernels.compiler.graph`. What stands in `_HELPERS` is defined in the file.
+# The C function of each operation, by the operation's name in `kernels.compiler.graph`. Those in `_HELPERS` are written
+# to the file.
 CALLS = {
     **{op: f"{op}f" for op in ("exp", "log", "log1p", "expm1", "sqrt", "tanh", "exp2", "log2", "log10", "sin", "cos")},
     **{
@@ -21,7 +23,7 @@ CALLS = {
     },
     **{op: f"{op}f" for op in ("floor", "ceil", "trunc", "pow", "fmod", "atan2", "hypot", "copysign")},
     "abs": "fabsf",
-    "round": "rintf",  # halves to even numbers
+    "round": "rintf",  # rounds halves to even numbers
     "rsqrt": "inverse_root",
     **{op: op for op in ("sigmoid", "minimum", "maximum")},
 }
@@ -29,7 +31,7 @@ _OWN = {f"{op}f": f"own_{op}" for op in ("exp", "log", "log1p", "expm1", "sqrt",
 _OWN |= {"fabsf": "own_abs"}
 
 _HELPERS = {
-    # As in torch, and unlike fmaxf and fminf, a NaN stays one.
+    # As in torch, and unlike fmaxf and fminf, the result is NaN if an argument is.
     "maximum": "static float maximum(float a, float b) { return a > b || a != a ? a : b; }",
     "minimum": "static float minimum(float a, float b) { return a < b || a != a ? a : b; }",
     "sigmoid": """\
@@ -204,7 +206,7 @@ static float own_sqrt(float v)
 
 
 def infinity(text: str, mathematics: Mathematics) -> str:
-    """A body without the macros of math.h."""
+    """Replace the macros of math.h in a body, unless the library is used."""
     if mathematics == "libm":
         return text
     text = re.sub(r"\bINFINITY\b", "from_bits(0x7f800000u)", text)
@@ -212,10 +214,10 @@ def infinity(text: str, mathematics: Mathematics) -> str:
 
 
 def own(text: str, name: str) -> str:
-    """A body that calls the functions of this file in place of those of math.h.
+    """Return a body that calls the functions of this file in place of those of math.h.
 
     Raises:
-        ConfigError: it calls one that is not here.
+        ConfigError: the body calls a function that this file does not have.
     """
     called = set(re.findall(r"\b([a-z]\w*f)\(", text)) & set(CALLS.values())
     if missing := sorted(called - _OWN.keys()):
@@ -229,15 +231,15 @@ def own(text: str, name: str) -> str:
 
 
 def helpers(bodies: Iterable[str], mathematics: Mathematics, name: str) -> tuple[list[str], list[str]]:
-    """The definitions that bodies need, each before what calls it, and the bodies as they call them.
+    """Return the definitions that bodies need, each before its callers, and the bodies with the right calls.
 
     Args:
-        bodies: texts of functions.
-        mathematics: which functions are called.
-        name: of the network, for the error.
+        bodies: the texts of functions.
+        mathematics: "libm" for functions of the library, "own" for those of this file.
+        name: the name of the network, for the error.
 
     Raises:
-        ConfigError: `own` functions are wanted, and one is not here.
+        ConfigError: "own" is wanted, and a body calls a function that this file does not have.
     """
     known, written = dict(_HELPERS), [infinity(body, mathematics) for body in bodies]
     if mathematics == "own":

@@ -1,4 +1,4 @@
-"""Which modules have C, and what a step of each is made of."""
+"""The modules that can be written as C, and the parts of a step of each."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _TAKES = "a recurrent layer of ostinato, a LanguageModel, a Classifier, a Tagger
 
 
 def network_of(module: nn.Module, name: str, weights: WeightsName) -> Network:
-    """What is written for a module.
+    """Return the network to write for a module.
 
     Raises:
-        ConfigError: there is no C for it, with the reason.
+        ConfigError: the module cannot be written as C; the message has the reason.
     """
     if module.training:
         raise ConfigError("C expected a module in evaluation mode, got one in training mode; use module.eval()")

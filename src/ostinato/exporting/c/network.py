@@ -1,4 +1,4 @@
-"""One step of a whole model: its parts in order, what it is given and what it gives."""
+"""One step of a whole model: its parts in order, its arguments and its outputs."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class Network:
     """A model, ready to be written.
 
     Attributes:
-        name: with which every public name begins.
-        title: what it is, in a line.
-        constants: its numbers.
-        arguments: what a step is given beside the state, x first.
-        parts: in order.
-        outputs: how many numbers y has.
-        gives: what y is, for the header.
-        choices: whether y are scores of which one is chosen.
-        notes: more to be known of it.
+        name: the beginning of every public name.
+        title: a description of the model in a line.
+        constants: the weights.
+        arguments: the arguments of a step after the state, x first.
+        parts: the parts in order.
+        outputs: the number of values of y.
+        gives: a description of y, for the header.
+        choices: whether y are scores of choices.
+        notes: further lines of the description.
     """
 
     name: str
@@ -41,21 +41,22 @@ class Network:
 
     @property
     def layers(self) -> Layers:
-        """The recurrent ones."""
+        """The part with the recurrent layers."""
         return next(part for part in self.parts if isinstance(part, Layers))
 
     @property
     def fields(self) -> list[Field]:
-        """What the state has beside the layers'."""
+        """The fields of the state after those of the layers."""
         return [each for part in self.parts for each in part.fields]
 
     @torch.no_grad()
     def run(self, x: torch.Tensor, more: Mapping[str, torch.Tensor] | None = None) -> torch.Tensor:
-        """What the code gives for a sequence of one row, in PyTorch, with the numbers that the code has.
+        """Compute in PyTorch what the C code gives for one sequence, with the weights of the code (rounded for int8).
 
         Args:
             x: `(T, I)`; `(T,)` tokens, or values of a series.
-            more: what a step is given besides, by its name in Python: `(T,)`, or `(T, width)`.
+            more: the other arguments of a step by their names in Python, `(T,)` or `(T, width)`; of a series also
+                "past", `(n,)`.
 
         Returns:
             `(T, outputs)`.

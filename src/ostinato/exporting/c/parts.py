@@ -1,4 +1,4 @@
-"""What stands before and behind the recurrent layers: each as C, and as the same arithmetic in PyTorch."""
+"""The parts of a network (embedding, layers, pooling, output): each as C, and as the same arithmetic in PyTorch."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from ostinato.exporting.c.weights import Matrix, dot
 class Part(Protocol):
     """One part of a network.
 
-    `write` adds its lines to a step, given where what enters lies, and says where what it gives lies; `run` computes the same of a
-    whole sequence of one row, from its beginning, with the numbers that the code has.
+    `write` adds the part's lines to a step: it takes the C expression of the input, and returns that of the output.
+    `run` computes the same for a whole sequence of one row, from its beginning, with the weights of the C code.
     """
 
     @property
     def fields(self) -> Sequence[Field]:
-        """What it keeps from step to step."""
+        """The values that the part keeps from step to step."""
         ...
 
     def write(self, step: StepWriter, v: str) -> str:
-        """As C."""
+        """Write the part as C; `v` is the expression of its input. Return the expression of its output."""
         ...
 
     def run(self, v: torch.Tensor, more: dict[str, Any]) -> torch.Tensor:
-        """`(T, .)` to `(T, .)`; `more`: what comes beside x, by its name; a part may leave there what a later one needs."""
+        """Compute `(T, .)` from `(T, .)`. `more` has other arguments by name; a part may add some for later parts."""
         ...
 
 
 @dataclass(frozen=True)
 class Rows:
-    """An embedding: the row of a token. A token that there is not counts as 0.
+    """An embedding: the row of a token. A token out of range counts as 0.
 
     Attributes:
         matrix: `(V, E)`.
@@ -49,7 +49,7 @@ class Rows:
     fields: Sequence[Field] = ()
 
     def write(self, step: StepWriter, v: str) -> str:
-        """See `Part`. Rows of float32 are read where they are."""
+        """See `Part`. Rows of float32 are not copied."""
         table, columns = step.constants.use(self.matrix), self.matrix.columns
         step.lines += [f"const int token = {v} >= 0 && {v} < {len(self.matrix.values)} ? {v} : 0;"]
         if not self.matrix.is_int8:
@@ -67,12 +67,12 @@ class Rows:
 
 @dataclass(frozen=True)
 class Layers:
-    """The recurrent layers, with what stands around them.
+    """The recurrent layers, with the connections around them.
 
     Attributes:
-        stack: what they compute.
-        functions: the layers' own.
-        extras: what they get besides, by their names in C.
+        stack: the layers and their connections.
+        functions: the C function of each layer.
+        extras: the names of the extras in C.
     """
 
     stack: Stack
@@ -115,14 +115,14 @@ class Layers:
 
 @dataclass(frozen=True)
 class Pool:
-    """From the steps so far to one vector: after each step what a sequence that ends there gives.
+    """Pooling of the steps so far to one vector: after each step the vector of a sequence that ends there.
 
     Attributes:
         name: "mean", "max" or "attention" of `ostinato.models.classifying.pooling`.
-        width: of a step.
-        key: of attention, `(F, F)`.
-        names: of attention, the arrays of the key's bias and of the query.
-        numbers: of attention, the same as tensors, `(F,)` each.
+        width: the number of features of a step, F.
+        key: the key matrix of attention, `(F, F)`.
+        names: the names of the arrays of the key's bias and of the query, for attention.
+        numbers: the key's bias and the query as tensors, `(F,)` each, for attention.
     """
 
     name: str
@@ -148,7 +148,7 @@ class Pool:
         step.next(v)
         match self.name:
             case "mean":
-                # A float counts to 2^24; then the mean is one of the last steps mostly.
+                # A float counts to 2^24; from then on the mean gives more weight to the last steps.
                 step.lines += ["if (s->steps < 16777216.0f)", INDENT + "s->steps += 1.0f;"]
                 step.loop(self.width, f"s->pooled[i] += ({v}[i] - s->pooled[i]) / s->steps;")
                 return "s->pooled"
@@ -159,7 +159,7 @@ class Pool:
                 return self._attention(step, v)
 
     def _attention(self, step: StepWriter, v: str) -> str:
-        """A softmax over all steps so far, of which the largest score is known only as they come."""
+        """Write a softmax over all steps so far. When a larger score comes, the sums so far are scaled down."""
         assert self.key is not None
         bias, query = map(step.constants.use, self.names)
         row = dot(step.constants, self.key, "i", v)
@@ -199,13 +199,13 @@ class Pool:
 
 @dataclass(frozen=True)
 class Linear:
-    """A linear layer, into the answer.
+    """A linear layer, whose result is the answer y or an array.
 
     Attributes:
         matrix: `(outputs, F)`.
-        bias: its array, or "".
-        numbers: of the bias, `(outputs,)`.
-        to: an array of the work area for what it gives; "" for the answer itself.
+        bias: the name of the bias' array; "" for no bias.
+        numbers: the bias, `(outputs,)`, or None.
+        to: the array of the work area that gets the result; "" for the answer y.
     """
 
     matrix: Matrix
@@ -230,10 +230,10 @@ class Linear:
 
 @dataclass(frozen=True)
 class Answer:
-    """The layers' own output as the answer.
+    """The output of the layers as the answer y.
 
     Attributes:
-        width: of it.
+        width: the number of values.
     """
 
     width: int

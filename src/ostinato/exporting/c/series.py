@@ -1,4 +1,4 @@
-"""A forecaster's own parts: from values as they come to what its layers read, and from what they say to a distribution."""
+"""The parts of a forecaster: from values to the inputs of its layers, and from their outputs to a distribution."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from ostinato.models.forecasting.baseline import Baseline, shifted
 from ostinato.models.forecasting.heads import LEAST_WIDTH, START, Head, Quantiles
 from ostinato.models.forecasting.scale import Scale, fill_forward
 
-_BASELINE, _SCALE = "baseline", "scale"  # what the first part leaves for the last
+_BASELINE, _SCALE = "baseline", "scale"  # keys of what the first part computes for the last
 
 
 @dataclass(frozen=True)
 class SeriesReader:
-    """What the layers of a forecaster read at a step: `Forecaster._inputs`, of values one after the other.
+    """The inputs of a forecaster's layers at a step: `Forecaster._inputs`, computed value by value.
 
     Attributes:
-        baseline: what the next value is measured from.
-        lags: steps back whose values are read, 1 first.
-        limit: see `Forecaster`; None for none.
-        known: covariates that are known ahead of time.
-        observed: covariates that come with the values.
-        embedding: the rows that stand for series, or None.
-        reads_baseline: whether the layers read it.
+        baseline: the baseline that the next value is measured from.
+        lags: how many steps back the values are that the layers read, 1 first.
+        limit: see `Forecaster`; None for no limit.
+        known: the number of covariates that are known ahead of time.
+        observed: the number of covariates that come with the values.
+        embedding: the matrix with a row for each series, or None.
+        reads_baseline: whether the layers read the baseline.
     """
 
     baseline: Baseline
@@ -43,12 +43,12 @@ class SeriesReader:
 
     @property
     def reach(self) -> int:
-        """How many values are remembered."""
+        """The number of past values that the state holds."""
         return max(self.baseline.reach, *self.lags)
 
     @property
     def width(self) -> int:
-        """How many numbers the layers read."""
+        """The number of values that the layers read at a step."""
         series = 0 if self.embedding is None else self.embedding.columns
         return 2 * len(self.lags) + self.reads_baseline + self.known + 2 * self.observed + series
 
@@ -68,7 +68,7 @@ class SeriesReader:
         return found
 
     def functions(self, name: str) -> Sequence[tuple[list[str], str, list[str]]]:
-        """What the header offers besides: what it says of it, the declaration, and the body."""
+        """Return further public functions: the lines of the header's comment, the declaration, and the body of each."""
         told = [
             "Takes the scale of a series from its past, which a forecaster needs before the first step.",
             "",
@@ -137,7 +137,7 @@ class SeriesReader:
         return value if self.limit is None else f"{number(self.limit)} * asinhf({value} / {number(self.limit)})"
 
     def run(self, v: torch.Tensor, more: dict[str, Any]) -> torch.Tensor:
-        """See `Part`; v `(T,)`; more: "past" `(n,)`, and "known", "observed", "series" where the model has them."""
+        """See `Part`; v is `(T,)`; more has "past", `(n,)`, and "known", "observed", "series" if the model has them."""
         past, count = more["past"].float()[:, None], torch.tensor([len(more["past"])])
         scale = Scale.of(past, count) if len(past) else Scale(torch.zeros(1), torch.zeros(1))
         filled, is_there = fill_forward(scale.apply(v.float()[:, None]))
@@ -148,7 +148,7 @@ class SeriesReader:
             means = self.baseline.means(known, was, count)
             assert means is not None
             mean = means[(torch.arange(len(v)) - count) % self.baseline.season]
-        # A value that has just come is one step before the step that is forecast.
+        # The newest value has lag 1: it is one step before the step that is forecast.
         baseline = self.baseline.next(
             lambda lag: shifted(filled, lag - 1), lambda lag: shifted(begun, lag - 1).bool(), mean
         )
@@ -173,11 +173,11 @@ class SeriesReader:
 
 @dataclass(frozen=True)
 class Distribution:
-    """What a forecaster says about the next value, in the unit of the series.
+    """The distribution of the next value, in the unit of the series.
 
     Attributes:
-        head: see `ostinato.models.forecasting.heads`.
-        name: of the head.
+        head: the head; see `ostinato.models.forecasting.heads`.
+        name: the name of the head: "gaussian", "student-t" or "quantiles".
     """
 
     head: Head
@@ -186,7 +186,7 @@ class Distribution:
 
     @property
     def gives(self) -> str:
-        """What y is."""
+        """A description of y, for the header."""
         match self.head:
             case Quantiles(levels=levels):
                 return f"the quantiles {', '.join(f'{level:g}' for level in levels)} of the next value"

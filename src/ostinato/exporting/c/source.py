@@ -1,4 +1,4 @@
-"""A network as two files: what its caller sees, and what it computes."""
+"""A network as two files: a header for its caller, and a source with its computation."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ WorkName: TypeAlias = Literal["stack", "state"]
 
 @dataclass(frozen=True)
 class Source:
-    """The two files.
+    """The texts of the two files, and the memory that the code needs.
 
     Attributes:
         header: the text of `NAME.h`.
         body: the text of `NAME.c`.
-        state_bytes: of a `NAME_state`.
-        work_bytes: of the work area, on the stack or in the state.
-        constant_bytes: of the weights.
+        state_bytes: the size of a `NAME_state`, with the work area if that is in the state.
+        work_bytes: the size of the work area, on the stack or in the state.
+        constant_bytes: the size of the weights.
     """
 
     header: str
@@ -43,9 +43,9 @@ class _Function:
     """A public function.
 
     Attributes:
-        told: what the header says of it.
-        declaration: of it.
-        lines: of its body.
+        told: the lines of its comment in the header.
+        declaration: its declaration.
+        lines: the lines of its body.
     """
 
     told: Sequence[str]
@@ -53,7 +53,7 @@ class _Function:
     lines: Sequence[str]
 
     def text(self) -> str:
-        """Its definition."""
+        """Return the definition of the function."""
         return "\n".join([self.declaration, "{", *block(self.lines), "}"])
 
 
@@ -61,9 +61,9 @@ class SourceWriter:
     """Writes both files.
 
     Args:
-        network: what is written.
-        mathematics: whose functions are called.
-        work: where the work area is.
+        network: the network to write.
+        mathematics: which mathematical functions are called, "libm" or "own".
+        work: where the work area is, "stack" or "state".
     """
 
     def __init__(self, network: Network, mathematics: Mathematics, work: WorkName) -> None:
@@ -79,7 +79,7 @@ class SourceWriter:
         self._public = list(self._functions())
 
     def source(self) -> Source:
-        """Both texts."""
+        """Return both texts."""
         bodies = [layer.text() for layer in self.network.layers.functions] + [f.text() for f in self._public]
         dots = [text.rstrip() for name, text in DOT.items() if any(f"{name}(" in body for body in bodies)]
         defined, written = helpers([*dots, *bodies], self.mathematics, self.name)

@@ -1,4 +1,4 @@
-"""The recurrent layers of a network: read from a module, checked, and run with the numbers that the code has."""
+"""The recurrent layers of a network: read from a module, checked, and run in PyTorch with the weights of the C code."""
 
 from __future__ import annotations
 
@@ -33,12 +33,14 @@ class Stack:
     """The recurrent layers of a network.
 
     Attributes:
-        layers: from the first to the last.
-        inputs: how many numbers come in.
-        connection: what stands around every layer but the first.
-        gates: with highway connections, of each layer but the first the matrix, the bias' array and its numbers.
-        first: of each layer its first state by name; None where all are zeros.
-        parameters: of each layer what its step is given, by name without suffix, with the matrices as the code has them.
+        layers: the descriptions of the layers, from the first to the last.
+        inputs: the number of inputs of a step.
+        connection: the connection around every layer but the first: "residual", "highway" or None.
+        gates: for highway connections: the matrix, the name of the bias' array and the bias, for each layer but the
+            first.
+        first: the first states of each layer by name.
+        parameters: the parameters of each layer by name without suffix, with the matrices of the C code (rounded for
+            int8).
     """
 
     layers: tuple[LayerDescription, ...]
@@ -50,21 +52,21 @@ class Stack:
 
     @property
     def extras(self) -> dict[str, int]:
-        """How many numbers each extra has; 0 for a number that is no array."""
+        """The number of values of each extra; 0 for an extra that is a single number, not an array."""
         return self.layers[0].extras
 
     @property
     def outputs(self) -> int:
-        """How many numbers come out."""
+        """The number of outputs of a step."""
         return self.layers[-1].outputs
 
     @torch.no_grad()
     def run(self, x: torch.Tensor, extras: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """What the layers give for a sequence of one row, by the reference, with the numbers that the code has.
+        """Compute the layers' output for a sequence of one row by the reference, with the weights of the C code.
 
         Args:
             x: `(T, I)`.
-            extras: by name, `(T,)` or `(T, width)`.
+            extras: the extras by name, `(T,)` or `(T, width)`.
 
         Returns:
             `(T, P)`.
@@ -86,10 +88,10 @@ class Stack:
 
 
 def stack(layer: Recurrent, constants: Constants) -> Stack:
-    """A recurrent layer of one direction as the stack of a network.
+    """Read a recurrent layer of one direction as the stack of a network.
 
     Raises:
-        ConfigError: it has no C, with the reason.
+        ConfigError: the layer cannot be written as C; the message has the reason.
     """
     _check(layer)
     cell = layer._cells[False]  # pyright: ignore[reportPrivateUsage]
@@ -138,7 +140,7 @@ def _check(layer: nn.Module) -> None:
 
 
 def _planned(layer: Recurrent, cell: Cell) -> tuple[Program, Schedule]:
-    """The traced step and its stages, where they hold at the layer's sizes."""
+    """Return the traced step and its schedule, after checking that they hold at the layer's sizes."""
     try:
         reading = current(cell)
         if reading.refusal is not None:

@@ -1,6 +1,6 @@
-"""A step of a whole network while it is written: its lines, and the memory of what lives shorter than a step.
+"""A step of a whole network while it is written: its lines, and the temporary arrays that it needs.
 
-Arrays that are not needed at the same time lie at the same place.
+Arrays that are not needed at the same time may share memory.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from ostinato.exporting.c.weights import Constants
 
 @dataclass
 class Room:
-    """An array, and when it is needed.
+    """A temporary array, and when it is needed.
 
     Attributes:
-        name: in the code.
-        size: in floats.
+        name: its name in the code.
+        size: its size in floats.
         first: the event that writes it.
         last: the last event that reads it.
-        offset: where it lies, once `arrange` has said so.
+        offset: its place in the work area in floats, which `arrange` sets.
     """
 
     name: str
@@ -31,14 +31,14 @@ class Room:
     offset: int = 0
 
     def overlaps(self, other: Room) -> bool:
-        """Whether both are needed at some time."""
+        """Whether both arrays are needed at the same time."""
         return self.first <= other.last and other.first <= self.last
 
 
 def arrange(rooms: list[Room]) -> int:
-    """Give each a place, the largest first, at the lowest offset where no other that is needed at that time lies.
+    """Place each array, the largest first, at the lowest offset that no array has which is needed at the same time.
 
-    Returns how many floats all of them take.
+    Returns the number of floats of the work area.
     """
     placed: list[Room] = []
     for room in sorted(rooms, key=lambda r: (-r.size, r.first, r.name)):
@@ -53,14 +53,14 @@ def arrange(rooms: list[Room]) -> int:
 
 @dataclass(frozen=True)
 class Field:
-    """What a part keeps from step to step.
+    """A field of the state: values that a part keeps from step to step.
 
     Attributes:
-        name: in the state.
-        size: how many numbers; 0 for one that is no array.
-        first: what each begins with; one without it is set by another function than the reset.
+        name: the name in the state.
+        size: the number of values; 0 for a single number, not an array.
+        first: the first value of each; None for a field that the reset does not set, but another function.
         kind: "float" or "int".
-        told: what it is, for the header.
+        told: a description for the header.
     """
 
     name: str
@@ -71,16 +71,16 @@ class Field:
 
     @property
     def floats(self) -> int:
-        """How many times four bytes it takes."""
+        """The size in units of four bytes."""
         return max(1, self.size)
 
     def declaration(self) -> str:
-        """In the state."""
+        """Return the field's declaration in the state."""
         text = f"{self.kind} {self.name}{f'[{self.size}]' if self.size else ''};"
         return f"{text} /* {self.told} */" if self.told else text
 
     def reset(self) -> list[str]:
-        """What makes it that of a sequence which begins."""
+        """Return the lines that set the field to its first value."""
         if self.first is None:
             return []
         if not self.size:
@@ -90,14 +90,14 @@ class Field:
 
 @dataclass(frozen=True)
 class Argument:
-    """What a step is given besides its state.
+    """An argument of a step after its state.
 
     Attributes:
-        name: in C.
+        name: the name in C.
         kind: "float", "int" or "const float *".
-        told: what it is, for the header.
-        reading: how it is called in Python, where it is not x.
-        counts: what the header says of its size: names and numbers.
+        told: a description for the header.
+        reading: the name in Python; "" for x.
+        counts: names and numbers of sizes that the header defines.
     """
 
     name: str
@@ -108,19 +108,19 @@ class Argument:
 
     @property
     def declaration(self) -> str:
-        """Of a parameter."""
+        """The declaration of the parameter."""
         return f"{self.kind}{'' if self.kind.endswith('*') else ' '}{self.name}"
 
 
 @dataclass
 class StepWriter:
-    """Collects a step.
+    """Collects the lines and the temporary arrays of a step.
 
     Attributes:
-        constants: where numbers are.
-        lines: of the body, behind the declarations of memory.
-        rooms: memory by name.
-        now: the event that is written.
+        constants: the constants of the file.
+        lines: the lines of the body after the declarations of arrays.
+        rooms: the temporary arrays by name.
+        now: the number of the event that is being written.
     """
 
     constants: Constants
@@ -129,37 +129,37 @@ class StepWriter:
     now: int = 0
 
     def array(self, name: str, size: int) -> str:
-        """Memory that is needed now, and until `reads` says so last."""
+        """Add a temporary array that is needed now, and until the last call of `reads` for it. Return its name."""
         self.rooms.setdefault(name, Room(name, size, self.now, self.now)).last = self.now
         return name
 
     def reads(self, name: str) -> None:
-        """What lies there is needed until now, if it is memory of the work area."""
+        """Note that an array is read now; other names than temporary arrays' are ignored."""
         if name in self.rooms:
             self.rooms[name].last = self.now
 
     def next(self, *read: str) -> None:
-        """The next event, which needs these."""
+        """Begin the next event, which reads these arrays."""
         self.now += 1
         for name in read:
             self.reads(name)
 
     def loop(self, count: int, *body: str) -> None:
-        """A loop over numbers."""
+        """Write a loop over `i` from 0 to `count - 1`."""
         self.lines += loop(count, *body)
 
     def arrange(self) -> int:
-        """Give everything its place. Returns how many floats the work area has."""
+        """Place all temporary arrays. Returns the number of floats of the work area."""
         return arrange(list(self.rooms.values()))
 
     def places(self) -> Iterable[str]:
-        """The declarations of what lies in the work area."""
+        """Yield the declarations of the temporary arrays."""
         for room in sorted(self.rooms.values(), key=lambda room: room.offset):
             yield f"float *const {room.name} = work{f' + {room.offset}' if room.offset else ''}; /* {room.size} */"
 
 
 def loop(count: int, *body: str) -> list[str]:
-    """The lines of a loop over `i`."""
+    """Return the lines of a loop over `i` from 0 to `count - 1`."""
     head = f"for (int i = 0; i < {count}; i++)"
     if len(body) == 1:
         return [head, INDENT + body[0]]

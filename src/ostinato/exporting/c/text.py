@@ -1,4 +1,4 @@
-"""The small change of C: names, numbers, arrays, comments."""
+"""Basic pieces of C text: names, numbers, arrays, comments."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 from ostinato.errors import ConfigError
 
 INDENT = "    "
-_WIDTH = 110  # of a comment in a line
-_FLOATS, _WHOLE = 8, 24  # numbers in a line
+_WIDTH = 110  # the limit for a comment on one line
+_FLOATS, _WHOLE = 8, 24  # the number of values on a line
 
-# Names that mean something already, in C99 and in C++, which may include the header; and the macros of what is included.
+# Reserved names of C99 and C++ (C++ code may include the header), and macros of the included headers and of compilers.
 _KEYWORDS = frozenset(
     " ".join(
         [
@@ -33,10 +33,11 @@ _KEYWORDS = frozenset(
 
 
 def check_name(name: str) -> None:
-    """Whether a network may have this name, with which every name of its header begins.
+    """Check the name of a network, with which every name of its header begins.
 
     Raises:
-        ConfigError: it is no identifier of C, is a word of the language, or begins as only the compiler's own names may.
+        ConfigError: the name is not an identifier of C, begins with an underscore (such names are the compiler's), is a
+            reserved word or the name of a header of C, or is too long.
     """
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(
@@ -62,7 +63,7 @@ _HEADERS = frozenset(
 
 
 def identifier(name: str, taken: Iterable[str] = ()) -> str:
-    """A Python name as one of C: other letters by their numbers, and a word of the language with an underscore behind it."""
+    """Make a Python name a name of C: non-ASCII letters become their codes; reserved or taken names get underscores."""
     found = "".join(c if c.isascii() else f"_u{ord(c):x}" for c in name)
     while found in _KEYWORDS or found in taken:
         found += "_"
@@ -70,14 +71,14 @@ def identifier(name: str, taken: Iterable[str] = ()) -> str:
 
 
 def number(value: float) -> str:
-    """A constant of the type float, exact to the last bit.
+    """Write a constant of the type float, exact to the last bit.
 
     >>> number(1.0), number(-0.1)
     ('1.0f', '-0.100000001f')
     """
     try:
         (v,) = struct.unpack("f", struct.pack("f", value))
-    except OverflowError:  # more than a float can be
+    except OverflowError:  # too large for a float
         v = math.copysign(math.inf, value)
     if v != v:
         return "NAN"
@@ -88,7 +89,7 @@ def number(value: float) -> str:
 
 
 def array(name: str, values: np.ndarray, kind: str) -> str:
-    """A constant of many numbers, of the type `kind`: "float" or "signed char"."""
+    """Write a constant array of numbers of the type `kind`: "float" or "signed char"."""
     flat = values.reshape(-1).tolist()
     items = [number(v) for v in flat] if kind == "float" else [str(v) for v in flat]
     count = _FLOATS if kind == "float" else _WHOLE
@@ -97,7 +98,7 @@ def array(name: str, values: np.ndarray, kind: str) -> str:
 
 
 def comment(lines: Iterable[str], indent: str = "") -> str:
-    """Lines of text as a comment, whatever is in them."""
+    """Write lines of any text as a comment."""
     safe = [_harmless(line) for line in lines]
     if not safe:
         return ""
@@ -108,27 +109,27 @@ def comment(lines: Iterable[str], indent: str = "") -> str:
 
 
 def _harmless(line: str) -> str:
-    """Text that neither ends a comment nor begins another, and that no compiler takes for the end of a line."""
+    """Change text so that it neither ends nor begins a comment, and does not continue a line (backslash, trigraph)."""
     text = "".join(c if c.isprintable() or c == " " else "?" for c in line.expandtabs())
     text = text.replace("*/", "* /").replace("/*", "/ *").replace("??/", "? ?/").rstrip()
     return text + " ." if text.endswith("\\") else text
 
 
 def block(lines: Sequence[str], depth: int = 1) -> list[str]:
-    """Lines further to the right."""
+    """Indent lines."""
     return [INDENT * depth + line if line else line for line in lines]
 
 
 def state(name: str) -> str:
-    """A state's name in C."""
+    """Return the name of a state in C."""
     return identifier(name)
 
 
 def extra(name: str) -> str:
-    """An extra's name within a layer."""
+    """Return the name of an extra in a layer's function."""
     return f"extra_{identifier(name)}"
 
 
 def counted(count: int, noun: str, many: str = "") -> str:
-    """So many of them."""
+    """Return a count with its noun, such as "3 layers"."""
     return f"{count} {noun if count == 1 else many or noun + 's'}"

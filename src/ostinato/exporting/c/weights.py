@@ -1,4 +1,4 @@
-"""The numbers of a network as constants of C, in float32 or in eight bits."""
+"""The weights of a network as constants of C, in float32 or in 8 bits."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from ostinato.kernels.storage import missing
 
 WeightsName: TypeAlias = Literal["float32", "int8"]
 
-LARGEST = 127  # of the whole numbers; -128 has no counterpart
+LARGEST = 127  # the largest whole number; -128 is not used, as it has no counterpart
 
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """A matrix that is multiplied, or from which rows are taken.
+    """A matrix for products, or whose rows are looked up.
 
     Attributes:
-        name: of the array.
-        values: `(rows, columns)`, float32: as the code has them, so with `int8` the rounded ones.
-        whole: with `int8` the whole numbers from -127 to 127 of the same shape, else None.
-        scale: with `int8` what the whole numbers of each row are multiplied by, `(rows,)`, else None.
+        name: the name of the array.
+        values: `(rows, columns)`, float32: the values that the C code computes with, so the rounded ones for `int8`.
+        whole: for `int8` the whole numbers from -127 to 127, `(rows, columns)`; else None.
+        scale: for `int8` the factor of each row's whole numbers, `(rows,)`; else None.
     """
 
     name: str
@@ -36,16 +36,16 @@ class Matrix:
 
     @property
     def is_int8(self) -> bool:
-        """Whether it has whole numbers."""
+        """Whether the matrix is stored as whole numbers of 8 bits."""
         return self.whole is not None
 
     @property
     def columns(self) -> int:
-        """How many numbers a row has."""
+        """The number of columns."""
         return self.values.shape[1]
 
     def texts(self) -> Iterator[str]:
-        """The definitions."""
+        """Yield the definitions of the matrix' arrays."""
         if self.whole is None or self.scale is None:
             yield array(self.name, self.values.numpy(), "float")
         else:
@@ -54,20 +54,20 @@ class Matrix:
 
     @property
     def nbytes(self) -> int:
-        """In the read-only memory."""
+        """The size in read-only memory, in bytes."""
         rows, columns = self.values.shape
         return rows * (columns + 4) if self.is_int8 else 4 * rows * columns
 
 
 @dataclass
 class Constants:
-    """All arrays of a file, each tensor once.
+    """All arrays of a file; a matrix that is used twice (tied weights) is stored once.
 
     Attributes:
-        kind: of matrices; vectors are float32 always.
-        matrices: by name.
-        vectors: by name.
-        used: names that some code reads, in order.
+        kind: the type of matrices; vectors are always float32.
+        matrices: the matrices by name.
+        vectors: the vectors by name.
+        used: the names of arrays that code reads, in order of first use.
     """
 
     kind: WeightsName
@@ -75,13 +75,14 @@ class Constants:
     vectors: dict[str, torch.Tensor] = field(default_factory=dict[str, torch.Tensor])
     used: dict[str, None] = field(default_factory=dict[str, None])
     _by_memory: dict[object, Matrix] = field(default_factory=dict[object, Matrix])
-    _held: list[torch.Tensor] = field(default_factory=list[torch.Tensor])  # whose addresses are keys
+    _held: list[torch.Tensor] = field(default_factory=list[torch.Tensor])  # their addresses are keys
 
     def matrix(self, name: str, given: torch.Tensor) -> Matrix:
-        """A matrix, under the name of an earlier one where it is the same tensor (tied weights).
+        """Add a matrix, or return the earlier one if it is the same tensor (tied weights).
 
         Raises:
-            ConfigError: its numbers are not there, or rounding is wanted and one is not finite.
+            ConfigError: the tensor has no values yet (such as on the device meta), or one is not finite and is to be
+                rounded.
         """
         given = _there(name, given)
         key = (given.data_ptr(), tuple(given.shape), given.stride(), given.dtype)
@@ -94,18 +95,18 @@ class Constants:
         return made
 
     def vector(self, name: str, given: torch.Tensor) -> str:
-        """A vector; returns its name."""
+        """Add a vector; return its name."""
         self.vectors[name] = _float32(_there(name, given))
         return name
 
     def use(self, what: Matrix | str) -> str:
-        """The name of an array that code reads."""
+        """Mark an array as used, and return its name."""
         name = what.name if isinstance(what, Matrix) else what
         self.used[name] = None
         return name
 
     def texts(self) -> Iterator[str]:
-        """The definitions of what is used."""
+        """Yield the definitions of the arrays that are used."""
         for name in self.used:
             if name in self.matrices:
                 yield from self.matrices[name].texts()
@@ -114,7 +115,7 @@ class Constants:
 
     @property
     def nbytes(self) -> int:
-        """Of what is used."""
+        """The size of the arrays that are used, in bytes."""
         matrices = sum(m.nbytes for name, m in self.matrices.items() if name in self.used)
         return matrices + sum(4 * v.numel() for name, v in self.vectors.items() if name in self.used)
 
@@ -131,11 +132,11 @@ def _float32(given: torch.Tensor) -> torch.Tensor:
 
 
 def _rounded(name: str, values: torch.Tensor) -> Matrix:
-    """Whole numbers with a scale for each row, its largest number being 127."""
+    """Round a matrix to whole numbers with a scale for each row, by which its largest absolute number becomes 127."""
     if not bool(torch.isfinite(values).all()):
         raise ConfigError(f"weights='int8' expected finite numbers, and {name} has others; use weights='float32'")
     scale = (values.abs().amax(1) / LARGEST) if values.numel() else values.new_zeros(len(values))
-    # So small a row that its scale is no normal number counts as zero.
+    # A row is zero if it is so small that its scale would be a subnormal number.
     scale = torch.where(scale >= float(np.finfo(np.float32).tiny), scale, 0.0)
     divisor = torch.where(scale > 0, scale, 1.0)[:, None]
     whole = torch.where(scale[:, None] > 0, values / divisor, 0.0).round().clamp(-LARGEST, LARGEST)
@@ -143,7 +144,7 @@ def _rounded(name: str, values: torch.Tensor) -> Matrix:
 
 
 def dot(constants: Constants, matrix: Matrix, row: str, v: str) -> str:
-    """One row of a matrix times a vector."""
+    """Write one row of a matrix times a vector as a C expression."""
     name, columns = constants.use(matrix), matrix.columns
     first = row if columns == 1 else f"({row}) * {columns}" if " " in row else f"{row} * {columns}"
     place = f"&{name}[{first}]" if first != "0" and not first.startswith("0 *") else name

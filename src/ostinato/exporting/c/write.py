@@ -1,4 +1,4 @@
-"""Writes a module as C."""
+"""`write_c`: write a module as C."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class WrittenC:
     """A network that was written.
 
     Attributes:
-        header: the file that its caller includes.
-        body: the file that is compiled.
-        state_bytes: of a `NAME_state`, which each sequence has.
-        work_bytes: of the work area: beside the state, on the stack of a step, or within it.
-        constant_bytes: of the weights, in read-only memory.
-        error: what rounded weights cost; None where none are rounded.
+        header: the header, which callers include.
+        body: the source, which is compiled.
+        state_bytes: the size of a `NAME_state`; each sequence has one. It includes the work area if `work` is "state".
+        work_bytes: the size of the work area, on the stack during a step or in the state.
+        constant_bytes: the size of the weights, in read-only memory.
+        error: the error from rounded weights; None if weights are not rounded.
     """
 
     header: Path
@@ -51,35 +51,39 @@ def write_c(
     inputs: Sequences | None = None,
     force: bool = False,
 ) -> WrittenC:
-    """Writes a module as C99: `NAME.h` and `NAME.c`, of which nothing but a C compiler is needed.
+    """Write a module as C99: `NAME.h` and `NAME.c`, which need nothing but a C compiler.
 
-    A step computes what the module does in evaluation, for one row: `NAME_reset(&state)`, then `NAME_step(&state, x, y)` for every
-    step. Nothing is allocated; a `NAME_state` holds what a sequence has, so there may be any number of them.
+    A step computes what the module computes in evaluation, for one row: call `NAME_reset(&state)`, then
+    `NAME_step(&state, x, y)` for every step. The code allocates nothing. A `NAME_state` holds the state of one
+    sequence; there may be any number of them.
 
     | module | x | y |
     | --- | --- | --- |
     | a recurrent layer | `(I,)`, and the cell's extras | the output, `(H,)` |
     | `LanguageModel` | a token | a score for each next token |
     | `Classifier` | `(I,)`, or a token | a score for each class, of the sequence so far |
-    | `Tagger` | a token | a score for each tag; with a CRF its emissions, without the best path |
+    | `Tagger` | `(I,)`, or a token | a score for each tag; for a CRF the emissions, without the best path |
     | `Forecaster` | the last value, covariates | the parameters of the next value's distribution |
 
     Args:
-        module: in evaluation mode, of one direction, of cells that the compiler takes.
-        name: with which all public names begin: a C identifier.
-        folder: where the files go; it is made if need be.
-        weights: "float32"; or "int8", whole numbers from -127 to 127 with a scale for each row, of matrices alone.
-        math: "libm" calls the functions of math.h; "own" has its own, whose errors the file tells, and needs no library at all.
-        work: where the memory is that a step needs for itself, "stack" or "state".
-        inputs: with int8, sequences on which the error is measured: each `(T, I)`, or `(T,)` of tokens or of a series; what comes
-            beside it in a dictionary, `{"x": ..., "dt": ...}`. None for random ones.
-        force: write over files that are there.
+        module: a module in evaluation mode, of one direction, with cells that the compiler supports.
+        name: the beginning of all public names, a C identifier.
+        folder: the folder for the files; it is created if it does not exist.
+        weights: "float32"; or "int8", which stores matrices as whole numbers from -127 to 127 with a scale for each
+            row.
+        math: "libm" calls the functions of math.h; "own" writes functions into the file, which states their errors, and
+            needs no library at all.
+        work: where a step has its temporary memory, "stack" or "state".
+        inputs: for int8, sequences to measure the error on: each `(T, I)`, or `(T,)` for tokens or a series; a
+            dictionary if a step has other arguments, `{"x": ..., "dt": ...}`. None for a random sequence.
+        force: overwrite files that exist.
 
     Returns:
-        The files, how much memory they need, and the error of rounded weights.
+        The files, how much memory their code needs, and the error from rounded weights.
 
     Raises:
-        ConfigError: the module has no C, with the reason, or an argument does not fit, or a file is there already.
+        ConfigError: the module cannot be written as C (the message has the reason), an argument does not fit, or a file
+            exists already.
     """
     if not isinstance(module, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(f"module expected a torch.nn.Module, got {told_kind(module)}")
@@ -107,7 +111,7 @@ def write_c(
 
 
 def _put(source: Source, files: tuple[Path, Path]) -> None:
-    """Both files or none: whole before they have their names."""
+    """Write both files under temporary names first, then rename them, so that each appears as a whole."""
     folder = files[0].parent
     try:
         folder.mkdir(parents=True, exist_ok=True)

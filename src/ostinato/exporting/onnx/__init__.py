@@ -1,4 +1,4 @@
-"""ONNX: graphs that ONNX Runtime and others run, on servers, phones and in browsers."""
+"""Export to ONNX: graphs that ONNX Runtime and other runtimes run on servers, on phones and in browsers."""
 
 from __future__ import annotations
 

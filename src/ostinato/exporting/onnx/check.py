@@ -1,4 +1,4 @@
-"""Whether a model computes what its module computes: at other sizes, in ONNX Runtime."""
+"""Check that a model computes the same as its module, at other sizes and in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from ostinato.errors import ModelError
 from ostinato.exporting.graph import Graph, flat
 from ostinato.types import Tensor
 
-TOLERANCE = 1e-4  # of a number up to 1; of a larger one its share
-_WORSE = 4.0  # than the module's own rounding, which a model may be where that is above the tolerance
+TOLERANCE = 1e-4  # absolute for numbers up to 1, relative for larger ones
+_WORSE = 4.0  # if the module's own rounding exceeds the tolerance, the model's error may be this many times as large
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a model is from its module.
+    """The difference between the outputs of a model and of its module.
 
     Attributes:
-        largest: over all outputs and sizes, of numbers up to 1, or the share of larger ones.
-        output: the name of that output.
-        sizes: the shapes of the inputs there.
-        rounding: where it is above `TOLERANCE`, how far the module itself is from what float64 gives; else None.
+        largest: the largest difference over all outputs and sizes; absolute for numbers up to 1, relative for larger
+            ones.
+        output: the name of the output with this difference.
+        sizes: the shapes of the inputs with this difference.
+        rounding: if `largest` exceeds `TOLERANCE`, the difference between the module in its own type and in float64;
+            else None.
     """
 
     largest: float
@@ -38,44 +40,44 @@ class Difference:
 
 
 class Session:
-    """ONNX Runtime with a model.
+    """A model loaded in ONNX Runtime.
 
     Args:
-        model: a file's bytes, or its path.
+        model: the bytes of a file, or its path.
     """
 
     def __init__(self, model: bytes | str) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        # What is compared is small, and threads that wait for work would take cores from others.
+        # The inputs are small, and waiting threads would take cores from other processes.
         options.intra_op_num_threads = 1
-        options.log_severity_level = 3  # its warnings are about how it changes the model for itself
+        options.log_severity_level = 3  # errors only: warnings are about its own optimisations
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         self._names = [each.name for each in self._session.get_inputs()]
 
     def __call__(self, inputs: Sequence[Tensor]) -> list[np.ndarray]:
-        """The outputs, in order."""
-        # An input that nothing depends on is no input of the session.
+        """Return the outputs in order."""
+        # The session has no input that nothing depends on; `strict` then raises.
         found = self._session.run(None, dict(zip(self._names, (v.numpy() for v in inputs), strict=True)))
         return [np.asarray(v) for v in found]
 
 
 def check(model: bytes, graph: Graph, others: Sequence[Sequence[Tensor]]) -> Difference:
-    """Compares a model with its module.
+    """Compare a model with its module.
 
     Args:
-        model: a file's bytes.
-        graph: what it was made of.
-        others: inputs to compare at.
+        model: the bytes of the file.
+        graph: the graph that the model was made of.
+        others: the inputs to compare with.
 
     Raises:
-        ModelError: the standard's checker refuses the model, ONNX Runtime cannot run it, or it computes something else.
+        ModelError: ONNX's checker rejects the model, ONNX Runtime cannot run it, or it computes something else.
     """
     try:
         onnx.checker.check_model(onnx.load_from_string(model), full_check=True)
         session = Session(model)
-    except Exception as error:  # of both, whatever they raise
+    except Exception as error:  # the checker and ONNX Runtime may raise anything
         raise ModelError(f"{graph.name}: the ONNX model is not valid: {' '.join(str(error).split())[:600]}") from error
     worst = Difference(-1.0, "", ())
     for inputs in others:
@@ -99,7 +101,10 @@ def check(model: bytes, graph: Graph, others: Sequence[Sequence[Tensor]]) -> Dif
 
 
 def distance(ours: Tensor, theirs: np.ndarray) -> float:
-    """The largest difference, as a share of the largest number where that is above 1; infinite for other shapes or other NaN."""
+    """Return the largest difference, divided by the largest number if that is above 1.
+
+    It is infinite if shapes, types, whole numbers, or the places of NaN and infinity differ.
+    """
     a = ours.detach().numpy()
     if a.shape != theirs.shape or a.dtype != theirs.dtype:
         return math.inf
@@ -116,10 +121,10 @@ def distance(ours: Tensor, theirs: np.ndarray) -> float:
 
 
 def _judged(graph: Graph, inputs: Sequence[Tensor], output: str, found: Difference, theirs: np.ndarray) -> Difference:
-    """A difference above the tolerance, where the module's own rounding explains it.
+    """Return a difference above the tolerance if the module's own rounding explains it; else raise a ModelError.
 
-    A recurrence may multiply an error from step to step; then no two programs in float32 agree, and each is to be compared with
-    what float64 gives.
+    A recurrence may multiply an error from step to step. Then no two programs in float32 agree, so each is compared
+    with the result in float64.
     """
     told = _told(graph, found.sizes)
     apart = f"the model is {found.largest:.1e} from the module in {output} at {told}"
@@ -138,12 +143,12 @@ def _judged(graph: Graph, inputs: Sequence[Tensor], output: str, found: Differen
 
 
 def _exact(graph: Graph, inputs: Sequence[Tensor], output: str) -> Tensor | None:
-    """An output as float64 gives it; None where the module has no such form."""
+    """Compute an output in float64; None if the module does not run in float64."""
     try:
         module: Any = copy.deepcopy(graph.module).double()
         with torch.no_grad():
             found = flat(module(*(v.double() if v.is_floating_point() else v for v in inputs)))
-    except Exception:  # a module may insist on its type
+    except Exception:  # a module may accept no other type
         return None
     exact = found[[port.name for port in graph.outputs].index(output)]
     return exact if exact.dtype is torch.float64 else None

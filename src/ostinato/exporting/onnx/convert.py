@@ -1,4 +1,4 @@
-"""From a module to an ONNX model, through torch's own exporter."""
+"""Conversion of a module to an ONNX model by torch's own exporter."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from ostinato.exporting.onnx.translation import Translation
 from ostinato.exporting.recording import Flat, quiet, raise_ours, recorded, shapes_of
 
 _PREFIX = "module."
-_MOST = 1 << 40  # of what is computed when the model is written: all that is made of weights alone
+_MOST = 1 << 40  # no limit in practice: what depends on weights only is computed on writing
 
 
 def convert(graph: Graph) -> ir.Model:
-    """The model of a graph.
+    """Return the ONNX model of a graph.
 
     Raises:
-        ConfigError: it is in training, or torch cannot record it, or it holds for the sizes of the example only.
-        CellError: a cell that has no form in ONNX.
+        ConfigError: the module is in training, torch cannot record or write it, or it holds for the sizes of the
+            example only.
+        CellError: a cell cannot be written in ONNX.
     """
     shapes, translation = shapes_of(graph), Translation()
     with quiet():
@@ -68,9 +69,9 @@ def _written(exported: ExportedProgram, translation: Translation, shapes: Any, g
 
 
 def _shrink(model: ir.Model, sources: Mapping[str, Sequence[str]]) -> None:
-    """Computes what is made of weights alone, and leaves out what nobody asks for.
+    """Compute in advance what depends on weights only, and remove nodes that are not used.
 
-    As torch does with `optimize=True`, but for weights of any size, and no two weights become one because they are equal.
+    torch does the same with `optimize=True`, but only for small weights, and it merges weights that are equal.
     """
     optimizer.inline(model)
     for _ in range(2):
@@ -87,7 +88,7 @@ def _shrink(model: ir.Model, sources: Mapping[str, Sequence[str]]) -> None:
 
 
 def _merge_constants(graph: ir.Graph, sources: Mapping[str, Sequence[str]]) -> None:
-    """Makes one of equal numbers, not of equal weights."""
+    """Merge equal constants, but not equal weights."""
     known: dict[object, ir.Value] = {}
     for v in list(graph.initializers.values()):
         if v.const_value is None or sources.get(str(v.name)) or v.is_graph_output():
@@ -99,7 +100,7 @@ def _merge_constants(graph: ir.Graph, sources: Mapping[str, Sequence[str]]) -> N
 
 
 def _folds(node: ir.Node) -> bool | None:
-    """No weight is turned around that is used as it is, too: the file would have it twice."""
+    """Do not transpose in advance a weight that has other uses: the file would hold it twice."""
     given = node.inputs[0] if node.op_type == "Transpose" else None
     is_shared = given is not None and given.is_initializer() and len(given.uses()) > 1
     return False if is_shared else None

@@ -1,4 +1,4 @@
-"""A model's file: written whole, and checked before it is there."""
+"""The file of a model: it is checked first, and written as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ostinato.exporting.graph import Graph, Port
 from ostinato.exporting.onnx.check import Difference, check
 from ostinato.exporting.onnx.convert import convert
 
-_MOST_BYTES = 2**31 - 1  # of a file of protocol buffers
+_MOST_BYTES = 2**31 - 1  # the limit of protocol buffers for a file
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class Written:
 
     Attributes:
         path: the file.
-        inputs: in order.
-        outputs: in order.
-        difference: from the module, over all sizes that it was compared at.
-        operators: how many of each recurrent operator it has, such as {"LSTM": 1} or {"Scan": 2}.
+        inputs: the inputs in order.
+        outputs: the outputs in order.
+        difference: the difference from the module, over all sizes that were compared.
+        operators: the number of each recurrent operator in the model, such as {"LSTM": 1} or {"Scan": 2}.
     """
 
     path: Path
@@ -37,15 +37,15 @@ class Written:
 
 
 def write(graph: Graph, path: Path, *, force: bool = False) -> Written:
-    """Converts a graph, checks the model and writes its file; an error leaves what was there.
+    """Convert a graph, check the model and write its file; after an error an earlier file is unchanged.
 
     Args:
-        graph: what is written.
+        graph: the graph to write.
         path: the file.
-        force: write over a file that is there.
+        force: overwrite a file that exists.
 
     Raises:
-        ConfigError: the file is there, or cannot be written; or see `convert`.
+        ConfigError: the file exists, its folder does not, or the model is above 2 GB; or see `convert`.
         CellError: see `convert`.
         ModelError: see `check`.
     """
@@ -61,7 +61,7 @@ def write(graph: Graph, path: Path, *, force: bool = False) -> Written:
 
 
 def ports_of(model: ir.Model, graph: Graph) -> tuple[Port, ...]:
-    """The outputs, with their sizes as the model has them."""
+    """Return the outputs with the sizes that the model gives them."""
     found: list[Port] = []
     for v, port in zip(model.graph.outputs, graph.outputs, strict=True):
         axes = (
@@ -72,7 +72,7 @@ def ports_of(model: ir.Model, graph: Graph) -> tuple[Port, ...]:
 
 
 def bytes_of(model: ir.Model, name: str) -> bytes:
-    """A file's content, the same for the same model."""
+    """Return the content of a model's file; equal models have equal bytes."""
     proto = ir.to_proto(model)
     if proto.ByteSize() > _MOST_BYTES:
         raise ConfigError(
@@ -82,7 +82,7 @@ def bytes_of(model: ir.Model, name: str) -> bytes:
 
 
 def put(content: bytes, path: Path) -> None:
-    """Writes a file, whole or not at all."""
+    """Write a file, whole or not at all."""
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -101,6 +101,6 @@ def _umask() -> int:
 
 
 def recurrent_operators(model: ir.Model) -> dict[str, int]:
-    """How many nodes of each kind there are, of those that go through time."""
+    """Count the nodes of each recurrent operator."""
     found = [node.op_type for node in model.graph if node.op_type in ("LSTM", "GRU", "RNN", "Scan")]
     return {op: found.count(op) for op in dict.fromkeys(found)}

@@ -1,4 +1,4 @@
-"""The forward half of a program, arranged for a loop whose every operation costs: what needs no state is kept apart."""
+"""The forward pass of a program, arranged so that a loop has few operations: what needs no state is kept apart."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _NO_ROWS = frozenset(["parameter", "const", "unit", "mask"])  # leaves that are 
 
 @dataclass(frozen=True)
 class Forward:
-    """What a step computes.
+    """The computation of a step.
 
     Attributes:
-        states: the new ones, by name.
+        states: the new states by name.
         products: as in `Program`.
         letters: as in `Program`.
     """
@@ -30,7 +30,7 @@ class Forward:
 
     @classmethod
     def of(cls, program: Program) -> Forward:
-        """Those of a program, with sums in another order: in a + (b + c) all that needs no state is added up first."""
+        """Take the step of a program, with sums rearranged: in a + (b + c) terms without a state are added first."""
         found = cls(program.states, program.products, program.letters)
         arranged = _Arranged(found)
         products = tuple(replace(p, enters=arranged(p.enters)) for p in program.products)
@@ -38,7 +38,7 @@ class Forward:
 
     @cached_property
     def roots(self) -> tuple[Node, ...]:
-        """What the step is for: the new states, and what enters the products that they need."""
+        """The results of the step: the new states, and the vectors that enter the products they need."""
         found, wanted = dict.fromkeys(self.states.values()), list(self.states.values())
         while wanted:
             needed = {number_of(node) for node in walk(wanted) if node.op == "u"}
@@ -48,21 +48,21 @@ class Forward:
 
     @cached_property
     def late(self) -> Mapping[Node, bool]:
-        """Whether a value needs a state, and with it the loop."""
+        """For each value whether it needs a state, so must be computed in the loop."""
         return self._marked(lambda node: node.op == "state")
 
     @cached_property
     def varies(self) -> Mapping[Node, bool]:
-        """Whether a value is another one in each time step."""
+        """For each value whether it differs between time steps."""
         return self._marked(lambda node: node.op in ("state", "x", "input"))
 
     @cached_property
     def has_rows(self) -> Mapping[Node, bool]:
-        """Whether a value is another one in each row."""
+        """For each value whether it differs between rows."""
         return self._marked(lambda node: not node.args and node.op not in _NO_ROWS)
 
     def _marked(self, is_marked: object) -> Mapping[Node, bool]:
-        """Of each node whether it, or one that it is made of, is marked; what a product gives is made of what enters it."""
+        """Tell for each node whether it or a node that it depends on is marked; a product depends on what enters it."""
         assert callable(is_marked)
         found: dict[Node, bool] = {}
 
@@ -81,7 +81,7 @@ class Forward:
 
     @cached_property
     def users(self) -> Mapping[Node, Sequence[Node]]:
-        """The nodes that each is an argument of."""
+        """For each node the nodes that have it as an argument."""
         found: dict[Node, list[Node]] = {}
         for node in walk(self.roots):
             for arg in dict.fromkeys(node.args):
@@ -90,7 +90,7 @@ class Forward:
 
 
 class _Arranged:
-    """Writes nodes anew, into a graph of its own."""
+    """Copies nodes to a new graph, with sums rearranged."""
 
     def __init__(self, forward: Forward) -> None:
         self._graph, self._late = Graph(), forward.late
@@ -140,13 +140,13 @@ COMMUTATIVE = frozenset({"add", "mul", "minimum", "maximum", "hypot", "eq", "ne"
 
 
 def same_equations(a: Program, b: Program) -> bool:
-    """Whether two steps compute the same, however they are written: in which order they add, and ask for products."""
+    """Tell whether two steps compute the same, regardless of the order of their sums and of their products."""
     known: dict[object, int] = {}
     return _numbered(a, known) == _numbered(b, known)
 
 
 def _numbered(program: Program, known: dict[object, int]) -> dict[str, int]:
-    """For each new state a number, the same for the same value; `known` has those of all values that were seen."""
+    """Number the new states, equal values by equal numbers. `known` holds the numbers of all values so far."""
     found: dict[Node, int] = {}
 
     def visit(root: Node) -> int:

@@ -1,4 +1,4 @@
-"""What people and tools see of a model's file: names of weights and sizes, and nothing of the machine that wrote it."""
+"""Names of weights and sizes in a model's file, and removal of traces of the machine that wrote it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PRODUCER = "ostinato"
 
 
 def sources_of(graph: ir.Graph) -> dict[str, tuple[str, ...]]:
-    """Of each value that is made of weights alone, by name: the weights."""
+    """Return, for each value that depends on weights only, the names of these weights, by the name of the value."""
     found: dict[str, tuple[str, ...]] = {str(name): (str(name),) for name in graph.initializers}
     for node in graph:
         given = [v.name for v in node.inputs if v is not None]
@@ -24,12 +24,12 @@ def sources_of(graph: ir.Graph) -> dict[str, tuple[str, ...]]:
 
 
 def name_weights(graph: ir.Graph, sources: Mapping[str, tuple[str, ...]], prefix: str) -> None:
-    """Gives what was made of weights their names back: of one its own, of several all, with + between.
+    """Name each constant after the weights that it was made of; several names are joined by +.
 
     Args:
-        graph: as it is now.
-        sources: as it was.
-        prefix: of all names, to be left out.
+        graph: the graph after optimisation.
+        sources: the weights of each value, from the graph before optimisation; see `sources_of`.
+        prefix: the beginning of all weights' names, which is removed.
     """
     taken: set[str] = {str(v.name) for v in (*graph.inputs, *graph.outputs)}
     for v in list(graph.initializers.values()):
@@ -45,7 +45,7 @@ def name_weights(graph: ir.Graph, sources: Mapping[str, tuple[str, ...]], prefix
 
 
 def name_dimensions(graph: ir.Graph, described: Graph) -> None:
-    """Names the inputs and outputs, and writes their sizes by letter."""
+    """Name the inputs and outputs, and set their sizes to numbers and letters."""
     for values, ports in ((graph.inputs, described.inputs), (graph.outputs, described.outputs)):
         for v, port in zip(values, ports, strict=True):
             v.name = port.name
@@ -54,7 +54,7 @@ def name_dimensions(graph: ir.Graph, described: Graph) -> None:
 
 
 def without_traces(model: ir.Model) -> None:
-    """Removes what torch's exporter notes of the source, which names files of this machine."""
+    """Remove the notes of torch's exporter about the source, which name files of this machine."""
     model.producer_name, model.producer_version, model.doc_string = _PRODUCER, None, None
     model.metadata_props.clear()
     for graph in _graphs(model.graph):

@@ -1,4 +1,4 @@
-"""Nodes of an ONNX graph, written one after the other."""
+"""A writer of the nodes of an ONNX graph."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-OPSET = 18  # of runtimes since 2023; LayerNormalization is there since 17
+OPSET = 18  # runtimes since 2023 have it; LayerNormalization exists since 17
 
 
 class Nodes:
-    """A list of nodes that grows.
+    """A growing list of nodes.
 
     Args:
-        dtype: of numbers.
-        numbers: what names end with; one iterator for a whole model, as names must differ in its subgraphs too.
+        dtype: the type of numbers.
+        numbers: the numbers at the end of names; one iterator for a whole model, as names must differ in its subgraphs
+            too.
 
     Attributes:
         all: the nodes, in order.
@@ -29,23 +30,23 @@ class Nodes:
         self.all: list[ir.Node] = []
 
     def inside(self) -> Nodes:
-        """Those of a subgraph."""
+        """Return an empty list for the nodes of a subgraph."""
         return Nodes(self.dtype, self.numbers)
 
     def value(self, name: str, dtype: ir.DataType | None = None) -> ir.Value:
-        """A value with a name that no other has: torch's exporter writes no slash into the names of its own."""
+        """Return a value with a unique name: it has a slash, and names of torch's exporter have none."""
         type_ = None if dtype is None else ir.TensorType(dtype)
         return ir.Value(name=f"{name}/{next(self.numbers)}", type=type_)
 
     def __call__(self, op: str, *inputs: ir.Value | None, outputs: int = 1, name: str = "", **attributes: Any) -> Any:
-        """Appends a node; gives its value, or a list where there are several.
+        """Append a node; return its output, or a list if it has several.
 
         Args:
-            op: of the standard.
-            *inputs: None for those that are left out.
-            outputs: how many.
-            name: what the values are called; the operator by default.
-            **attributes: of the operator.
+            op: the operator's name in ONNX.
+            *inputs: the inputs; None for one that is left out.
+            outputs: the number of outputs.
+            name: the beginning of the outputs' names; the operator in lower case by default.
+            **attributes: the attributes of the operator.
         """
         values = [self.value(name or op.lower()) for _ in range(outputs)]
         given = ir.convenience.convert_attributes(attributes)
@@ -53,23 +54,23 @@ class Nodes:
         return values[0] if outputs == 1 else values
 
     def number(self, value: float) -> ir.Value:
-        """A single number of the graph's type."""
+        """Append a constant: a single number of the graph's type."""
         return self.constant(np.array(value, self.dtype.numpy()))
 
     def integer(self, value: int) -> ir.Value:
-        """A single whole number."""
+        """Append a constant: a single whole number."""
         return self.constant(np.array(value, np.int64))
 
     def integers(self, *values: int) -> ir.Value:
-        """A vector of whole numbers."""
+        """Append a constant: a vector of whole numbers."""
         return self.constant(np.array(values, np.int64))
 
     def constant(self, array: np.ndarray) -> ir.Value:
-        """An array."""
+        """Append a constant: an array."""
         return self("Constant", value=ir.tensor(array))
 
     def split(self, v: ir.Value, widths: Sequence[int]) -> list[ir.Value]:
-        """Into pieces along the last dimension."""
+        """Split a value into pieces along the last dimension."""
         if len(widths) == 1:
             return [v]
         if len(set(widths)) == 1:
@@ -77,11 +78,11 @@ class Nodes:
         return self("Split", v, self.integers(*widths), outputs=len(widths), axis=-1)
 
     def columns(self, v: ir.Value, start: int, end: int) -> ir.Value:
-        """Some of the last dimension."""
+        """Take the entries from `start` to `end`, exclusive, of the last dimension."""
         return self("Slice", v, self.integers(start), self.integers(end), self.integers(-1))
 
     def blocks(self, v: ir.Value, size: int, chosen: Sequence[int]) -> ir.Value:
-        """Blocks of so many rows of a parameter, in this order; by slices, which of constants are folded, as Split is not."""
+        """Take blocks of `size` rows in the chosen order; by Slice, which is folded for constants, unlike Split."""
         count = len_of(v) // size
         if list(chosen) == list(range(count)):
             return v
@@ -95,31 +96,31 @@ class Nodes:
         return self.concat(parts, 0)
 
     def concat(self, values: Sequence[ir.Value], axis: int) -> ir.Value:
-        """One behind the other."""
+        """Concatenate values along an axis."""
         return values[0] if len(values) == 1 else self("Concat", *values, axis=axis)
 
     def transposed(self, matrix: ir.Value) -> ir.Value:
-        """Rows for columns."""
+        """Transpose a matrix."""
         return self("Transpose", matrix, perm=[1, 0])
 
     def unsqueeze(self, v: ir.Value, axis: int) -> ir.Value:
-        """With one more dimension."""
+        """Insert a dimension of size 1."""
         return self("Unsqueeze", v, self.integers(axis))
 
     def squeeze(self, v: ir.Value, axis: int) -> ir.Value:
-        """With one dimension less."""
+        """Remove a dimension of size 1."""
         return self("Squeeze", v, self.integers(axis))
 
 
 def size_of(v: ir.Value, axis: int) -> int | None:
-    """The number of entries along a dimension; None where it may vary."""
+    """Return the number of entries along a dimension; None if it may vary."""
     assert v.shape is not None
     size = v.shape[axis]
     return size if isinstance(size, int) else None
 
 
 def len_of(v: ir.Value) -> int:
-    """The number of rows of a parameter."""
+    """Return the number of rows of a parameter."""
     size = size_of(v, 0)
     assert size is not None
     return size

@@ -1,4 +1,4 @@
-"""Layer norm, found again in a program, where it stands as sums over the units of several gates."""
+"""Recognition of layer norm in a program, where it is written as sums over the units of several gates."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ostinato.kernels.compiler.graph import Node, parts_of, plain
 
 
 class Norm(NamedTuple):
-    """(v - mean) / sqrt(variance + eps), of the units of all pieces together, perhaps with gain and shift.
+    """(v - mean) / sqrt(variance + eps) over the units of all pieces together, with or without gain and shift.
 
     Attributes:
-        pieces: what is normalised, each piece of which some of the norm's results are made, in no order.
-        chosen: of these, those whose results were asked for.
-        eps: what is added to the variance.
-        gain: a parameter's piece for each that was chosen, or None.
-        shift: the same.
+        pieces: all pieces that are normalised together, in no order.
+        chosen: the pieces whose normalised values are wanted.
+        eps: the number that is added to the variance.
+        gain: for each chosen piece the piece of a parameter that multiplies it; None for no gain.
+        shift: for each chosen piece the piece of a parameter that is added to it; None for no shift.
     """
 
     pieces: tuple[Node, ...]
@@ -29,7 +29,7 @@ class Norm(NamedTuple):
 
 
 def norm_of(nodes: Sequence[Node], widths: Widths) -> Norm | None:
-    """The norm whose results these nodes are, one for each of some pieces; None where they are something else."""
+    """Return the norm whose normalised pieces these nodes are; None if they are something else."""
     shift, core = _with_parameter(nodes, "add")
     gain, core = _with_parameter(core, "mul")
     found = _core(core, widths)
@@ -40,7 +40,7 @@ def norm_of(nodes: Sequence[Node], widths: Widths) -> Norm | None:
 
 
 def _with_parameter(nodes: Sequence[Node], op: str) -> tuple[tuple[Node, ...] | None, tuple[Node, ...]]:
-    """The parameters that all nodes combine with something, and that; None and the nodes themselves where not all do."""
+    """Split nodes `parameter op other` into parameters and others; None and the nodes if one has another form."""
     parameters: list[Node] = []
     others: list[Node] = []
     for node in nodes:
@@ -91,7 +91,7 @@ def _without_eps(variance: Node) -> tuple[Node, float]:
 
 
 def _root(square: Node, mean: Node) -> Node | None:
-    """What it is the squared deviation of, from this mean."""
+    """Return v if `square` is the square of v - mean; else None."""
     if square.op != "mul" or square.args[0] is not square.args[1]:
         return None
     deviation = square.args[0]
@@ -99,7 +99,7 @@ def _root(square: Node, mean: Node) -> Node | None:
 
 
 def _mean_terms(mean: Node, widths: Widths) -> list[Node] | None:
-    """What a number of a row is the mean of, piece by piece; None where it is none."""
+    """Return the pieces whose mean over all units a value of a row is; None if it is not a mean."""
     if mean.op != "mul":
         return None
     for number, total in (mean.args, mean.args[::-1]):
@@ -120,6 +120,6 @@ def _terms(total: Node) -> list[Node]:
 
 
 def number_of_const(const: Node, widths: Widths) -> float:
-    """A constant of a program, in numbers."""
+    """Return the value of a constant, which may be a power of a width."""
     value, size, power = parts_of(const)
     return value * widths[size] ** power if size else value

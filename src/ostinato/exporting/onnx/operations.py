@@ -1,4 +1,4 @@
-"""The compiler's operations in ONNX's; where ONNX has none, several."""
+"""The compiler's operations in ONNX: by one operator, or by several if ONNX has no such operator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import onnx_ir as ir
 from ostinato.errors import CellError
 from ostinato.exporting.onnx.nodes import Nodes
 
-# Ours to ONNX's.
+# The compiler's name to ONNX's.
 _SAME = {
     "add": "Add",
     "sub": "Sub",
@@ -46,15 +46,15 @@ _SAME = {
 
 
 def operation(nodes: Nodes, op: str, args: Sequence[ir.Value]) -> ir.Value:
-    """A pointwise operation, or a sum or the largest over the units of each row.
+    """Write a pointwise operation, or the sum or the maximum over the units of each row.
 
     Args:
-        nodes: where it is written.
-        op: the name that the compiler has for it.
-        args: what it is of.
+        nodes: the list that gets the nodes.
+        op: the compiler's name of the operation.
+        args: its arguments.
 
     Raises:
-        CellError: ONNX has nothing that it could be made of.
+        CellError: ONNX has neither the operation nor operators to make it of.
     """
     if op in _SAME:
         return nodes(_SAME[op], *args)
@@ -68,9 +68,9 @@ def _sum(nodes: Nodes, v: ir.Value) -> ir.Value:
 
 
 def _max(nodes: Nodes, v: ir.Value) -> ir.Value:
-    """As torch's: NaN where any is. Runtimes pass over NaN, or do not."""
+    """The maximum as in torch: NaN if any number is NaN. Runtimes differ in whether they skip NaN."""
     largest = nodes("ReduceMax", v, nodes.integers(-1), keepdims=1)
-    # A sum of what is 0 for numbers, and NaN for NaN.
+    # The sum that is added is 0, or NaN if any number is NaN.
     is_nan = nodes("IsNaN", v)
     nothing = nodes("Where", is_nan, v, nodes.number(0))
     return nodes("Add", largest, _sum(nodes, nothing))
@@ -85,13 +85,13 @@ def _rsqrt(nodes: Nodes, v: ir.Value) -> ir.Value:
 
 
 def _expm1(nodes: Nodes, v: ir.Value) -> ir.Value:
-    """tanh(v / 2) (e^v + 1), without cancellation near 0; infinite where e^v is, as the product with tanh = 1 is."""
+    """tanh(v / 2) (e^v + 1), without cancellation near 0; where e^v is infinite, tanh is 1 and the product infinite."""
     half = nodes("Tanh", nodes("Mul", v, nodes.number(0.5)))
     return nodes("Mul", half, nodes("Add", nodes("Exp", v), nodes.number(1)))
 
 
 def _log1p(nodes: Nodes, v: ir.Value) -> ir.Value:
-    """Kahan's: the rounding of w = 1 + v cancels out of log(w) v / (w - 1)."""
+    """log(1 + v) by Kahan's method: the rounding of w = 1 + v cancels in log(w) v / (w - 1)."""
     w = nodes("Add", v, nodes.number(1))
     is_small = nodes("Equal", w, nodes.number(1))
     is_large = nodes("Equal", w, nodes.number(math.inf))
@@ -121,7 +121,7 @@ def _fmod(nodes: Nodes, a: ir.Value, b: ir.Value) -> ir.Value:
 
 
 def _is_negative(nodes: Nodes, v: ir.Value) -> ir.Value:
-    """Whether the sign is set, of -0 too, whose reciprocal is minus infinity."""
+    """Whether the sign bit is set. -0 is found by its reciprocal, minus infinity."""
     zero = nodes.number(0)
     return nodes("Or", nodes("Less", v, zero), nodes("Less", nodes("Reciprocal", v), zero))
 
@@ -132,10 +132,10 @@ def _copysign(nodes: Nodes, a: ir.Value, b: ir.Value) -> ir.Value:
 
 
 def _atan2(nodes: Nodes, y: ir.Value, x: ir.Value) -> ir.Value:
-    """The angle of the point (x, y): that of |y| / |x|, put into its quadrant."""
+    """The angle of the point (x, y): atan(|y| / |x|), moved to the quadrant of the point."""
     zero, pi = nodes.number(0), nodes.number(math.pi)
     high, wide = nodes("Abs", y), nodes("Abs", x)
-    same = nodes("Equal", high, wide)  # 0 / 0 and inf / inf are no numbers
+    same = nodes("Equal", high, wide)  # 0 / 0 and inf / inf would be NaN
     is_nothing = nodes("And", same, nodes("Equal", high, zero))
     ratio = nodes("Where", same, nodes.number(1), nodes("Div", high, wide))
     angle = nodes("Where", is_nothing, zero, nodes("Atan", ratio))
@@ -144,7 +144,7 @@ def _atan2(nodes: Nodes, y: ir.Value, x: ir.Value) -> ir.Value:
 
 
 def _hypot(nodes: Nodes, a: ir.Value, b: ir.Value) -> ir.Value:
-    """sqrt(a^2 + b^2) of numbers that are divided by the larger one, so that squares neither overflow nor vanish."""
+    """sqrt(a^2 + b^2). Both are first divided by the larger one, so that squares neither overflow nor vanish."""
     a, b, zero = nodes("Abs", a), nodes("Abs", b), nodes.number(0)
     largest = nodes("Max", a, b)
     by = nodes("Where", nodes("Greater", largest, zero), largest, nodes.number(1))

@@ -1,4 +1,4 @@
-"""Weights in 8 bits, by ONNX Runtime's own dynamic quantisation."""
+"""Weights in 8 bits by ONNX Runtime's dynamic quantisation."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import onnx
 
 
 def quantise(file: Path) -> None:
-    """Rewrites a model with int8 weights in its products, LSTMs and embeddings; what enters a product is rounded as it comes.
+    """Rewrite a model with int8 weights in products, LSTMs and embeddings; inputs of products are rounded at run time.
 
     Args:
-        file: of the model; it is replaced as a whole.
+        file: the file of the model; it is replaced as a whole.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     model = onnx.load(file)
-    # It turns matrices around where they are, and leaves notes of their shapes as they were.
+    # The quantiser transposes matrices in place, but leaves the notes of their shapes unchanged; so these are removed.
     for graph in (model.graph, *_bodies(model.graph)):
         del graph.value_info[:]
     _give_copies(model.graph)
@@ -29,7 +29,7 @@ def quantise(file: Path) -> None:
     os.close(handle)
     root = logging.getLogger()
     level = root.level
-    root.setLevel(logging.ERROR)  # it advises to run a preparation that the exporter has done
+    root.setLevel(logging.ERROR)  # it advises a preparation that the exporter has already done
     try:
         quantize_dynamic(
             model,
@@ -55,7 +55,7 @@ def _bodies(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
 
 
 def _give_copies(graph: onnx.GraphProto) -> None:
-    """Gives each `Gemm` a matrix of its own: that of an output layer may be an embedding, too."""
+    """Give each `Gemm` a matrix of its own: an output layer may share its matrix with an embedding."""
     weights = {each.name: each for each in graph.initializer}
     uses = Counter(name for node in graph.node for name in node.input)
     for node in graph.node:

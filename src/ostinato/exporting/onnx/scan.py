@@ -1,4 +1,4 @@
-"""A recurrence as ONNX's `Scan`, whose body is the step; a single step without one."""
+"""A recurrence as ONNX's `Scan`, whose body is the step; a single step is written without `Scan`."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def scan(
     reverse: bool,
     lengths: ir.Value | None,
 ) -> list[ir.Value]:
-    """A recurrence.
+    """Write a recurrence.
 
     Args:
-        nodes: where it is written.
-        cell: of which.
-        program: its step.
-        given: its tensors by the names of `operand_names`; what has several time steps is `(T, B, ...)`.
-        shown: the states that are given for all steps.
+        nodes: the list that gets the nodes.
+        cell: the cell of the recurrence.
+        program: the cell's step.
+        given: the tensors of the call by the names of `operand_names`; those with a time axis are `(T, B, ...)`.
+        shown: the names of the states whose values at all steps are outputs.
         reverse: whether it runs from the last step to the first.
-        lengths: of the rows, `(B,)` int64; None for T.
+        lengths: the number of valid steps of each row, `(B,)` int64; None for T.
 
     Returns:
-        The states that are shown, `(T, B, W)` each, zero past a row's end; then the last states, `(B, W)` each.
+        The `shown` states at all steps, `(T, B, W)` each, zero past a row's end; then the last states, `(B, W)` each.
     """
     forward = Forward.of(program)
     around = _Around(nodes, forward, cell, given)
@@ -52,12 +52,12 @@ def scan(
     rows, time = dict(new), inside.value("t", ir.DataType.INT64)
     if lengths is not None:
         new, rows = _while_it_lasts(inside, inside("Less", time, lengths), new, states)
-    # What leaves a body is nobody's input, and leaves it once.
+    # An output of a body may neither be an input of a node in it nor be listed twice; `Identity` ensures both.
     leaving = [inside("Identity", v) for v in (*new.values(), *(rows[name] for name in shown))]
     for v in leaving:
         v.type = ir.TensorType(nodes.dtype)
     entering, scanned = [v for _, v in body.scanned], [v for v, _ in body.scanned]
-    if lengths is not None or not scanned:  # a step that looks at no input still is one for each
+    if lengths is not None or not scanned:  # Scan needs an input that has the number of steps
         scanned.append(_steps(nodes, given["input"]))
         entering.append(time)
     graph = ir.Graph(
@@ -95,7 +95,7 @@ def _one_step(
 def _while_it_lasts(
     nodes: Nodes, goes_on: ir.Value, new: Mapping[str, ir.Value], old: Mapping[str, ir.Value]
 ) -> tuple[dict[str, ir.Value], dict[str, ir.Value]]:
-    """The states of rows that go on, and of others the old ones; and the same with zeros in their place."""
+    """Return the new states with the old ones in rows that have ended, and the new states with zeros there."""
     valid = nodes.unsqueeze(goes_on, -1)
     nothing = nodes.number(0)
     kept = {name: nodes("Where", valid, v, old[name]) for name, v in new.items()}
@@ -103,13 +103,13 @@ def _while_it_lasts(
 
 
 def _steps(nodes: Nodes, input: ir.Value) -> ir.Value:
-    """0 to T - 1."""
+    """Return the numbers 0 to T - 1."""
     count = nodes.squeeze(nodes("Shape", input, start=0, end=1), 0)
     return nodes("Range", nodes.integer(0), count, nodes.integer(1))
 
 
 class _Around(Values):
-    """What needs no state: it is computed once, of all time steps together where it varies with them."""
+    """The values that need no state. Each is computed once, for all time steps together if it differs between them."""
 
     def __init__(self, nodes: Nodes, forward: Forward, cell: Cell, given: Mapping[str, ir.Value]) -> None:
         self._cell, self.given = cell, given
@@ -137,7 +137,7 @@ class _Around(Values):
                 return self.cut("x", every, lambda: self._projected)[number_of(node)]
             case "input":
                 return self._input(name_of(node))
-            case "mask":  # in evaluation each is its expectation
+            case "mask":  # in evaluation a mask is its expectation
                 return self.nodes.number(self._noise[name_of(node)])
             case "parameter":
                 return self._rows((node,))
@@ -158,13 +158,13 @@ class _Around(Values):
         return None
 
     def _rows(self, pieces: Pieces) -> ir.Value:
-        """Of a vector of the cell's, or a bias."""
+        """Return pieces of a vector of the cell, or of a bias."""
         v, size = self.given[name_of(pieces[0])], self.widths[pieces[0].space] if pieces[0].space != "one" else 1
         return self.nodes.blocks(v, size, [piece_of(piece) for piece in pieces])
 
     @cached_property
     def _projected(self) -> ir.Value:
-        """W_ih x of all gates and time steps."""
+        """W_ih x for all gates and time steps."""
         x = self.given["input"]
         if self._cell.extras:
             x = self.nodes.columns(x, 0, self._input_size)
@@ -183,7 +183,7 @@ class _Around(Values):
         raise AssertionError(name)
 
     def _product(self, k: int) -> ir.Value:
-        """One that needs no state."""
+        """Return a matrix product that needs no state."""
         product, nodes = self.forward.products[k], self.nodes
         v = self(product.enters)
         width = self.widths[product.entered]
@@ -198,7 +198,7 @@ class _Around(Values):
     # --- products ---
 
     def matrix(self, product: ProductNode) -> ir.Value:
-        """That which a product is with, columns for rows; with heads `(N, H / N, g H / N)`."""
+        """Return the matrix of a product, transposed; with heads `(N, H / N, g H / N)`."""
         matrix = self.given[product.matrix]
         if product.gates:
             matrix = self.nodes.blocks(matrix, self.widths["H"], product.gates)
@@ -212,7 +212,7 @@ class _Around(Values):
         return self.nodes("Reshape", turned, self.nodes.integers(heads, columns or 0, -1))
 
     def multiplied(self, nodes: Nodes, product: ProductNode, v: ir.Value) -> ir.Value:
-        """`v M^T`, all pieces side by side; `v` is `(..., columns)`, with heads `(B, columns)`."""
+        """Return `v M^T`, with all pieces side by side; `v` is `(..., columns)`, with heads `(B, columns)`."""
         matrix = self.matrix(product)
         if product.heads == 1:
             return nodes("MatMul", v, matrix, name="u")
@@ -224,15 +224,16 @@ class _Around(Values):
 
 
 class _Step(Values):
-    """What needs a state.
+    """The values that need a state.
 
     Args:
-        nodes: of the body, or, of a single step, those around.
-        around: the graph around.
-        states: the old ones.
+        nodes: the nodes of the body; for a single step those of the outer graph.
+        around: the values of the outer graph.
+        states: the old states.
 
     Attributes:
-        scanned: what is another value in each time step: around, and here.
+        scanned: pairs for each value that differs between time steps: the value in the outer graph, and the one in the
+            body.
     """
 
     def __init__(self, nodes: Nodes, around: _Around, states: Mapping[str, ir.Value]) -> None:
@@ -250,7 +251,7 @@ class _Step(Values):
 
     @cached_property
     def _multiplied(self) -> dict[int, dict[int, Node]]:
-        """The pieces of each product that needs a state, by their number."""
+        """The pieces by number of each product that needs a state, by the number of the product."""
         found: dict[int, dict[int, Node]] = {}
         for node in walk(self.forward.roots):
             if node.op == "u" and self.is_here(node):
@@ -258,8 +259,8 @@ class _Step(Values):
         return dict(sorted(found.items()))
 
     def new_states(self) -> dict[str, ir.Value]:
-        """After the step, `(B, W)` each."""
-        for k in self._multiplied:  # the first ones first, so that none is reached from within another
+        """Return the states after the step, `(B, W)` each."""
+        for k in self._multiplied:  # in order, so that none is written while another is being written
             self._product(k)
         widths = {name: self.widths[letter] for name, letter in self.forward.letters.items() if name in self._states}
         return {name: self._full(node, widths[name]) for name, node in self.forward.states.items()}
@@ -288,7 +289,7 @@ class _Step(Values):
         return self._from_around(pieces, self._around.together(pieces))
 
     def _from_around(self, pieces: Pieces, v: ir.Value) -> ir.Value:
-        """A value of the graph around, here: of this time step, where it varies."""
+        """Return a value of the outer graph in the body: its entry of this time step if it differs between steps."""
         if not any(self.forward.varies[piece] for piece in pieces):
             return v
         if v.name not in self._entered:
@@ -310,7 +311,7 @@ class _Step(Values):
         return self._raw[k]
 
     def _full(self, node: Node, width: int) -> ir.Value:
-        """A value as it is for all rows and units, where it is the same for some."""
+        """Return a value with one number for each row and unit, expanded if it is the same for all rows or units."""
         v = self(node)
         is_narrow = node.space in ("row", "one") and width > 1
         if self.forward.has_rows[node] and not is_narrow:

@@ -1,4 +1,4 @@
-"""ONNX's own LSTM, GRU and RNN, for the cells that compute what these do."""
+"""ONNX's own LSTM, GRU and RNN, for cells that compute the same."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ostinato.kernels.compiler.trace import trace
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator of ONNX, and how our weights become its.
+    """An operator of ONNX, and how our weights become its weights.
 
     Attributes:
-        name: of the operator.
-        rows: for each of ONNX's gates the number of ours, and 1 or -1, which its rows are multiplied by: with sigmoid(-v) = 1 -
-            sigmoid(v) a gate that keeps becomes one that writes.
-        peepholes: for each of ONNX's, i o f, our parameter and its sign; () for none.
-        attributes: of the node.
+        name: the name of the operator.
+        rows: for each gate of ONNX the number of our gate, and 1 or -1, a factor of its rows: as sigmoid(-v) = 1 -
+            sigmoid(v), -1 makes a gate that writes of one that keeps.
+        peepholes: for each peephole of ONNX (i, o, f) our parameter and its sign; () for none.
+        attributes: the attributes of the node.
     """
 
     name: str
@@ -60,10 +60,10 @@ _KNOWN: tuple[tuple[Cell, Operator], ...] = (
 
 
 def operator_of(cell: Cell, program: Program) -> Operator | None:
-    """The operator that computes a cell, whoever wrote it: its program is the same as that of a cell which ONNX has.
+    """Return the operator that computes a cell, whose program equals that of a cell in ONNX; None if there is none.
 
     Args:
-        cell: the cell.
+        cell: the cell, from the library or a user's own.
         program: its step.
     """
     if cell.heads > 1 or cell.extras or cell.raw:
@@ -83,15 +83,15 @@ def _known(cell: Cell, bias: bool) -> Program:
 
 @dataclass
 class Direction:
-    """A node of one direction, as it was written; two of them may become one.
+    """A node of one direction of a layer; the nodes of both directions may be joined.
 
     Attributes:
-        operator: which.
+        operator: the operator of the node.
         input: `(T, B, I)`.
-        lengths: as they were given.
-        is_reverse: its direction.
+        lengths: the lengths of the call, or None.
+        is_reverse: whether the direction runs from the last step to the first.
         node: the node.
-        output: `(T, B, H)`, of what is made of the node's first output.
+        output: `(T, B, H)`, the node's first output without its axis of directions.
     """
 
     operator: Operator
@@ -105,7 +105,7 @@ class Direction:
 def standard(
     nodes: Nodes, operator: Operator, cell: Cell, given: Mapping[str, ir.Value], reverse: bool, lengths: ir.Value | None
 ) -> tuple[list[ir.Value], Direction]:
-    """A recurrence as ONNX's own operator; for arguments and results see `scan`. Also what was written."""
+    """Write a recurrence as ONNX's own operator; for arguments and results see `scan`. Also return the `Direction`."""
 
     def signed(v: ir.Value, sign: int) -> ir.Value:
         return nodes("Neg", v) if sign < 0 else v
@@ -143,14 +143,14 @@ def standard(
     assert node is not None
     output, last = nodes.squeeze(y, 1), [nodes.squeeze(v, 0) for v in last]
     if lengths is not None and not begins_at_zero:
-        # ONNX does not say what the last state of a row without steps is; ONNX Runtime gives 0.
+        # ONNX does not define the last state of a row without steps; ONNX Runtime gives 0.
         has_steps = nodes.unsqueeze(nodes("Greater", lengths, nodes.integer(0)), -1)
         last = [nodes("Where", has_steps, v, given[FIRST + n]) for n, v in zip(cell.states, last, strict=True)]
     return [output, *last], Direction(operator, given["input"], lengths, reverse, node, output)
 
 
 def _is_zero(v: ir.Value) -> bool:
-    """Whether a first state is zeros of a shape."""
+    """Whether a first state is all zeros by construction."""
     node = v.producer()
     if node is None or node.op_type != "Expand" or (number := node.inputs[0]) is None:
         return False
@@ -159,12 +159,12 @@ def _is_zero(v: ir.Value) -> bool:
 
 
 def join(graph: ir.Graph, nodes: Nodes, directions: Sequence[Direction]) -> None:
-    """Makes one node of each two that are the directions of one layer, and whose outputs are laid side by side.
+    """Join the two nodes of a bidirectional layer to one node, if their outputs are concatenated.
 
     Args:
-        graph: that they are in.
-        nodes: an empty list, for what is written.
-        directions: all that were written.
+        graph: the graph of the nodes.
+        nodes: an empty list for the new nodes.
+        directions: all directions that were written.
     """
     waiting = [each for each in directions if not each.is_reverse]
     for backward in (each for each in directions if each.is_reverse):
@@ -179,7 +179,7 @@ def join(graph: ir.Graph, nodes: Nodes, directions: Sequence[Direction]) -> None
 
 
 def _beside(forward: Direction, backward: Direction) -> ir.Node | None:
-    """The node that lays the outputs of two directions of one layer side by side; None of others."""
+    """Return the node that concatenates the outputs of two directions; None if they are not of one layer."""
     same = forward.input is backward.input and forward.lengths is backward.lengths
     if not same or forward.operator != backward.operator:
         return None
@@ -193,14 +193,14 @@ def _beside(forward: Direction, backward: Direction) -> ir.Node | None:
 def _join(nodes: Nodes, forward: Direction, backward: Direction, beside: ir.Node) -> None:
     pairs = list(zip(forward.node.inputs, backward.node.inputs, strict=True))
     x, *others = pairs
-    lens = 3  # the place of the lengths behind the input
+    lens = 3  # the index of the lengths among the inputs after the first
     inputs = [
         a if a is None or b is None or at == lens else nodes("Concat", a, b, axis=0) for at, (a, b) in enumerate(others)
     ]
     attributes = dict(forward.operator.attributes)
-    if "activations" in attributes:  # for each direction
+    if "activations" in attributes:  # one for each direction
         attributes["activations"] = attributes["activations"] * 2
-    # Where nobody asks for last states, the exporter has taken them away.
+    # The exporter has removed last states that are not used.
     count = max(2, len(forward.node.outputs), len(backward.node.outputs))
     y, *last = nodes(
         forward.operator.name,

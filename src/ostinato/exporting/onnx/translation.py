@@ -1,4 +1,4 @@
-"""How torch's exporter writes our layers: the translation of the operator that a layer is in a graph of `torch.export`."""
+"""Translation to ONNX, for torch's exporter, of the operator that is a layer in a graph of `torch.export`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from ostinato.recorded import translations
 
 
 class Translation:
-    """Writes each `torch.ops.ostinato.recurrence` of one graph.
+    """Translates each `torch.ops.ostinato.recurrence` of one graph.
 
     Attributes:
         directions: the nodes of ONNX's own LSTM, GRU and RNN that were written.
-        numbers: what names of values end with.
+        numbers: the numbers at the end of the names of values.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Translation:
         translations.add(self)
 
     def table(self) -> dict[Callable[..., Any], Callable[..., Any]]:
-        """For `torch.onnx.export(custom_translation_table=...)`; whoever has it holds this."""
+        """Return the table for `torch.onnx.export(custom_translation_table=...)`; it keeps this object alive."""
 
         # torch reads these annotations.
         def recurrence(
@@ -70,7 +70,7 @@ class Translation:
         else:
             found, direction = standard(nodes, operator, of.cell, by_name, reverse, lengths)
             self.directions.append(direction)
-        # Where torch's exporter collects the nodes that a translation makes.
+        # torch's exporter collects the nodes of a translation here.
         evaluator.default().nodes.extend(nodes.all)  # pyright: ignore[reportAttributeAccessIssue]
         return found
 
@@ -79,7 +79,7 @@ _RANDOM = frozenset(["Bernoulli", "RandomUniform", "RandomUniformLike", "RandomN
 
 
 def _is_drawn(mask: ir.Value) -> bool:
-    """Whether a mask is drawn at random, and not, as in evaluation, its expectation."""
+    """Whether a mask is drawn at random; in evaluation it is its expectation."""
     node = mask.producer()
     if node is None:
         return False
@@ -87,7 +87,7 @@ def _is_drawn(mask: ir.Value) -> bool:
 
 
 def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """A table with which torch's own exporter knows our layers: one for each export.
+    """Return a table with which torch's own exporter can write our layers; make one for each export.
 
     ```python
     torch.onnx.export(module, (x,), "model.onnx", custom_translation_table=translation_table())

@@ -1,7 +1,8 @@
-"""The values of a program in an ONNX graph: each is written where it is first asked for.
+"""The values of a program in an ONNX graph: each is written when it is first needed.
 
-Pieces that are treated alike, as the gates of a product are, are kept together as long as that goes: one node adds what the input
-says to all of them, one normalises them. A tuple of nodes stands for their values side by side.
+Pieces that undergo the same operations, such as the gates of a product, stay in one tensor as long as possible: one
+node adds the input's part to all of them, one node normalises them. A tuple of nodes stands for their values side by
+side.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ Write = Callable[[], ir.Value]
 
 
 class Values(ABC):
-    """The values that one graph has.
+    """The values of one graph.
 
     Args:
-        nodes: where they are written.
-        forward: the program.
-        widths: its numbers.
+        nodes: the list that gets the nodes.
+        forward: the step.
+        widths: the number of units of each space.
     """
 
     def __init__(self, nodes: Nodes, forward: Forward, widths: Widths) -> None:
@@ -41,31 +42,31 @@ class Values(ABC):
         self._parts: dict[object, list[ir.Value]] = {}
         self._families: dict[Node, tuple[Pieces, int]] = {}
 
-    # --- what a graph must say of itself ---
+    # --- what a subclass defines ---
 
     @abstractmethod
     def leaf(self, node: Node) -> ir.Value:
-        """What comes from outside of the step; pieces of what lies side by side are asked for by `whole`."""
+        """Return a value that comes from outside of the step; for pieces that are stored side by side see `whole`."""
 
     @abstractmethod
     def whole(self, pieces: Pieces) -> Write | None:
-        """What writes leaves that lie side by side as they are; None for others."""
+        """Return a function that writes leaves together, if they are already stored side by side; else None."""
 
     @abstractmethod
     def is_here(self, node: Node) -> bool:
-        """Whether a value is computed in this graph, and not around it."""
+        """Whether a value is computed in this graph, not in the outer one."""
 
     # --- single values ---
 
     def __call__(self, root: Node) -> ir.Value:
-        """The value of a node."""
+        """Return the value of a node."""
         for node in walk([root], self._is_at_hand):
             if node not in self._single:
                 self._single[node] = self._written(node)
         return self._single[root]
 
     def _is_at_hand(self, node: Node) -> bool:
-        """Whether it need not be made of its arguments."""
+        """Whether a value can be written without its arguments."""
         return node in self._single or node in self._families or not self.is_here(node) or self._norm(node) is not None
 
     def _written(self, node: Node) -> ir.Value:
@@ -91,7 +92,7 @@ class Values(ABC):
         return self.nodes("Gather", args[0], self.nodes.constant(at), axis=-1)
 
     def cut(self, name: object, like: Sequence[Node], whole: Write) -> list[ir.Value]:
-        """The pieces of what lies side by side, which has a name to be found again by; they are as wide as some nodes."""
+        """Split the result of `whole` into pieces as wide as the nodes `like`; it is done once for each `name`."""
         if name not in self._parts:
             self._parts[name] = self.nodes.split(whole(), [self.widths[node.space] for node in like])
         return self._parts[name]
@@ -99,7 +100,7 @@ class Values(ABC):
     # --- values side by side ---
 
     def together(self, pieces: Pieces) -> ir.Value:
-        """The values of some nodes side by side."""
+        """Return the values of some nodes side by side."""
         if len(pieces) == 1:
             return self(pieces[0])
         if pieces not in self._together:
@@ -110,9 +111,9 @@ class Values(ABC):
         return self._together[pieces]
 
     def plan(self, pieces: Pieces) -> Write | None:
-        """What writes them side by side by operations that treat all alike; None where there is no such way."""
+        """Return a function that writes the pieces by operations on all of them at once; None if there is none."""
         if pieces not in self._plans:
-            self._plans[pieces] = None  # of a tuple that is asked for within itself
+            self._plans[pieces] = None  # for a tuple that is needed within its own plan
             self._plans[pieces] = self._planned(pieces)
         return self._plans[pieces]
 
@@ -130,7 +131,7 @@ class Values(ABC):
         return len(pieces) == 1 or self.plan(pieces) is not None
 
     def _alike(self, pieces: Pieces) -> Write | None:
-        """One pointwise operation on all."""
+        """Return a function that applies one pointwise operation to all pieces; None if they differ."""
         first, *others = pieces
         if first.op not in POINTWISE or any(piece.op != first.op for piece in others):
             return None
@@ -152,7 +153,7 @@ class Values(ABC):
         return norm_of([node], self.widths) if node.op in ("add", "mul", "div") else None
 
     def _layer_norm(self, norm: Norm) -> ir.Value:
-        """Of all pieces, in the order in which they were chosen."""
+        """Write the norm of all chosen pieces, in their order."""
         dtype, width = self.nodes.dtype.numpy(), sum(self.widths[piece.space] for piece in norm.chosen)
         gain = self.nodes.constant(np.ones(width, dtype)) if norm.gain is None else self.together(norm.gain)
         shift = [] if norm.shift is None else [self.together(norm.shift)]
@@ -161,7 +162,7 @@ class Values(ABC):
         )
 
     def _normed(self, norm: Norm) -> ir.Value:
-        """One piece of a norm, perhaps of several."""
+        """Write one normalised piece; the norm may be over several pieces."""
         if len(norm.pieces) == 1:
             return self._layer_norm(norm)
         pieces = tuple(sorted(norm.pieces, key=lambda node: (node.op, *map(str, node.key))))
@@ -175,19 +176,19 @@ class Values(ABC):
     # --- families ---
 
     def keep_together(self, pieces: Pieces) -> None:
-        """Have these pieces, and what is made of all of them alike, be written side by side and split as late as possible."""
+        """Keep these pieces, and what equal operations make of them, side by side; split them as late as possible."""
         for each in self._longest(pieces, {}):
             self._families |= {piece: (each, at) for at, piece in enumerate(each)}
 
     def _longest(self, pieces: Pieces, known: dict[Pieces, list[Pieces]]) -> list[Pieces]:
-        """The longest way from some pieces to what is made of all of them alike, and so on."""
+        """Return the longest chain of tuples from `pieces` on, each made of the one before by one operation."""
         if pieces not in known:
             ways = [self._longest(each, known) for each in self._next(pieces) if self.plan(each) is not None]
             known[pieces] = [pieces, *max(ways, key=len, default=[])]
         return known[pieces]
 
     def _next(self, pieces: Pieces) -> Iterator[Pieces]:
-        """What may be made of all of some pieces alike."""
+        """Yield the tuples of nodes that apply the same operation to each of the pieces."""
         first, *others = (
             [user for user in self.forward.users.get(piece, ()) if self.is_here(user) and user.space not in _SINGLE]
             for piece in pieces
@@ -203,7 +204,7 @@ class Values(ABC):
 
 
 def _in_order(node: Node, like: Node) -> tuple[Node, ...]:
-    """Its arguments; of an operation that does not mind their order, in that of another one."""
+    """Return the arguments of a node; if their order does not matter, in the order of the similar node `like`."""
     if node.op in COMMUTATIVE:
         (a, b), (c, d) = node.args, like.args
         if not (_are_kin(a, c) and _are_kin(b, d)) and _are_kin(a, d) and _are_kin(b, c):
@@ -212,7 +213,7 @@ def _in_order(node: Node, like: Node) -> tuple[Node, ...]:
 
 
 def _does_the_same(node: Node, to: Node, other: Node, to_other: Node) -> bool:
-    """Whether a node does to one of its arguments what another does to one of its own."""
+    """Whether `node` does to its argument `to` what `other` does to `to_other`."""
     if node.op != other.op:
         return False
     beside, beside_other = ([arg for arg in n.args if arg is not v] for n, v in ((node, to), (other, to_other)))

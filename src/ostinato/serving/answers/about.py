@@ -1,4 +1,4 @@
-"""What a client should know about a model."""
+"""Facts about a model for clients."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ostinato.recipes.task import Opening
 from ostinato.recipes.trained import read_splits
 from ostinato.serving.answers.units import layers_of
 
-_EXAMPLES, _VALUES = 3, 200  # of series
+_EXAMPLES, _VALUES = 3, 200  # how many series are shown, and how many values of each
 _LEVELS = (50, 80, 95)
 
 
 def about(trained: Any) -> dict[str, Any]:
-    """Of a task, what its inputs and answers are."""
+    """Return facts about a model: its size, and the form of its inputs and answers."""
     found = {"parameters": sum(p.numel() for p in trained.model.parameters())}
     tell = {
         "lm": _lm,
@@ -84,7 +84,7 @@ def _forecast(trained: Any) -> dict[str, Any]:
 
 
 def _series(trained: Any) -> list[dict[str, Any]]:
-    """The ends of some series of the run's own data, where these are there."""
+    """Return the ends of some series of the run's training data; nothing if the data are not on this machine."""
     try:
         tracks = read_splits(trained.task, trained.settings, Opening(trained.folder, trained.known)).train.tracks
     except (OstinatoError, OSError):

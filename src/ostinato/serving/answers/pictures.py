@@ -1,4 +1,4 @@
-"""Pictures that come in a request."""
+"""Pictures in requests."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from ostinato.serving.errors import BadRequestError
 
 
 def images_of(given: Sequence[Any], size: tuple[int, int], *, grey: bool = True, white: float | None = None) -> Images:
-    """Pictures in base64, a `data:` address or not, scaled to a size.
+    """Read pictures in base64, with or without the head of a `data:` URL, and scale them to a size.
 
     Args:
         given: N texts.
         size: height and width.
-        grey: read them without colours.
-        white: what is white in those of more than eight bits.
+        grey: read the pictures without colours.
+        white: the value that is white in pictures with more than eight bits.
 
     Raises:
-        BadRequestError: one is no picture.
+        BadRequestError: a text is no picture.
     """
     return pictures_told([_decoded(each) for each in given], size, grey=grey, white=white)
 
 
 def grey_of(given: Any) -> np.ndarray:
-    """One picture in base64 without colours, of its own size, (H, W) uint8.
+    """Read one picture in base64 without colours, in its own size, (H, W) uint8.
 
     Raises:
-        BadRequestError: it is none.
+        BadRequestError: it is no picture.
     """
     try:
         return grey_picture(_decoded(given))
@@ -43,10 +43,10 @@ def grey_of(given: Any) -> np.ndarray:
 
 
 def pictures_told(files: Sequence[bytes], size: tuple[int, int], *, grey: bool, white: float | None) -> Images:
-    """The pictures in files.
+    """Read the pictures in the contents of files.
 
     Raises:
-        BadRequestError: one is none.
+        BadRequestError: a file is no picture.
     """
     try:
         return pictures_of_bytes(files, size=size, grey=grey, white=white)

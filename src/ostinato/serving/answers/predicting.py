@@ -1,12 +1,12 @@
-"""What `ostinato predict` says, about inputs that come in a request.
+"""The answers of `ostinato predict` for the inputs in a request.
 
 | task | an input |
 | --- | --- |
-| classify | a text; of images a picture in base64, or its rows of pixels, black 0 and white 1; of recordings as for tag |
-| tag | a text, or a list of words; of source code a text; of recordings `{"values": [...]}`, numbers of each step, and "times" |
+| classify | a text; for images a picture in base64, or rows of pixels (0 black, 1 white); for recordings as for tag |
+| tag | a text, or a list of words; for source code a text; for recordings `{"values": [...]}` (steps), and "times" |
 | translate | a text |
 | caption | a picture in base64 |
-| transcribe | of pictures of lines a picture in base64; of recordings as for tag |
+| transcribe | for pictures of lines a picture in base64; for recordings as for tag |
 | forecast | `{"values": [...]}`, with "series", "start", "known" and "observed"; or the rows of a table, a list of objects |
 """
 
@@ -38,22 +38,22 @@ from ostinato.serving.errors import BadRequestError, TooLargeError
 
 MOST_INPUTS = 10_000
 MOST_PICTURES = 256
-MOST_FOLLOWED = 64  # texts of a transcript's beam
+MOST_FOLLOWED = 64  # texts in the beam of a transcriber
 READ, WRITTEN, DRAWN = (
     4,
     64,
     256,
-)  # times the tokens of a request: that all inputs have, that beams write, that paths of forecasts have
+)  # limits as multiples of the tokens of a request: for all inputs, for what beams write, for the paths of forecasts
 
 
 def answers(trained: Any, inputs: list[Any], options: Mapping[str, Any], most: int) -> list[dict[str, Any]]:
-    """The answers, one for each input.
+    """Return the answers, one for each input.
 
     Args:
         trained: the model of a run.
-        inputs: N of them.
-        options: how to answer.
-        most: characters, words or values that an input may have.
+        inputs: N inputs.
+        options: how to answer, as `--options` of the command.
+        most: how many characters, words or values an input may have.
 
     Raises:
         BadRequestError, TooLargeError: an input is not what the model reads.
@@ -92,7 +92,7 @@ def answers(trained: Any, inputs: list[Any], options: Mapping[str, Any], most: i
 
 
 def _check_files(trained: Any, options: Mapping[str, Any]) -> None:
-    """Who asks over HTTP opens no files of this machine."""
+    """Refuse options that name files, because a client must not open files of this machine."""
     for name in ("language_model", "lexicon") if trained.task.name == "transcribe" else ():
         if options.get(name) is not None:
             raise BadRequestError(
@@ -102,7 +102,7 @@ def _check_files(trained: Any, options: Mapping[str, Any]) -> None:
 
 
 def _check_size(trained: Any, inputs: list[Any], most: int) -> None:
-    """Of all inputs together: each is bounded by itself too."""
+    """Check the size of all inputs together; each single input is checked elsewhere."""
     has_pictures = (
         trained.task.name == "caption"
         or (trained.task.name == "classify" and trained.known.row is not None)
@@ -128,7 +128,7 @@ def _size(given: Any) -> int:
 
 
 def _check_written(asked: Any, inputs: list[Any], most: int) -> None:
-    """Hypotheses by their tokens."""
+    """Check the number of tokens that all hypotheses of a beam may have."""
     how = asked.answering
     read = sum(len(each) for each in inputs if isinstance(each, str)) if asked.task.name == "translate" else 0
     written = len(inputs) * how.max_length if how.max_length is not None else 2 * read + 10 * len(inputs)
@@ -141,7 +141,7 @@ def _check_written(asked: Any, inputs: list[Any], most: int) -> None:
 
 
 def _check_drawn(asked: Any, count: int, most: int) -> None:
-    """Paths by their steps."""
+    """Check the number of steps that all paths of a forecast have."""
     horizon, samples = asked.answering.horizon or asked.known.horizon, asked.answering.samples
     if samples * horizon * count > DRAWN * most:
         raise TooLargeError(
@@ -223,7 +223,7 @@ def _transcribe(trained: Any, inputs: list[Any], most: int) -> Any:
     found: list[Recording] = []
     for each in inputs:
         pixels = grey_of(each)
-        columns = pixels.shape[1] * known.height // len(pixels)  # as it is scaled: a low picture becomes wide
+        columns = pixels.shape[1] * known.height // len(pixels)  # after scaling, by which a low picture becomes wide
         if columns * known.height > READ * most:
             limit = READ * most // known.height
             raise TooLargeError(
@@ -235,7 +235,7 @@ def _transcribe(trained: Any, inputs: list[Any], most: int) -> Any:
 
 
 def caption_images(known: Any, inputs: list[Any]) -> Images:
-    """Pictures as a captioner wants them."""
+    """Read pictures in the form that a captioner needs."""
     shape = known.shape
     return images_of(inputs, (shape.height, shape.width), grey=shape.channels == 1, white=known.deep_white)
 
@@ -252,7 +252,7 @@ def _forecast(trained: Any, inputs: list[Any], most: int) -> Any:
 
 
 def _table(trained: Any, rows: list[Any]) -> Any:
-    """The rows of a table, read as a file of them is."""
+    """Read the rows of a table by writing them into a file and reading this."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "input.jsonl"
         file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

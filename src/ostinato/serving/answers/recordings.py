@@ -1,4 +1,4 @@
-"""Recordings that come in a request."""
+"""Recordings in requests."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from ostinato.serving.errors import BadRequestError, TooLargeError
 
 
 def recordings_of(scaling: Scaling, inputs: list[Any], most: int) -> Recordings:
-    """Recordings with the channels of training.
+    """Read recordings with the channels of training.
 
     Args:
-        scaling: which channels these are.
-        inputs: each `{"values": [[...], ...]}`, null where a value is missing, with "times" and "id"; or the list of steps alone.
-        most: numbers that one may have.
+        scaling: the scaling, which names the channels.
+        inputs: each `{"values": [[...], ...]}`, null where a value is missing, with "times" and "id"; or only the list
+            of steps.
+        most: how many numbers a recording may have.
 
     Raises:
-        BadRequestError, TooLargeError: an input is none.
+        BadRequestError, TooLargeError: an input is no recording, or is too large.
     """
     return Recordings(scaling.channels, tuple(_recording(scaling, each, most) for each in inputs))
 

@@ -1,4 +1,4 @@
-"""Series that come in a request: their values, and when and beside what they were."""
+"""Series in requests: their values, times and covariates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Words: TypeAlias = Mapping[str, Sequence[str]]
 
 
 def numbers_of(given: Any, param: str, most: int) -> np.ndarray:
-    """(T,) float64, NaN where null stands.
+    """Read a list of numbers as (T,) float64, NaN for null.
 
     Raises:
         BadRequestError, TooLargeError: they are no finite numbers, or too many.
@@ -44,10 +44,12 @@ def numbers_of(given: Any, param: str, most: int) -> np.ndarray:
 
 
 def columns_of(body: Mapping[str, Any], name: str, steps: int, wanted: tuple[str, ...], words: Words) -> np.ndarray:
-    """(steps, K) covariates, of the body's {column: values}; a column of words may be texts, or a column of 0 and 1 for each.
+    """Read covariates, (steps, K), from the body's {column: values}.
+
+    A column of words may be given as texts, or as a column of 0 and 1 for each word.
 
     Raises:
-        BadRequestError: they are not there, or not so many.
+        BadRequestError: columns are missing or unknown, or have another number of values.
     """
     given = body.get(name) or {}
     if isinstance(given, Mapping):
@@ -62,7 +64,7 @@ def columns_of(body: Mapping[str, Any], name: str, steps: int, wanted: tuple[str
 
 
 def _spelled(column: str, values: Any, wanted: tuple[str, ...], words: Words) -> list[tuple[str, Any]]:
-    """A column of texts as one of 0 and 1 for each word of its kind; others as they are."""
+    """Turn a column of texts into columns of 0 and 1, one for each word; leave other columns as they are."""
     names = [f"{column}={word}" for word in words.get(column, ())]
     are_texts = isinstance(values, list) and all(each is None or isinstance(each, str) for each in values)
     if not names or not set(names) <= set(wanted) or not are_texts:
@@ -74,15 +76,15 @@ def _spelled(column: str, values: Any, wanted: tuple[str, ...], words: Words) ->
 
 
 def words_of(known: ForecastKnown) -> Words:
-    """Of the columns of words, which there are."""
+    """Return the words of each column of words."""
     return {} if known.layout is None else known.layout.words
 
 
 def static_of(known: ForecastKnown, body: Mapping[str, Any]) -> np.ndarray:
-    """(F,): what stays the same in a series, of the body's "static": {column: a number, or a word}; NaN where it is not told.
+    """Read the static values of a series, (F,), from "static" of the body: {column: number or word}; NaN if not given.
 
     Raises:
-        BadRequestError: it is of a column that training had not, or no number where training had some.
+        BadRequestError: training did not have the column, or a value must be a number and is none.
     """
     given, words = body.get("static") or {}, words_of(known)
     names = names_of(known.static)
@@ -105,20 +107,20 @@ def static_of(known: ForecastKnown, body: Mapping[str, Any]) -> np.ndarray:
 
 
 def names_of(scales: tuple[tuple[str, float, float], ...]) -> tuple[str, ...]:
-    """Of covariates."""
+    """Return the names of covariates."""
     return tuple(name for name, *_ in scales)
 
 
 def grid_for(known: ForecastKnown, series: str, start: Any) -> tuple[Grid, Any]:
-    """The grid of a series that begins at `start`, and that time on it.
+    """Return the grid of a series that begins at `start`, and that time as the grid has it.
 
     Args:
-        known: of the run.
-        series: its name.
-        start: a time as a table has it; None where the run needs none.
+        known: what the run knows about its data.
+        series: the name of the series.
+        start: a time as in a table; None if the run does not need it.
 
     Raises:
-        BadRequestError: it is no time, or the run needs one.
+        BadRequestError: `start` is no time of the grid, or it is missing and the run needs it.
     """
     layout = known.layout
     grid = None if layout is None or not layout.filled else layout.grid_of(series)
@@ -156,16 +158,17 @@ def grid_for(known: ForecastKnown, series: str, start: Any) -> tuple[Grid, Any]:
 
 
 def track_of(known: ForecastKnown, body: Mapping[str, Any], name: str, most: int) -> Track:
-    """A series with its past.
+    """Read a series with its past.
 
     Args:
-        known: of the run.
-        body: `name`: the values; "series": its name; "start": the time of the first one; "known" and "observed": covariates.
-        name: of the values.
-        most: how many there may be.
+        known: what the run knows about its data.
+        body: the values under `name`; "series", the name; "start", the time of the first value; "known" and "observed",
+            covariates; "static", static values.
+        name: the name of the values in the body.
+        most: how many values there may be.
 
     Raises:
-        BadRequestError, TooLargeError: it cannot be read.
+        BadRequestError, TooLargeError: the series cannot be read.
     """
     values = numbers_of(body.get(name), name, most)
     if not len(values) or np.isnan(values).all():
@@ -186,7 +189,7 @@ def track_of(known: ForecastKnown, body: Mapping[str, Any], name: str, most: int
 
 
 def check_above(known: ForecastKnown, values: np.ndarray, name: str) -> None:
-    """Raises a BadRequestError for values that the head of a model says can never be."""
+    """Raise a BadRequestError for negative values if the head of the model excludes them."""
     if is_never_below_zero(known.head) and (values < 0).any():
         raise BadRequestError(
             f"{name}: expected nothing below 0, as training had none and the head {known.head} never forecasts it, got "
@@ -196,7 +199,7 @@ def check_above(known: ForecastKnown, values: np.ndarray, name: str) -> None:
 
 
 def part_of(known: ForecastKnown, tracks: tuple[Track, ...]) -> ForecastPart:
-    """The forecasts behind the ends of series."""
+    """Make the part whose forecasts begin after the last values of series."""
     made = partial(ForecastPart, "the request", tracks, known.step, context=known.context, season=known.season)
     behind = np.array([track.last[-1] + 1 for track in tracks])
     return made(

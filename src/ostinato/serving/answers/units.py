@@ -1,4 +1,4 @@
-"""What the units of a language model do over a text, and which of them mean something."""
+"""The values of a language model's units over a text, and the units that mean something."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ostinato.recipes.trained import read_splits
 from ostinato.serving.errors import BadRequestError, TooLargeError
 from ostinato.serving.stepping.stepper import shown
 
-_MOST_NUMBERS = 32_000_000  # of an answer: the values of all units over the text
-_READ = 6_000  # tokens that units are ranked on
-_MULTIPLY_ADDS = 2e10  # of that reading: a few seconds of one core
+_MOST_NUMBERS = 32_000_000  # in an answer: the values of all units over the text
+_READ = 6_000  # tokens by which units are ranked
+_MULTIPLY_ADDS = 2e10  # for reading these: a few seconds of one core
 _BEST = 24
-_WATCHING = threading.Lock()  # whoever watches a model sees all that is read with it
-_LEAST_R = 0.2  # below, nobody sees it
+_WATCHING = threading.Lock()  # a watched model records everything that is read with it, so only one thread may watch it
+_LEAST_R = 0.2  # a smaller correlation is not visible on the page
 
 
 def ranked_units(trained: Any) -> list[dict[str, Any]]:
-    """The units that mean something, found on the validation text of the run, strongest first: one for each thing that is followed.
+    """Find the units that mean something on the run's validation text: for each meaning the strongest unit, best first.
 
-    Nothing where that text is not on this machine.
+    The result is empty if that text is not on this machine.
     """
     with _WATCHING:
         model = copy.deepcopy(trained.model)
@@ -44,7 +44,7 @@ def ranked_units(trained: Any) -> list[dict[str, Any]]:
 
 
 def layers_of(model: Any) -> list[dict[str, Any]]:
-    """How the units are numbered: through all layers, and within one through its states."""
+    """Return how the units are numbered: through all layers, and within a layer through its states."""
     sizes = model.recurrent._layout.sizes
     found: list[dict[str, Any]] = []
     first = 0
@@ -58,18 +58,19 @@ def layers_of(model: Any) -> list[dict[str, Any]]:
 
 
 def units(trained: Any, text: str, most: int, best: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    """The values of all units over a text.
+    """Return the values of all units over a text.
 
     Args:
         trained: a language model.
-        text: what is read.
-        most: tokens that it may have.
-        best: the units that mean something, from `ranked_units`; where there are none, those that do so in this text.
+        text: the text to read.
+        most: how many tokens it may have.
+        best: the units that mean something, from `ranked_units`; if empty or None, they are found in this text.
 
     Returns:
-        `tokens`: T pieces of the text. `values`: base64 of (T, H) int8, row by row, 127 for 1, as `shown` has them, so that a
-        text has the colours that it had while it was written. `shape`: T and H. `best`: units that mean something, with why
-        and how much, Pearson's r, strongest first.
+        `tokens`: T pieces of the text. `values`: base64 of (T, H) int8, row by row, 127 for 1, mapped by `shown`, so
+            that a text
+        has the same colours as while it was written. `shape`: T and H. `best`: units that mean something, each with its
+        meaning and its Pearson's r, strongest first.
 
     Raises:
         BadRequestError, TooLargeError: the text has no token, or too many.

@@ -1,4 +1,4 @@
-"""Translations and captions token by token, each with where the decoder looked."""
+"""Translations and captions token by token, each token with the decoder's attention."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ WRITERS = ("translate", "caption")
 
 @dataclass(frozen=True)
 class _Source:
-    """What is written about.
+    """The encoded source of a translation or a caption.
 
     Attributes:
-        state: of the decoder before its first token.
-        told: what a client is told first.
-        read: tokens of it.
+        state: the state of the decoder before its first token.
+        told: the fields that the client gets first.
+        read: the number of tokens of the source.
         forbidden: tokens that are never written.
-        limit: tokens that are written at most.
-        text: of tokens.
+        limit: the most tokens to write.
+        text: turns tokens into text.
         in_bytes: whether a character may be several tokens.
     """
 
@@ -51,15 +51,15 @@ class _Source:
 
 
 def write_for(trained: Any, given: Any, how: Generating, most: int) -> Iterator[Piece]:
-    """The pieces of a translation or a caption; the first tells what it looks at.
+    """Give the pieces of a translation or a caption; the first describes the source that attention refers to.
 
-    It is greedy where the temperature is 0, else drawn.
+    Tokens are the most likely ones if the temperature is 0, else drawn.
 
     Args:
         trained: the model of a run.
         given: a text, or a picture in base64.
-        how: see there.
-        most: tokens that the source may have.
+        how: how to write.
+        most: how many tokens the source may have.
 
     Raises:
         BadRequestError, TooLargeError: the input cannot be read.
@@ -127,7 +127,7 @@ def _written(model: Any, source: _Source, how: Generating) -> Iterator[Piece]:
             break
         tokens.append(token)
         whole = source.text(tokens)
-        if source.in_bytes:  # those of a character may not all be there
+        if source.in_bytes:  # the last character may be incomplete
             whole = whole.rstrip("\ufffd")
         new, text = whole[len(text) :], whole
         certain, stopped = held.push(new)
@@ -144,7 +144,7 @@ def _written(model: Any, source: _Source, how: Generating) -> Iterator[Piece]:
         if stopped:
             finish = "stop"
             break
-    # What is held behind a stop text is not told.
+    # Text that is held back after a stop text is not returned.
     left = ""
     if finish != "stop" or token == model.end:
         left = held.push(source.text(tokens)[len(text) :])[0] + held.rest()

@@ -1,1 +1,1 @@
-"""What speaks HTTP: the routes of `ostinato serve`, their bounds, and the server they run in."""
+"""HTTP: the routes of `ostinato serve`, their limits, and the server that they run in."""

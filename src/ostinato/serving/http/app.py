@@ -26,18 +26,18 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-TURN = 16  # events in a row
-GONE = 499  # whoever asked went before the answer; for logs and metrics alone
+TURN = 16  # events that are sent before other tasks get a turn
+GONE = 499  # status for a client that disconnected before the answer; only in logs and metrics
 
 
 class App(Context):
-    """A service, asked by HTTP and WebSockets.
+    """The ASGI application of a service, for HTTP and WebSockets.
 
     Args:
-        service: what answers; it must have been started.
-        doors: who may come in.
-        log: where a line of each request goes.
-        metrics: what is counted.
+        service: the service, which must have been started.
+        doors: which requests are admitted.
+        log: gets a line for each request.
+        metrics: the counters.
         page: Starlette's routes of the page; they need no token, as they hold no data.
     """
 
@@ -50,7 +50,7 @@ class App(Context):
         self._page, self._table = page, Table()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI's three arguments."""
+        """Handle a connection; the arguments are those of ASGI."""
         if scope["type"] == "http":
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -59,10 +59,10 @@ class App(Context):
             await _lifespan(receive, send)
 
     async def answer(self, request: Request) -> Reply:
-        """What a request is answered; errors too.
+        """Return the answer to a request, also for errors.
 
         Raises:
-            DisconnectedError: nobody waits for it any more.
+            DisconnectedError: the client has disconnected.
         """
         try:
             self.admit(request)
@@ -83,7 +83,7 @@ class App(Context):
             return error_reply(internal())
 
     def headers_of(self, request: Request, reply: Reply) -> list[tuple[bytes, bytes]]:
-        """All headers of an answer."""
+        """Return all headers of an answer."""
         found = [(b"content-type", reply.kind), (b"x-request-id", request.id.encode())]
         if reply.events is None and reply.status != 204:
             found.append((b"content-length", str(len(reply.body)).encode()))
@@ -137,7 +137,7 @@ class App(Context):
         return None
 
     def _of_many(self, request: Request, group: BaseExceptionGroup[BaseException]) -> Reply:
-        """Of several texts at once: the first that was refused says why."""
+        """Answer errors of several texts at once by the first refusal; anything else is an internal error."""
         refused, rest = group.split(ServingError)
         if refused is not None and rest is None:
             error: BaseException = refused
@@ -165,10 +165,10 @@ async def _send_whole(send: Send, status: int, headers: Iterable[tuple[bytes, by
 
 
 async def _send_events(request: Request, reply: Reply, headers: list[tuple[bytes, bytes]], send: Send) -> int:
-    """Sends events until they end, or whoever reads them goes: then what makes them is stopped.
+    """Send events until they end or the client disconnects, in which case their source is stopped too.
 
     Raises:
-        DisconnectedError: they have gone.
+        DisconnectedError: the client has disconnected.
     """
     assert reply.events is not None
     events, sent, count = reply.events, 0, 0
@@ -179,7 +179,7 @@ async def _send_events(request: Request, reply: Reply, headers: list[tuple[bytes
             async for event in events:
                 sent += len(event)
                 if (count := count + 1) % TURN == 0:
-                    await asyncio.sleep(0)  # where many lie ready nothing else would have its turn
+                    await asyncio.sleep(0)  # gives other tasks a turn even if many events are ready
                 await send({"type": "http.response.body", "body": event, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
@@ -198,7 +198,7 @@ async def _send_events(request: Request, reply: Reply, headers: list[tuple[bytes
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
-    """The service is started and drained by whoever made it."""
+    """Acknowledge ASGI's lifespan events; starting and draining the service is left to the code that made it."""
     while True:
         kind: Mapping[str, Any] = await receive()
         await send({"type": f"{kind['type']}.complete"})

@@ -1,4 +1,4 @@
-"""Who asks: bearer tokens of a file."""
+"""Authentication by bearer tokens from a file."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ LEAST_TOKEN = 16
 
 
 class Tokens:
-    """The tokens that are let in.
+    """The tokens that are accepted.
 
     Args:
-        file: a line `name:token` each; what begins with # is a remark. None lets everybody in, as the owner "".
+        file: a file with lines `name:token`; lines that begin with # are comments. None admits everybody, as the owner
+            "".
 
     Raises:
-        ConfigError: the file cannot be read, or a line is not that.
+        ConfigError: the file cannot be read, or a line has another form.
     """
 
     def __init__(self, file: str | None = None):
@@ -30,7 +31,7 @@ class Tokens:
         self.reload()
 
     def reload(self) -> None:
-        """Reads the file again; where that fails, the tokens of before stay."""
+        """Read the file again; if that fails, the old tokens stay."""
         if self.file is None:
             return
         try:
@@ -55,10 +56,10 @@ class Tokens:
         self._known = list(known.items())
 
     def owner(self, authorization: bytes | None) -> str:
-        """The name of the token of a header.
+        """Return the name of the token in a header.
 
         Raises:
-            TokenError: there is none, or it is unknown.
+            TokenError: there is no token, or it is unknown.
         """
         if self.file is None:
             return ""
@@ -66,7 +67,7 @@ class Tokens:
         if scheme.lower() != b"bearer" or not token:
             raise TokenError("expected the header authorization: Bearer TOKEN")
         given, found = _digest(token.strip()), None
-        # All are compared, digests of one length: how long it takes tells nothing about any of them.
+        # All digests, of equal length, are compared, so that the time reveals nothing about a token.
         for digest, name in self._known:
             if hmac.compare_digest(digest, given):
                 found = name

@@ -1,4 +1,4 @@
-"""What all that answers requests sees of the application."""
+"""The part of the application that all handlers of requests use."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _LOOPBACK = re.compile(rb"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?")
 
 @dataclass(frozen=True)
 class Doors:
-    """Who may come in, and with how much.
+    """Which requests are admitted, and how large they may be.
 
     Attributes:
-        tokens: a file of lines `name:token`; None lets everybody in.
-        cors: origins whose pages may ask, such as "https://example.org"; "*" for all.
-        max_body: bytes of a request.
-        local: whether only names of this machine are answered, as a page of another site may give its own name the address of this
-            machine.
+        tokens: the accepted tokens.
+        cors: origins whose pages may send requests, such as "https://example.org"; "*" for all.
+        max_body: the most bytes of a request's body.
+        local: whether the header host must name this machine: another site could let its own name point to this
+            machine's address.
     """
 
     tokens: Tokens
@@ -39,19 +39,19 @@ class Doors:
 
 
 class Context:
-    """A service and what stands around it.
+    """A service with everything that handlers need around it.
 
     Args:
-        service: what answers; it must have been started.
-        doors: who may come in.
-        log: where a line of each request goes.
-        metrics: what is counted.
+        service: the service, which must have been started.
+        doors: which requests are admitted.
+        log: gets a line for each request.
+        metrics: the counters.
 
     Attributes:
-        connections: how many are open.
-        draining: whether what comes is told to come again.
-        document: OpenAPI's.
-        docs: the same for people.
+        connections: returns how many connections are open.
+        draining: whether new requests are told to try again.
+        document: the OpenAPI document, in JSON.
+        docs: the same document as HTML.
     """
 
     def __init__(self, service: Service, doors: Doors, log: Log, metrics: Metrics):
@@ -64,14 +64,14 @@ class Context:
 
     @property
     def takes_requests(self) -> bool:
-        """Whether new ones are answered, and not told to come again."""
+        """Whether new requests are answered, and not told to try again."""
         return self.service.ready and not self.draining
 
     def admit(self, request: Request) -> None:
-        """Gives a request its id and its bound, and looks at which page asks.
+        """Set the id and the limit of a request, and check the page that it comes from.
 
         Raises:
-            OriginError: one that may not.
+            OriginError: the page, or the name in the header host, is not allowed.
         """
         given = request.given_id
         request.id = (
@@ -87,14 +87,14 @@ class Context:
             raise OriginError("expected a page of this server, or of a site that --cors names")
 
     def may_ask(self, request: Request) -> bool:
-        """Whether the page that asks is of this server, or of a site that is let in."""
+        """Tell whether a request comes from a page of this server or of an allowed site, or from no page."""
         origin = request.origin
         if origin is None or origin in self._origins or b"*" in self._origins:
             return True
         return request.host is not None and origin.partition(b"://")[2] == request.host
 
     def finished(self, request: Request, status: int, start: float, sent: int) -> None:
-        """Counts and logs a request."""
+        """Count and log a request."""
         seconds = time.perf_counter() - start
         self.metrics.answered(request.route.path if request.route is not None else "", status, seconds)
         self.log.answered(request, status, seconds, sent)

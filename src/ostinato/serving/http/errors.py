@@ -1,4 +1,4 @@
-"""Errors as OpenAI's clients expect them, without a word about the inside of the server."""
+"""Errors as OpenAI's clients expect them, without anything about the inside of the server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit
 
 
 def error_body(error: ServingError) -> dict[str, Any]:
-    """What a client is told, under "error"."""
+    """Return the body of an answer that reports an error."""
     kind = "server_error" if error.status >= 500 else _KINDS.get(error.status, "invalid_request_error")
     return {
         "error": {
@@ -27,19 +27,19 @@ def error_body(error: ServingError) -> dict[str, Any]:
 
 
 def error_reply(error: ServingError) -> Reply:
-    """The answer that tells an error."""
+    """Return the answer that reports an error."""
     headers = []
     if error.retry_after is not None:
         headers.append((b"retry-after", str(max(1, round(error.retry_after))).encode()))
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     if isinstance(error, BodyError):
-        headers.append(CLOSE)  # what is left of the body is not read
+        headers.append(CLOSE)  # the rest of the body is not read
     if isinstance(error, NotAllowedError):
         headers.append((b"allow", error.allow.encode()))
     return as_json(error_body(error), error.status, headers)
 
 
 def internal() -> ServingError:
-    """A bug: the log has the traceback, the client the id of the request."""
+    """Return the error for a bug: the log has the traceback, and the client the id of the request."""
     return ServingError("something went wrong here; the server's log has it under the id of this request")

@@ -1,4 +1,4 @@
-"""Answers that come piece by piece, as server-sent events."""
+"""Answers in pieces, as server-sent events."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ DONE = b"data: [DONE]\n\n"
 
 
 def event(value: Any) -> bytes:
-    """One event of JSON."""
+    """Encode a value as an event of JSON."""
     return b"data: " + orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n\n"
 
 
 def generating(body: dict[str, Any]) -> Generating:
-    """How to write, of a body; what is null is as if it were not given."""
+    """Read from a body how to write a text; null means not given."""
     names = ("max_tokens", "temperature", "top_k", "top_p", "seed", "logprobs", "unit")
     given = {name: body[name] for name in names if body.get(name) is not None}
     for name in ("max_tokens", "top_k", "seed", "logprobs"):
@@ -37,7 +37,7 @@ def generating(body: dict[str, Any]) -> Generating:
 
 
 def piece_data(piece: Piece) -> dict[str, Any]:
-    """A piece of text as the page and other clients read it."""
+    """Return the fields of a piece of text for the page and other clients."""
     data: dict[str, Any] = {"text": piece.text, "token": piece.token, "logprob": piece.logprob}
     if piece.top_logprobs is not None:
         data["top_logprobs"] = [{"token": n, "text": text, "logprob": p} for n, text, p in piece.top_logprobs]
@@ -49,7 +49,7 @@ def piece_data(piece: Piece) -> dict[str, Any]:
 
 
 def finish_data(piece: Piece) -> dict[str, Any]:
-    """How it ended."""
+    """Return the fields that report the end of a text."""
     data: dict[str, Any] = {"finish_reason": piece.finish, "usage": usage(piece.prompt_tokens, piece.tokens)}
     if piece.step is not None:
         data["step"] = piece.step
@@ -57,19 +57,19 @@ def finish_data(piece: Piece) -> dict[str, Any]:
 
 
 def usage(prompt: int, completion: int) -> dict[str, int]:
-    """Tokens that were read and written."""
+    """Return the counts of tokens that were read and written, under the names of OpenAI."""
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
 async def generated(app: Context, request: Request, pieces: AsyncIterator[Any]) -> AsyncIterator[bytes]:
-    """Events of pieces of text. What is wrong with the request is raised here, before the answer begins."""
+    """Return the events of pieces of text; errors of the request are raised here, before the answer begins."""
 
     async def data() -> AsyncIterator[dict[str, Any]]:
         async with aclosing(pieces):  # pyright: ignore[reportArgumentType]
             async for piece in pieces:
                 if piece.token is not None or piece.text:
                     yield piece_data(piece)
-                elif piece.more and piece.finish is None:  # what is told before the first token
+                elif piece.more and piece.finish is None:  # fields before the first token
                     yield piece.more
                 if piece.finish is not None:
                     yield finish_data(piece)
@@ -78,7 +78,7 @@ async def generated(app: Context, request: Request, pieces: AsyncIterator[Any]) 
 
 
 async def begun(app: Context, request: Request, data: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
-    """Events of what an iterator gives, of which the first is there already: until then an error is an answer of its own."""
+    """Wait for an iterator's first value and return its events; an error before that gets an answer of its own."""
     try:
         first = await anext(data, None)
     except BaseException:

@@ -1,4 +1,4 @@
-"""What Prometheus reads."""
+"""The metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-COUNTED = {  # what only grows, of a model
+COUNTED = {  # counters of a model
     "steps": "Inputs that sessions and texts have read.",
     "evictions": "Sessions that left memory for the store.",
     "loads": "Sessions that came into memory from the store.",
     "snapshots": "States that were put into the store.",
 }
-NOW = {  # of a model
+NOW = {  # gauges of a model
     "sessions": "Sessions in memory.",
     "stored": "Sessions in all, in memory and in the store.",
     "queue": "Requests that wait or are being done.",
 }
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
-SHARED = "PROMETHEUS_MULTIPROC_DIR"  # where the workers of one server keep their numbers together
+SHARED = "PROMETHEUS_MULTIPROC_DIR"  # names the folder in which the workers of a server share their figures
 
 
 class Metrics:
-    """Counters, gauges and histograms of a server; those of all workers together where there are several."""
+    """Counters, gauges and histograms of a server, for all its workers together."""
 
     def __init__(self) -> None:
         self._registry = own = CollectorRegistry()
@@ -55,7 +55,7 @@ class Metrics:
         self._by_model: dict[str, tuple[Any, Any]] = {}
 
     def answered(self, route: str, status: int, seconds: float) -> None:
-        """A request that has its answer."""
+        """Count an answered request."""
         try:
             self._by_route[route](seconds)
             self._by_status[route, status]()
@@ -66,7 +66,7 @@ class Metrics:
             self._by_status[route, status]()
 
     def batch(self, model: str, rows: int, seconds: float) -> None:
-        """A batch that took a step."""
+        """Count a batch that took a step."""
         found = self._by_model.get(model)
         if found is None:
             found = self._rows.labels(model).observe, self._batch_seconds.labels(model).observe
@@ -75,7 +75,7 @@ class Metrics:
         found[1](seconds)
 
     def page(self, stats: dict[str, Any], connections: int) -> bytes:
-        """All of it, in Prometheus' text format; for the arguments see `note`."""
+        """Return all metrics in Prometheus' text format; for the arguments see `note`."""
         self.note(stats, connections)
         if not self.is_shared:
             return generate_latest(self._registry)
@@ -85,15 +85,15 @@ class Metrics:
 
     @property
     def is_shared(self) -> bool:
-        """Whether another process may be asked for the figures of this one, which are then noted every second."""
+        """Whether another worker may report the figures of this process, which are then recorded every second."""
         return SHARED in os.environ
 
     def note(self, stats: dict[str, Any], connections: int) -> None:
-        """How things are now.
+        """Record the current figures.
 
         Args:
-            stats: of a service: by model numbers by name.
-            connections: that are open.
+            stats: the figures of a service, by model and name.
+            connections: how many connections are open.
         """
         self._open.set(connections)
         for model, numbers in stats.items():

@@ -1,4 +1,4 @@
-"""OpenAI's completions, for language models: what its official client sends and reads."""
+"""OpenAI's completions for language models, as its official client sends and reads them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from ostinato.serving.kinds.language import LanguageKind
 MAX_TOKENS = 16  # OpenAI's default
 MOST_CHOICES = 128
 MOST_LOGPROBS = 5
-IN_ALL = 4  # times the tokens of a request: those of all prompts together, and of all texts
+IN_ALL = 4  # all prompts together, and all texts together, may have so many times the tokens of one request
 _NOT_DONE = {"suffix": None, "presence_penalty": 0, "frequency_penalty": 0, "logit_bias": None}
 
 
 @dataclass
 class _Choice:
-    """One text that is asked for, and what is known of it so far."""
+    """One of the requested texts, as far as it is written."""
 
     index: int
     prompt: Any
@@ -67,7 +67,7 @@ class _Choice:
 
 
 async def completions(app: Context, request: Request) -> Reply:
-    """What OpenAI's POST /v1/completions answers; with `stream`, as events."""
+    """Complete texts as OpenAI's POST /v1/completions does; with `stream`, as events."""
     body = await request.json()
     name = served(app, body["model"])
     if app.service.models[name].task != "lm":
@@ -125,7 +125,7 @@ def _choices(app: Context, name: str, body: dict[str, Any]) -> list[_Choice]:
                 param="prompt",
             )
         for number in range(count):
-            # Choices differ, and each can be had again with a seed of its own.
+            # Each choice has a seed of its own, so that choices differ and each can be reproduced.
             seed = how.seed if how.seed is None else (how.seed + number + 2**63) % 2**64 - 2**63
             offset = len(prompt) if isinstance(prompt, str) else 0
             found.append(_Choice(len(found), prompt, read, replace(how, seed=seed), offset))
@@ -133,7 +133,7 @@ def _choices(app: Context, name: str, body: dict[str, Any]) -> list[_Choice]:
 
 
 def _usage(choices: list[_Choice]) -> dict[str, int]:
-    """A prompt counts once, however many texts go on from it."""
+    """Return the usage of all choices; a prompt counts once, even if several texts continue it."""
     prompts = {id(each.prompt): each.prompt_tokens for each in choices}
     return usage(sum(prompts.values()), sum(each.tokens for each in choices))
 
@@ -145,14 +145,14 @@ async def _all(app: Context, name: str, choices: list[_Choice], echo: bool) -> N
 
     if len(choices) == 1:
         return await write(choices[0])
-    async with asyncio.TaskGroup() as group:  # where one fails, the others stop
+    async with asyncio.TaskGroup() as group:  # if one fails, the others stop
         for choice in choices:
             group.create_task(write(choice))
     return None
 
 
 async def _pieces(app: Context, name: str, choice: _Choice, echo: bool) -> AsyncIterator[Piece]:
-    """The prompt, where it is wanted too, and what follows it."""
+    """Give the pieces of a text, after those of the prompt if `echo`."""
     if echo:
         choice.offset = 0
         if choice.how.logprobs is None and isinstance(choice.prompt, str):
@@ -186,7 +186,7 @@ async def _streamed(
 
 
 async def _merged(texts: list[AsyncIterator[Piece]]) -> AsyncIterator[tuple[int, Piece]]:
-    """What several iterators give, each with its number, in the order in which it comes."""
+    """Merge several iterators: give their pieces with the number of the iterator, in the order of their arrival."""
     if len(texts) == 1:
         async with aclosing(texts[0]):  # pyright: ignore[reportArgumentType]
             async for piece in texts[0]:

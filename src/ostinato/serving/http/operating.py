@@ -1,4 +1,4 @@
-"""What those ask who run the server: health, figures, documents."""
+"""Handlers for operating the server: health, metrics, documents."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ RETRY_S = 1.0
 
 
 async def health(app: Context, request: Request) -> Reply:
-    """The process answers."""
+    """Report that the process answers."""
     return as_json({"status": "ok"})
 
 
 async def ready(app: Context, request: Request) -> Reply:
-    """Models are loaded, and requests are taken; 503 while it starts, while it drains, and while its store does not answer."""
+    """Report that requests are taken; 503 while the server starts, drains, or does not reach its store."""
     if not app.takes_requests:
         raise UnavailableError("the server starts or ends; try another one, or again", retry_after=RETRY_S)
     if not await app.service.reaches_store():
@@ -27,17 +27,17 @@ async def ready(app: Context, request: Request) -> Reply:
 
 
 async def metrics(app: Context, request: Request) -> Reply:
-    """Figures for Prometheus."""
+    """Return the metrics for Prometheus."""
     return Reply(200, app.metrics.page(app.service.stats(), app.connections()), CONTENT_TYPE)
 
 
 async def openapi(app: Context, request: Request) -> Reply:
-    """This document: OpenAPI 3.1."""
+    """Return this document: OpenAPI 3.1."""
     return Reply(200, app.document)
 
 
 async def docs(app: Context, request: Request) -> Reply:
-    """The same for people."""
+    """Return the same document as an HTML page."""
     return Reply(200, app.docs, b"text/html; charset=utf-8", ((b"content-security-policy", _POLICY),))
 
 

@@ -1,4 +1,4 @@
-"""What HTTP itself refuses, before a service is asked."""
+"""The errors of HTTP itself, which are raised before the service is called."""
 
 from __future__ import annotations
 
@@ -6,40 +6,40 @@ from ostinato.serving.errors import BadRequestError, NotFoundError, ServingError
 
 
 class BodyError(ServingError):
-    """A body that is not read to its end; the connection is of no use any more."""
+    """A body is not read to its end, so the connection must be closed."""
 
     status, code = 413, "too_large"
 
 
 class LengthError(BodyError):
-    """A content-length that is no number."""
+    """The header content-length is no number."""
 
     status, code = 400, "invalid_header"
 
 
 class HeadError(ServingError):
-    """A request line and headers that are too long, or too many."""
+    """The request line and the headers are too long, or there are too many headers."""
 
     status, code = 431, "headers_too_large"
 
 
 class HttpError(BadRequestError):
-    """What is no HTTP."""
+    """The request is no HTTP."""
 
     code = "invalid_http"
 
 
 class JsonError(BadRequestError):
-    """A body that is no JSON."""
+    """The body is no JSON."""
 
     code = "invalid_json"
 
 
 class InvalidError(BadRequestError):
-    """A part of a request that is not of its schema.
+    """A part of a request does not fit its schema.
 
     Args:
-        param: where, as "stop[2]"; empty for the whole body.
+        param: the place of the part, such as "stop[2]"; empty for the whole body.
         message: what was expected and what came.
     """
 
@@ -50,38 +50,38 @@ class InvalidError(BadRequestError):
 
 
 class MediaTypeError(ServingError):
-    """A body of another content type."""
+    """The body has another content type than expected."""
 
     status, code = 415, "unsupported_media_type"
 
 
 class TokenError(ServingError):
-    """No token, or one that nobody knows."""
+    """The request has no token, or an unknown one."""
 
     status, code = 401, "invalid_api_key"
 
 
 class OriginError(ServingError):
-    """A page of another site that asks, or a name that is not this server's."""
+    """The request comes from a page of another site, or uses a name that is not this server's."""
 
     status, code = 403, "forbidden_origin"
 
 
 class NoPathError(NotFoundError):
-    """A path that is not there."""
+    """There is no such path."""
 
     def __init__(self) -> None:
         super().__init__("there is nothing at this path; /openapi.json lists what is")
 
 
 class NoModelError(NotFoundError):
-    """A model that is not there."""
+    """There is no such model."""
 
     code = "model_not_found"
 
 
 class NotAllowedError(ServingError):
-    """A path that is there, asked with another method."""
+    """The path exists, but not for this method."""
 
     status, code = 405, "method_not_allowed"
 
@@ -91,4 +91,4 @@ class NotAllowedError(ServingError):
 
 
 class DisconnectedError(Exception):
-    """Whoever asked is gone; nobody reads an answer."""
+    """The client has disconnected and reads no answer."""

@@ -1,4 +1,4 @@
-"""A request as handlers see it, and what they give back."""
+"""The requests that handlers get, and the replies that they return."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ _NOTED = {
 
 
 class Found(Protocol):
-    """What a request is answered by; see `routes.Route`."""
+    """The route of a request; see `routes.Route`."""
 
     @property
     def path(self) -> str:
-        """With names in braces for what is open."""
+        """The path, with names in braces for its variable parts."""
         ...
 
     @property
     def check(self) -> Callable[[Any, str], None] | None:
-        """Raises for a body that is not what is expected."""
+        """A function that raises an error for a body that does not fit the schema; None for no check."""
         ...
 
 
@@ -51,13 +51,14 @@ class Request:
 
     Attributes:
         method: "GET", "POST", ...
-        path: percent-encoded, as it came.
-        query: what is behind the question mark.
-        route: which of the table; None until it is found.
-        names: the parts of the path that the route leaves open, decoded.
+        path: the path, percent-encoded, as it came.
+        query: the text after the question mark.
+        route: the route of the request; None until it is found.
+        names: the variable parts of the path, decoded.
         owner: the name of the token; "" without tokens.
-        id: of the request, for logs and the header `x-request-id`.
-        received: bytes of the body.
+        id: the id of the request, for logs and the header `x-request-id`.
+        limit: the most bytes that the body may have.
+        received: how many bytes of the body were received.
     """
 
     __slots__ = (
@@ -99,15 +100,15 @@ class Request:
 
     @property
     def peeked(self) -> bytes | None:
-        """The body as far as it was read whole; None where it was not."""
+        """The body if it was read to its end, else None."""
         return self._body
 
     async def body(self) -> bytes:
-        """The body, of at most `limit` bytes: more are not waited for, whatever the headers say.
+        """Read the body; no more than `limit` bytes are accepted, whatever the headers say.
 
         Raises:
-            BodyError: there are more (413), or the length is no number (400).
-            DisconnectedError: it ends before its end.
+            BodyError: there are more bytes (413), or the length is no number (400).
+            DisconnectedError: the client disconnected before the end of the body.
         """
         if self._body is not None:
             if len(self._body) > self.limit:
@@ -137,20 +138,20 @@ class Request:
         return BodyError(f"the body is larger than {self.limit} bytes; send less at once")
 
     async def json(self) -> Any:
-        """The body, read as JSON and checked by the schema of the route.
+        """Read the body as JSON and check it by the schema of the route.
 
         Raises:
-            ServingError: it is not that.
+            ServingError: the body is no JSON, or does not fit the schema.
         """
         kind = (self.content_type or b"").split(b";", 1)[0].strip().lower()
         if self.content_type is None and not await self.body():
-            found: Any = {}  # what is missing is said by its name
+            found: Any = {}  # so that the check names what is missing
             assert self.route is not None
             if self.route.check is not None:
                 self.route.check(found, "")
             return found
         if kind != b"application/json":
-            # Also so that no page of another site can post without asking first.
+            # Other types would also let a page of another site post without a CORS preflight request.
             raise MediaTypeError("expected the header content-type: application/json")
         data = await self.body()
         try:
@@ -164,10 +165,10 @@ class Request:
         return found
 
     def parameters(self) -> dict[str, str]:
-        """What is behind the question mark, by name; the last of those that are given twice.
+        """Return the parameters in the query by name; if a name occurs twice, the last one.
 
         Raises:
-            ServingError: it is not UTF-8, or has many parts.
+            ServingError: the query is not UTF-8, or has more than 32 parts.
         """
         try:
             text = self.query.decode("ascii")
@@ -176,7 +177,7 @@ class Request:
             raise InvalidError("query", "expected name=value&..., in UTF-8") from None
 
     async def gone(self) -> None:
-        """Returns when whoever asked has gone; the body must have been read."""
+        """Return when the client has disconnected; the body must have been read before."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
@@ -185,10 +186,11 @@ class Reply:
     """An answer.
 
     Args:
-        status: of HTTP.
-        body: of it.
+        status: the status of HTTP.
+        body: the body of the answer.
         kind: the content type.
-        headers: others, names in small letters.
+        headers: further headers, with names in lower case.
+        events: server-sent events, which are sent instead of the body.
     """
 
     __slots__ = ("body", "events", "headers", "kind", "status")
@@ -205,12 +207,12 @@ class Reply:
 
 
 def as_json(value: Any, status: int = 200, headers: Headers = ()) -> Reply:
-    """An answer in JSON; what is no number is null."""
+    """Return an answer in JSON; NaN becomes null."""
     return Reply(status, orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY), headers=headers)
 
 
 def as_events(events: AsyncIterator[bytes]) -> Reply:
-    """An answer that comes piece by piece, as server-sent events."""
+    """Return an answer of server-sent events."""
     return Reply(
         200,
         kind=b"text/event-stream",
@@ -220,10 +222,10 @@ def as_events(events: AsyncIterator[bytes]) -> Reply:
 
 
 async def while_there(request: Request, work: Awaitable[Any]) -> Any:
-    """What `work` gives; it is cancelled when whoever asked goes.
+    """Await `work`, and cancel it if the client disconnects.
 
     Raises:
-        DisconnectedError: they have gone.
+        DisconnectedError: the client has disconnected.
     """
     task, gone = asyncio.ensure_future(work), asyncio.ensure_future(request.gone())
     try:

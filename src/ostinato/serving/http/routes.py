@@ -1,4 +1,4 @@
-"""One table of all that can be asked: the server goes by it, and the OpenAPI document is made from it."""
+"""The table of all routes, from which the server finds handlers and the OpenAPI document is made."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ JSON, BYTES, EVENTS = "application/json", "application/octet-stream", "text/even
 
 @dataclass(frozen=True)
 class Route:
-    """Something that can be asked.
+    """A route: a method and a path with the function that answers.
 
     Attributes:
-        method: of HTTP.
-        path: with names in braces for what is open.
-        handler: answers.
-        body: schema of the JSON that is expected; None for no body, or one that is no JSON.
-        answers: schemas by status; None for no JSON.
-        kinds: content types of the good answers.
-        group: under which it is listed.
-        private: whether it needs a token where there are tokens.
-        takes: the content type of the body, where there is one.
-        query: parameters behind the question mark, by name: schemas.
-        keyed: whether it heeds the header Idempotency-Key.
-        needs_body: whether a body must be there.
+        method: the method of HTTP.
+        path: the path, with names in braces for its variable parts.
+        handler: the function that answers; its docstring describes the route in the OpenAPI document.
+        body: the schema of the expected JSON; None for no body, or one that is no JSON.
+        answers: the schemas of answers by status; None for an answer that is no JSON.
+        kinds: content types of successful answers.
+        group: the heading under which the route is listed.
+        private: whether the route needs a token if there are tokens.
+        takes: the content type of the body, if there is one.
+        query: schemas of the parameters in the query, by name.
+        keyed: whether the route respects the header Idempotency-Key.
+        needs_body: whether a body is required.
+        check: the function that checks a body by the schema; made from `body`.
     """
 
     method: str
@@ -62,7 +63,7 @@ class Route:
 
     @property
     def words(self) -> str:
-        """What it does, of the handler's docstring."""
+        """The description of the route: the handler's docstring."""
         return (self.handler.__doc__ or "").strip()
 
 
@@ -109,7 +110,7 @@ ROUTES = [
 
 
 class Table:
-    """Finds routes by path: a part at a time, what is spelt out before what is open."""
+    """A search tree of routes by the parts of their paths; fixed parts are tried before variable ones."""
 
     def __init__(self, routes: Sequence[Route] = ROUTES):
         self._root: dict[Any, Any] = {}
@@ -120,11 +121,11 @@ class Table:
             node.setdefault(None, {})[route.method] = route
 
     def find(self, request: Request) -> Route:
-        """The route of a request, whose `route` and `names` are set.
+        """Find the route of a request, and set the request's `route` and `names`.
 
         Raises:
-            NoPathError: nothing is there.
-            NotAllowedError: it is asked with another method.
+            NoPathError: there is no route with this path.
+            NotAllowedError: the path has no route for this method.
         """
         node, names = self._root, []
         for part in request.path.decode("latin-1").split("/")[1:]:
@@ -134,7 +135,7 @@ class Table:
             node = node.get("*")
             if node is None or not part:
                 raise NoPathError
-            # Decoded after it was cut: no %2F makes another path of it.
+            # Decoded after the path was split, so that %2F cannot add a part.
             names.append(_decoded(part) if "%" in part else part)
         routes = node.get(None)
         if routes is None:

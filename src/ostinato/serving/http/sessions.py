@@ -1,4 +1,4 @@
-"""What is asked of sessions."""
+"""Handlers of requests about sessions; their docstrings are shown in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MOST_KEY = 255
 
 
 async def steps(app: Context, request: Request) -> Reply:
-    """New inputs for a session, and what the model says now."""
+    """Let a session read inputs; return the answer of the model after them."""
     model, id = request.names
     body = await request.json()
     return as_json(await app.service.steps(model, request.owner, id, body, key_of(request)))
 
 
 async def begin(app: Context, request: Request) -> Reply:
-    """A new session."""
+    """Begin a session."""
     (model,) = request.names
     body = await request.json()
     if body.get("state") is not None:
@@ -32,13 +32,13 @@ async def begin(app: Context, request: Request) -> Reply:
 
 
 async def view(app: Context, request: Request) -> Reply:
-    """Where a session is."""
+    """Return a session and its step."""
     model, id = request.names
     return as_json(await app.service.view(model, request.owner, id))
 
 
 async def listed(app: Context, request: Request) -> Reply:
-    """The sessions of whoever asks, by their ids, a part at a time: ask again `after` the last one where there are more."""
+    """List your sessions by their ids, a part at a time; for more, ask again `after` the last id."""
     (model,) = request.names
     given = request.parameters()
     text = given.get("limit", "100")
@@ -50,14 +50,14 @@ async def listed(app: Context, request: Request) -> Reply:
 
 
 async def delete(app: Context, request: Request) -> Reply:
-    """The end of a session."""
+    """End a session."""
     model, id = request.names
     await app.service.delete(model, request.owner, id)
     return Reply(204)
 
 
 async def generate(app: Context, request: Request) -> Reply:
-    """Text that goes on from where a session is, as events."""
+    """Write text that continues a session, as events."""
     model, id = request.names
     body = await request.json()
     pieces = app.service.write(model, request.owner, id, generating(body), key_of(request), body.get("prompt", ""))
@@ -65,32 +65,32 @@ async def generate(app: Context, request: Request) -> Reply:
 
 
 async def mark(app: Context, request: Request) -> Reply:
-    """Remembers where a session is by a name."""
+    """Mark the current place of a session with a name."""
     model, id, name = request.names
     return as_json(await app.service.mark(model, request.owner, id, name))
 
 
 async def rewind(app: Context, request: Request) -> Reply:
-    """Goes back to where a name is."""
+    """Set a session back to a mark."""
     model, id = request.names
     return as_json(await app.service.rewind(model, request.owner, id, (await request.json())["mark"]))
 
 
 async def fork(app: Context, request: Request) -> Reply:
-    """Another session that goes on from here, or from a mark."""
+    """Begin another session that continues from the place of this one, or from a mark."""
     model, id = request.names
     body: dict[str, Any] = await request.json() if await request.body() else {}
     return as_json(await app.service.fork(model, request.owner, id, body.get("mark")), 201)
 
 
 async def state(app: Context, request: Request) -> Reply:
-    """The state as bytes, which a client may keep itself."""
+    """Return the state as bytes, which a client may store itself."""
     model, id = request.names
     return Reply(200, await app.service.state(model, request.owner, id), b"application/octet-stream")
 
 
 async def put_state(app: Context, request: Request) -> Reply:
-    """Lets a session go on from such bytes."""
+    """Set the state of a session to bytes that were returned before."""
     model, id = request.names
     if (request.content_type or b"").split(b";", 1)[0].strip().lower() != b"application/octet-stream":
         raise MediaTypeError("expected the header content-type: application/octet-stream")
@@ -103,7 +103,7 @@ async def put_state(app: Context, request: Request) -> Reply:
 
 
 def key_of(request: Request) -> str | None:
-    """The header Idempotency-Key."""
+    """Return the header Idempotency-Key; None if there is none."""
     if request.key is None:
         return None
     if not 1 <= len(request.key) <= MOST_KEY or not request.key.isascii():
@@ -112,7 +112,7 @@ def key_of(request: Request) -> str | None:
 
 
 def from_base64(text: str, param: str) -> bytes:
-    """Bytes that JSON carries."""
+    """Decode bytes in base64; `param` names them in an error."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

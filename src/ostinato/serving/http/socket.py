@@ -1,4 +1,4 @@
-"""A session by WebSocket: messages both ways."""
+"""A session over a WebSocket, with messages in both directions."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ostinato.serving.http.request import Request
 PATH = "/v1/{model}/sessions/{id}/socket"
 PROTOCOL = b"ostinato"
 _BEARER = b"bearer."
-MOST_WAITING = 256  # messages
-POLICY, LATER = 1008, 1013  # why it is closed, of RFC 6455 and the registry that goes with it
+MOST_WAITING = 256  # messages in the queue
+POLICY, LATER = 1008, 1013  # codes for closing, from RFC 6455 and its registry
 _GENERATE = check_of(schemas.SESSION_GENERATE)
 _STEPS = check_of(schemas.STEPS)
 
 
 class _Message(NamedTuple):
-    """One that waits."""
+    """A message in the queue."""
 
     order: int
     size: int
@@ -39,7 +39,7 @@ class _Message(NamedTuple):
 
 
 class _Here:
-    """What is asked, for logs."""
+    """The route of a WebSocket, for logs."""
 
     path, check = PATH, None
 
@@ -47,10 +47,10 @@ class _Here:
 class Socket:
     """One WebSocket, at /v1/{model}/sessions/{id}/socket.
 
-    A message is the body of `steps`, or {"generate": the body of `generate`}, with "request", a number that comes back in all
-    answers to it, and "key", an idempotency key, where wanted. Messages are answered in their order; {"stop": true} ends all texts
-    that were asked for before it, also those that have not begun. A browser, which cannot send the header, gives its token as a
-    subprotocol, "bearer.TOKEN", beside "ostinato".
+    A message is the body of `steps`, or {"generate": the body of `generate`}. It may have "request", a number that
+    comes back in all answers to it, and "key", an idempotency key. Messages are answered in their order; {"stop": true}
+    ends all texts that were requested before it, also those that have not begun. A browser, which cannot send the
+    header, gives its token as a subprotocol, "bearer.TOKEN", beside "ostinato".
     """
 
     def __init__(
@@ -72,12 +72,12 @@ class Socket:
         self.request.route = _Here()
         self._takes_answers = "websocket.http.response" in scope.get("extensions", {})
         self._waiting: asyncio.Queue[_Message | None] = asyncio.Queue()
-        self._size = 0  # bytes that wait
-        self._count = self._stopped = 0  # messages so far, and those whose texts are stopped
+        self._size = 0  # bytes of the messages in the queue
+        self._count = self._stopped = 0  # messages so far, and how many of these have their texts stopped
         self._writing: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """From the handshake to the end."""
+        """Serve the WebSocket from the handshake to the end."""
         start = time.perf_counter()
         await self._receive()  # websocket.connect
         try:
@@ -97,7 +97,7 @@ class Socket:
             self.app.log.answered(self.request, 101, time.perf_counter() - start, 0)
 
     async def _refuse(self, error: ServingError) -> None:
-        """Answers the handshake as any other request is answered; where the server cannot, a close is 403."""
+        """Answer the handshake with an error, or, if the server cannot, close it, which the client sees as 403."""
         if not self._takes_answers:
             await self._send({"type": "websocket.close", "code": POLICY, "reason": error.code})
             return
@@ -113,7 +113,7 @@ class Socket:
         if len(parts) != 6 or parts[1] != "v1" or parts[3] != "sessions" or parts[5] != "socket":
             raise NoPathError
         request.names = [parts[2], parts[4]]
-        # A page of any site may open a WebSocket; nothing but this keeps it out where there are no tokens.
+        # Browsers let a page of any site open a WebSocket; without tokens only this check keeps it out.
         if not app.may_ask(request):
             raise OriginError("expected a page of this server, or of a site that --cors names")
         given = request.authorization
@@ -126,7 +126,7 @@ class Socket:
         await app.service.view(request.names[0], request.owner, request.names[1])
 
     async def _read(self) -> None:
-        """Takes messages into the queue. It never waits for room there: a stop or an end may be what comes next."""
+        """Read messages into the queue. It never waits for room there, as the next message may be a stop or the end."""
         while True:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
@@ -153,7 +153,7 @@ class Socket:
                 try:
                     await self._tell(error_body(_FULL), number)
                 except DisconnectedError:
-                    continue  # which comes next
+                    continue  # the disconnect is the next message
             else:
                 self._count += 1
                 self._size += size
@@ -217,7 +217,7 @@ class Socket:
             self._writing = None
 
     async def _behind(self) -> dict[str, Any]:
-        """The session behind what was being written."""
+        """Return the view of the session after a text that was stopped."""
         app, (model, id), owner = self.app, self.request.names, self.request.owner
         try:
             return await app.service.steps(model, owner, id, {"text": "", "top": 1})
@@ -241,7 +241,7 @@ class Socket:
         text = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode()
         try:
             await self._send({"type": "websocket.send", "text": text})
-        except OSError:  # it is closed
+        except OSError:  # the connection is closed
             raise DisconnectedError from None
 
 

@@ -1,4 +1,4 @@
-"""What is asked of models without a session."""
+"""Handlers of requests without a session; their docstrings are shown in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from ostinato.serving.http.request import Reply, Request, as_events, as_json, wh
 
 
 async def models(app: Context, request: Request) -> Reply:
-    """The models that are served, as OpenAI lists them, with what Ostinato knows of each."""
+    """List the served models, in OpenAI's form, with further facts about each."""
     return as_json({"object": "list", "data": [_model(app, name) for name in app.service.models]})
 
 
 async def model(app: Context, request: Request) -> Reply:
-    """One of the models."""
+    """Return one of the models."""
     return as_json(_model(app, served(app, request.names[0])))
 
 
 async def predict(app: Context, request: Request) -> Reply:
-    """What a model says about one example or many: the same lines as `ostinato predict`."""
+    """Answer one input or many: the lines of `ostinato predict`."""
     name = served(app, request.names[0])
     body = await request.json()
     if ("input" in body) == ("inputs" in body):
@@ -30,7 +30,7 @@ async def predict(app: Context, request: Request) -> Reply:
 
 
 async def generate(app: Context, request: Request) -> Reply:
-    """Text that a model writes, as events: after a prompt, or for a text or an image."""
+    """Write text, as events: after a prompt, or for a text or an image."""
     name = served(app, request.names[0])
     body = await request.json()
     how = generating(body)
@@ -44,17 +44,17 @@ async def generate(app: Context, request: Request) -> Reply:
 
 
 async def units(app: Context, request: Request) -> Reply:
-    """The values of the hidden units as a language model reads a text, and which of them mean something."""
+    """Return the values of the hidden units while a language model reads a text, and which of them mean something."""
     name = served(app, request.names[0])
     body = await request.json()
     return as_json(await while_there(request, app.service.units(name, body["text"])))
 
 
 def served(app: Context, name: str) -> str:
-    """The name of a model that is there.
+    """Return the name of a model, after checking that it exists.
 
     Raises:
-        NoModelError: it is not.
+        NoModelError: there is no such model.
     """
     if name not in app.service.models:
         raise NoModelError(f"there is no model of this name; expected {_names(app)}")

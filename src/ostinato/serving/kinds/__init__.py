@@ -1,1 +1,1 @@
-"""What a session of each kind of task reads and says."""
+"""The inputs and outputs of a session, for each kind of task."""

@@ -1,4 +1,4 @@
-"""Sessions of a classifier: tokens of a text, rows of an image, or steps of a recording in; the class so far out."""
+"""Sessions of a classifier: they read tokens, rows of an image or steps of a recording, and answer the class."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ostinato.serving.stepping.job import Job
 
 
 class ClassifyKind(Kind):
-    """See `Kind`. Of texts the steps are tokens; of images the rows of pixels, black 0 and white 1."""
+    """See `Kind`. The steps of a text are its tokens; those of an image its rows of pixels, black 0 and white 1."""
 
     task = "classify"
 
@@ -40,13 +40,13 @@ class ClassifyKind(Kind):
 
     @property
     def reads(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """What a body may hold."""
+        """The names of inputs in a body."""
         if self.recorded is not None:
             return ("values",)
         return ("vectors", "image") if self.vocabulary is None else ("text", "tokens")
 
     def bank(self) -> Bank:
-        """Rows of a `ClassStream`."""
+        """Make rows of a `ClassStream`."""
         words = None if self.vocabulary is None else self.vocabulary.to_dict()
         beside: dict[str, np.ndarray] | None = None
         known: list[Any] = [list(self.known.classes), words]
@@ -58,7 +58,7 @@ class ClassifyKind(Kind):
         return Bank(ClassStream(self.model, rows=FIRST_ROWS), beside, hashlib.blake2b(told, digest_size=16).hexdigest())
 
     def read(self, body: Mapping[str, Any], most: int) -> list[Any]:
-        """Tokens, rows of pixels, or values."""
+        """Read tokens, rows of pixels, or values."""
         if self.recorded is not None:
             return self.recorded.read(body, most)
         name = one_of(body, self.reads)
@@ -83,7 +83,7 @@ class ClassifyKind(Kind):
 
     @property
     def image_size(self) -> tuple[int, int]:
-        """Height and width that pictures are scaled to: as high as wide."""
+        """Height and width that pictures are scaled to; they are equal."""
         return self.known.row, self.known.row
 
     def _tokens(self, text: str) -> list[int]:
@@ -108,11 +108,11 @@ class ClassifyKind(Kind):
         return (rows - np.float32(self.known.mean)) / np.float32(self.known.deviation)
 
     def numbers(self, asked: Any) -> int:
-        """The token, and the classes."""
+        """Return the count: the token, and the classes."""
         return 1 + len(self.known.classes)
 
     def step(self, bank: Bank, inputs: list[Any], rows: np.ndarray) -> torch.Tensor:
-        """Logits, (n, C)."""
+        """Take a step; return the logits, (n, C)."""
         if self.recorded is not None:
             said = self.recorded.step(bank, inputs, rows)
             bank.beside["steps"][rows] += 1
@@ -127,7 +127,7 @@ class ClassifyKind(Kind):
         return bank.stream(torch.tensor(inputs), rows)
 
     def say(self, bank: Bank, said: torch.Tensor | None, rows: np.ndarray, jobs: Sequence[Job]) -> list[Any]:
-        """Probabilities of the classes."""
+        """Return the probabilities of the classes, or the answers for other targets."""
         assert said is not None
         if self.recorded is None and self.known.target == "class":
             return said.softmax(-1).tolist()
@@ -140,7 +140,7 @@ class ClassifyKind(Kind):
         ]
 
     def shown(self, input: Any) -> str | None:
-        """The text of a token."""
+        """Return the text of a token; None if inputs are not tokens."""
         if self.vocabulary is None:
             return None
         if (found := self._pieces.get(input)) is None:
@@ -148,7 +148,7 @@ class ClassifyKind(Kind):
         return found
 
     def told(self, said: Any, job: Job) -> dict[str, Any]:
-        """As `ostinato predict` has it."""
+        """Return an answer in the form of `ostinato predict`."""
         if isinstance(said, dict):
             return said
         classes = self.known.classes
@@ -161,10 +161,10 @@ class ClassifyKind(Kind):
 
 
 def list_of_tokens(given: Any, size: int) -> list[int]:
-    """Numbers of tokens.
+    """Check a list of numbers of tokens, and return it.
 
     Raises:
-        BadRequestError: they are not.
+        BadRequestError: it is not such a list.
     """
     if not isinstance(given, list) or not all(type(each) is int and 0 <= each < size for each in given):
         raise BadRequestError(f"tokens: expected a list of whole numbers from 0 to {size - 1}", param="tokens")

@@ -1,4 +1,4 @@
-"""Sessions of a forecaster: values in, the future from here out."""
+"""Sessions of a forecaster: they read values, and answer the forecast from the last one on."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from ostinato.serving.stepping.job import Job
 
 LEVELS = (50.0, 80.0, 95.0)
 _MOST_HORIZON, _MOST_SAMPLES, _MOST_LEVELS = 1000, 1000, 20
-_DRAWS = 400  # that tell the interval of a value of counts and amounts
-_MOST_PATHS = 200_000  # steps of paths of a forecast: while they are drawn no other session of the model steps
+_DRAWS = 400  # draws for the interval of a value, if values are counts or amounts
+_MOST_PATHS = 200_000  # steps of all paths of a forecast; other sessions of the model wait until they are drawn
 
 
 class Asked(NamedTuple):
-    """What is asked of a forecast.
+    """The requested forecast.
 
     Attributes:
-        horizon: steps.
-        samples: paths.
-        seed: of them.
-        levels: percent of the central intervals.
-        future: (horizon, K) covariates known ahead of time, None where there are none.
+        horizon: the number of steps.
+        samples: the number of paths.
+        seed: the seed of the paths.
+        levels: the central intervals, in percent.
+        future: (horizon, K) covariates known ahead of time; None if there are none.
     """
 
     horizon: int
@@ -48,7 +48,7 @@ class Asked(NamedTuple):
 
 
 class ForecastKind(Kind):
-    """See `Kind`. A session begins with a past; what it says of a value is how that was expected, and then the future from here."""
+    """See `Kind`. A session begins with a past; it answers how each value was expected, and the next forecast."""
 
     task = "forecast"
     reads: ClassVar[tuple[str, ...]] = ("values",)
@@ -57,7 +57,7 @@ class ForecastKind(Kind):
     peeks_first = True
 
     def bank(self) -> Bank:
-        """Rows of a `ForecastStream`; beside them what values are measured from, and the time of the last one."""
+        """Make rows of a `ForecastStream`; their further state is the zero point of values, and the last time."""
         told = json.dumps(self.known.to_dict(), sort_keys=True, default=repr).encode()
         beside = {
             "anchor": np.zeros(FIRST_ROWS),
@@ -72,7 +72,7 @@ class ForecastKind(Kind):
     # on the event loop
 
     def opening(self, body: Mapping[str, Any], most: int) -> Any:
-        """Of "past", with "series", "start", "known" and "observed"."""
+        """Read "past", with "series", "start", "known" and "observed"."""
         if body.get("past") is None:
             raise BadRequestError("past: expected the values so far, null where one is missing", param="past")
         if body.get("values"):
@@ -80,11 +80,11 @@ class ForecastKind(Kind):
         return track_of(self.known, body, "past", most)
 
     def steps_of(self, opening: Any) -> int:
-        """Values of the past."""
+        """Return the number of values in the past."""
         return len(opening)
 
     def read(self, body: Mapping[str, Any], most: int) -> list[Any]:
-        """Of "values", with "known" and "observed" by the names of the columns."""
+        """Read "values", with "known" and "observed" by the names of the columns."""
         if body.get("values") is None:
             return []
         values = numbers_of(body["values"], "values", most)
@@ -94,11 +94,11 @@ class ForecastKind(Kind):
         return list(zip(values.tolist(), known, observed, strict=True))
 
     def numbers(self, asked: Any) -> int:
-        """Mean and interval."""
+        """Return the count: a mean, and the two ends of an interval."""
         return 3
 
     def asked(self, body: Mapping[str, Any]) -> Asked:
-        """Horizon, samples, seed, levels and future covariates."""
+        """Read horizon, samples, seed, levels and future covariates."""
         horizon = whole(body, "horizon", self.known.horizon, 1, _MOST_HORIZON)
         samples = whole(body, "samples", 200, 2, _MOST_SAMPLES)
         if horizon * samples > _MOST_PATHS:
@@ -123,7 +123,7 @@ class ForecastKind(Kind):
     # in the stepping thread
 
     def begin(self, bank: Bank, row: int, opening: Any) -> None:
-        """Reads the past, in the unit that a forecast of it has."""
+        """Read the past, scaled as for a forecast of it."""
         track: Track = opening
         end = int(track.last[-1]) + 1
         windows = SeriesWindows(part_of(self.known, (track,)), self.known)
@@ -148,7 +148,7 @@ class ForecastKind(Kind):
             self.step(bank, [(math.nan, track.known[at], track.observed[at])], rows)
 
     def step(self, bank: Bank, inputs: list[Any], rows: np.ndarray) -> torch.Tensor:
-        """How each value was expected, in the unit of the series less its anchor."""
+        """Take a step; return how each value was expected, in the unit of the series, minus its anchor."""
         values = torch.tensor([value for value, *_ in inputs], dtype=torch.float64) - torch.from_numpy(
             bank.beside["anchor"][rows]
         )
@@ -170,7 +170,7 @@ class ForecastKind(Kind):
 
     @property
     def _grid(self) -> Grid | None:
-        """Of the calendar; None where the model does not look at it."""
+        """The grid of the calendar; None if the model does not use the calendar."""
         layout = self.known.layout
         return None if layout is None or not layout.filled or not self.known.cycles else layout.grid
 
@@ -179,7 +179,7 @@ class ForecastKind(Kind):
         return self._grid is not None and self._grid.times(np.zeros(1, np.int64)).dtype.kind == "M"
 
     def _times(self, bank: Bank, rows: np.ndarray, count: int) -> np.ndarray:
-        """(n, count) int64, the times that follow; those of a model that does not look at them are numbers."""
+        """Return the times that follow, (n, count) int64; plain numbers if the model does not use the calendar."""
         last, grid = bank.beside["time"][rows], self._grid
         if grid is None:
             return last[:, None] + np.arange(1, count + 1)
@@ -189,7 +189,7 @@ class ForecastKind(Kind):
         return np.stack(found).astype(np.int64)
 
     def say(self, bank: Bank, said: torch.Tensor | None, rows: np.ndarray, jobs: Sequence[Job]) -> list[Any]:
-        """How the value was expected; and of jobs at their end the future from here."""
+        """Return how each value was expected, and for jobs at their end the forecast."""
         anchors = bank.beside["anchor"][rows]
         found: list[Any] = [None] * len(jobs)
         ending: dict[tuple[int, int, int], list[int]] = {}
@@ -222,7 +222,7 @@ class ForecastKind(Kind):
         return found
 
     def _bounded(self, bank: Bank, row: int, paths: np.ndarray) -> np.ndarray:
-        """Paths (horizon, S) as wide as validation says, and never below 0 where the series is not."""
+        """Calibrate the width of paths (horizon, S), and keep them at 0 or above if the series is never below 0."""
         if self.model.head.is_count:
             paths = paths.round()
         if self.known.calibration is not None:
@@ -232,13 +232,13 @@ class ForecastKind(Kind):
     # answers
 
     def answer(self, job: Job) -> dict[str, Any]:
-        """`said`: of each value how it was `expected`; `forecast`: from here."""
+        """Return `said`, how each value was `expected`, and the `forecast`."""
         said = [] if not job.inputs else [{"text": None, "expected": each} for each, _ in job.said]
         return {"said": said, "forecast": job.said[-1][1]}
 
 
 def expected(head: Any, numbers: torch.Tensor, anchor: float, levels: Sequence[float]) -> dict[str, Any]:
-    """Mean and the widest interval of what a head says of a value."""
+    """Return the mean and the widest interval of the distribution that a head gives for a value."""
     level = (max(levels) if levels else 95.0) / 100.0
     if head.reads_frame:
         return _expected_from_zero(head, numbers, level)
@@ -250,7 +250,7 @@ def expected(head: Any, numbers: torch.Tensor, anchor: float, levels: Sequence[f
     else:
         middle, width = float(numbers[0]), float(numbers[1])
         z = torch.special.ndtri(ends)
-        if not isinstance(head, Gaussian):  # a Student-t, by Cornish and Fisher's expansion
+        if not isinstance(head, Gaussian):  # the quantiles of a Student-t, by Cornish and Fisher's expansion
             v = float(numbers[2])
             z = z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v * v)
         low, high = (middle + width * float(each) for each in z)
@@ -258,7 +258,7 @@ def expected(head: Any, numbers: torch.Tensor, anchor: float, levels: Sequence[f
 
 
 def _expected_from_zero(head: Any, numbers: torch.Tensor, level: float) -> dict[str, Any]:
-    """The same of counts and amounts, whose numbers are of values from 0 on: by draws of them."""
+    """Return mean and interval, as `expected` does, by draws; for counts and amounts, which are never below 0."""
     uniform = uniform_numbers(1, _DRAWS, 0)[0].double()
     drawn = head.drawn(numbers.expand(_DRAWS, -1), uniform).numpy()
     low, high = np.quantile(drawn, [(1.0 - level) / 2.0, (1.0 + level) / 2.0], method="weibull").tolist()
@@ -266,7 +266,7 @@ def _expected_from_zero(head: Any, numbers: torch.Tensor, level: float) -> dict[
 
 
 def _fan(paths: np.ndarray, levels: Sequence[float]) -> dict[str, Any]:
-    """Mean and intervals of paths (horizon, S)."""
+    """Return the mean and the intervals of paths (horizon, S)."""
     ends = {level: np.quantile(paths, [(1 - level / 100) / 2, (1 + level / 100) / 2], axis=1) for level in levels}
     return {
         "mean": paths.mean(1).tolist(),

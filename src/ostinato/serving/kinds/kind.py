@@ -1,4 +1,4 @@
-"""What the sessions of a kind of task read and say."""
+"""The base class of the kinds of task: what their sessions read and answer."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from ostinato.serving.stepping.job import Job
 
 FIRST_ROWS = 64
-MOST_TOLD = 40_000  # numbers of an answer: some 50 ms
+MOST_TOLD = 40_000  # numbers in an answer, which take some 50 ms
 
 
 class Kind:
-    """Of a model that is streamed.
+    """A kind of task, for a model that is streamed.
 
     `read` and `answer` are called on the event loop, `step`, `say` and `peek` in the stepping thread.
 
@@ -27,12 +27,12 @@ class Kind:
         trained: the model and what is known about its data.
 
     Attributes:
-        task: its name.
-        reads: the names of what a body of steps may hold, one of them.
-        begins: the names of what the body of a new session may hold.
-        peeks: whether something can be said without a step.
-        peeks_first: whether that is so before the first step too.
-        every: whether something is said after every step where the body does not say.
+        task: the name of the task.
+        reads: the names of inputs in a body of steps, which may have one of them.
+        begins: the names of inputs in the body of a new session.
+        peeks: whether the model can answer without a step.
+        peeks_first: whether it can do so before the first step too.
+        every: whether the model answers after every step by default.
     """
 
     task: ClassVar[str] = ""
@@ -46,38 +46,38 @@ class Kind:
         self.trained, self.model, self.known = trained, trained.model, trained.known
 
     def bank(self) -> Bank:
-        """Rows for sessions.
+        """Make the rows for sessions.
 
         Raises:
-            ConfigError: the model cannot be streamed, with the reason.
+            ConfigError: the model cannot be streamed; the message says why.
         """
         raise NotImplementedError
 
     def read(self, body: Mapping[str, Any], most: int) -> list[Any]:
-        """The inputs of steps, checked; none where nothing is read.
+        """Read and check the inputs of steps; empty if there are none.
 
         Args:
-            body: of the request.
-            most: inputs it may hold.
+            body: the body of the request.
+            most: how many inputs it may hold.
 
         Raises:
-            BadRequestError, TooLargeError: it is not that.
+            BadRequestError, TooLargeError: the inputs are wrong, or too many.
         """
         raise NotImplementedError
 
     def asked(self, body: Mapping[str, Any]) -> Any:
-        """What is to be said, checked."""
+        """Read and check which answer is requested."""
         return True
 
     def numbers(self, asked: Any) -> int:
-        """How many are told after a step, about."""
+        """Return about how many numbers an answer has for each step."""
         return 1
 
     def check_told(self, steps: int, asked: Any) -> None:
-        """Bounds what an answer tells: to make it and to write it as JSON nobody else is answered.
+        """Check the size of an answer, because no other request is answered while it is made and written as JSON.
 
         Raises:
-            TooLargeError: so many steps have too much.
+            TooLargeError: the answers to so many steps are too large.
         """
         each = self.numbers(asked)
         if steps * each > MOST_TOLD:
@@ -88,62 +88,62 @@ class Kind:
             )
 
     def step(self, bank: Bank, inputs: list[Any], rows: np.ndarray) -> torch.Tensor:
-        """One step of some rows."""
+        """Take one step of some rows; return the outputs of the model."""
         raise NotImplementedError
 
     def say(self, bank: Bank, said: torch.Tensor | None, rows: np.ndarray, jobs: Sequence[Job]) -> list[Any]:
-        """What each of n rows says now.
+        """Return the answer of each of n rows after a step.
 
         Args:
-            bank: of the rows.
-            said: (n, ...), what the step gave them, or `peek`.
-            rows: n of them.
-            jobs: n of them, of which `at` counts this step already.
+            bank: the bank of the rows.
+            said: (n, ...), the outputs of `step` or `peek`.
+            rows: (n,) the rows.
+            jobs: the n jobs, whose `at` already counts this step.
         """
         raise NotImplementedError
 
     def peek(self, bank: Bank, rows: np.ndarray) -> torch.Tensor | None:
-        """What the last step gave."""
+        """Return the outputs of the last step."""
         return None
 
     def begin(self, bank: Bank, row: int, opening: Any) -> None:
-        """Lets a row begin with what `opening` made of the body of a new session; in the stepping thread."""
+        """Begin a row with the result of `opening`; called in the stepping thread."""
 
     def opening(self, body: Mapping[str, Any], most: int) -> Any:
-        """What a session begins with beside what is read, checked; None for nothing. On the event loop."""
+        """Read and check what a session begins with before its inputs; None for nothing. Called on the event loop."""
         return None
 
     def steps_of(self, opening: Any) -> int:
-        """How many inputs an opening has."""
+        """Return how many inputs an opening has."""
         return 0
 
     def piece(self, token: int) -> str:
-        """Of a kind that writes, the text of a token by itself."""
+        """Return the text of a token by itself; for kinds that write."""
         raise NotImplementedError
 
     def began(self, bank: Bank, job: Job) -> None:
-        """Of a kind that writes, called in the stepping thread before the first token of a job is drawn."""
+        """Prepare a job before its first token is drawn; for kinds that write, called in the stepping thread."""
 
     def answer(self, job: Job) -> dict[str, Any]:
-        """What a client is told: `said`, one thing a step that something was said of, with the piece of text that was read."""
+        """Return the answer for the client: `said`, with an item for each answered step, and the text that it read."""
         read = job.inputs if job.every else job.inputs[-1:]
         texts = [self.shown(each) for each in read] or [""]
         return {"said": [{"text": text, **self.told(said, job)} for text, said in zip(texts, job.said, strict=True)]}
 
     def shown(self, input: Any) -> str | None:
-        """The text of an input; None where it has none."""
+        """Return the text of an input; None if it has none."""
         return None
 
     def told(self, said: Any, job: Job) -> dict[str, Any]:
-        """One thing that was said, as JSON has it."""
+        """Return one answer of `say` in JSON's types."""
         raise NotImplementedError
 
 
 def one_of(body: Mapping[str, Any], names: Sequence[str]) -> str | None:
-    """Which of the names a body has.
+    """Return which of the names a body has; None for none.
 
     Raises:
-        BadRequestError: it has several.
+        BadRequestError: the body has several of them.
     """
     found = [name for name in names if body.get(name) is not None]
     if len(found) > 1:
@@ -151,11 +151,11 @@ def one_of(body: Mapping[str, Any], names: Sequence[str]) -> str | None:
     return found[0] if found else None
 
 
-_EVERY = ("text", "tokens", "words", "values", "vectors", "image", "past")  # what some kind reads
+_EVERY = ("text", "tokens", "words", "values", "vectors", "image", "past")  # the inputs of all kinds
 
 
 def refuse_others(body: Mapping[str, Any], task: str, names: Sequence[str]) -> None:
-    """Raises a BadRequestError for what models of other tasks read."""
+    """Raise a BadRequestError if a body has inputs for other tasks."""
     for name in _EVERY:
         if body.get(name) is not None and name not in names:
             raise BadRequestError(
@@ -164,7 +164,7 @@ def refuse_others(body: Mapping[str, Any], task: str, names: Sequence[str]) -> N
 
 
 def text_of(value: Any, param: str = "text") -> str:
-    """A text that can be written as UTF-8.
+    """Check that a value is a text that can be written as UTF-8, and return it.
 
     Raises:
         BadRequestError: it is not.
@@ -179,10 +179,10 @@ def text_of(value: Any, param: str = "text") -> str:
 
 
 def whole(body: Mapping[str, Any], name: str, default: int | None, least: int, most: int) -> Any:
-    """A whole number of a body.
+    """Return a whole number of a body, or the default.
 
     Raises:
-        BadRequestError: it is none, or out of range.
+        BadRequestError: the value is no whole number, or out of range.
     """
     value = body.get(name)
     if value is None:

@@ -1,4 +1,4 @@
-"""Sessions of a language model: tokens in, what comes next out; and texts that are written."""
+"""Sessions of a language model: they read tokens, answer the likely next tokens, and write texts."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ MOST_TOP = 1000
 
 
 class Scored(NamedTuple):
-    """What is asked of the steps of a text that is scored.
+    """The requested scores of a text.
 
     Attributes:
-        tokens: of each step, the one whose log probability is told.
-        top: how many of the most likely ones are told beside it.
+        tokens: for each step, the token whose log probability is returned.
+        top: how many of the most likely tokens are returned beside it.
     """
 
     tokens: list[int]
@@ -35,7 +35,7 @@ class Scored(NamedTuple):
 
 
 class _Tokens(TokenStream):
-    """Of tokens that were looked at already."""
+    """A `TokenStream` that does not check its tokens again."""
 
     def _enter(self, input: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
         embedding = self.model.embedding
@@ -43,7 +43,7 @@ class _Tokens(TokenStream):
 
 
 class LanguageKind(Kind):
-    """See `Kind`. An answer is `next`: the most likely next tokens, best first, with their probabilities."""
+    """See `Kind`. It answers `next`: the most likely next tokens, best first, with their probabilities."""
 
     task = "lm"
     reads: ClassVar[tuple[str, ...]] = ("text", "tokens")
@@ -57,34 +57,34 @@ class LanguageKind(Kind):
         self._keeps = False
 
     def bank(self) -> Bank:
-        """Where the states do not tell what the last step gave, that is remembered too."""
+        """Make rows of a token stream, with the logits of the last step if the states do not determine them."""
         stream = _Tokens(self.model, rows=FIRST_ROWS)
         V = len(self.vocabulary)
         self._keeps = stream.layers.outputs_of([0]) is None
         dtype = torch.empty(0, dtype=self.model.embedding.weight.dtype).numpy().dtype
         beside: dict[str, np.ndarray] = {
             "last": np.full(FIRST_ROWS, -1, dtype=np.int32)
-        }  # the token that was read last, -1 for none
+        }  # the last token that was read, -1 for none
         if self._keeps:
             beside["said"] = np.zeros((FIRST_ROWS, V), dtype)
         words = json.dumps(self.vocabulary.to_dict(), sort_keys=True).encode()
         return Bank(stream, beside, hashlib.blake2b(words, digest_size=16).hexdigest(), soft=("last",))
 
     def piece(self, token: int) -> str:
-        """The text of a token by itself."""
+        """Return the text of a token by itself."""
         found = self._pieces.get(token)
         if found is None:
             found = self._pieces[token] = self.vocabulary.decode([token])
         return found
 
     def tokens(self, text: str, most: int, param: str = "text") -> list[int]:
-        """Of a text.
+        """Encode a text.
 
         Raises:
-            BadRequestError, TooLargeError: it is no text, or has too many.
+            BadRequestError, TooLargeError: it is no text, or has too many tokens.
         """
         text = text_of(text, param)
-        if len(text) > 64 * most:  # not even counted
+        if len(text) > 64 * most:  # too long to encode it for counting
             raise TooLargeError(f"{param}: expected at most {most} tokens", param=param)
         found: list[int] = self.vocabulary.encode(text).tolist()
         if len(found) > most:
@@ -92,7 +92,7 @@ class LanguageKind(Kind):
         return found
 
     def read(self, body: Mapping[str, Any], most: int) -> list[Any]:
-        """Of "text" or "tokens"."""
+        """Read "text" or "tokens"."""
         name = one_of(body, self.reads)
         if name is None:
             return []
@@ -106,15 +106,15 @@ class LanguageKind(Kind):
         return list(given)
 
     def asked(self, body: Mapping[str, Any]) -> int:
-        """How many of the most likely next tokens."""
+        """Read how many of the most likely next tokens are requested."""
         return whole(body, "top", 10, 0, MOST_TOP)
 
     def numbers(self, asked: int) -> int:
-        """The token, and those that may be next."""
+        """Return the count: the token, and the likely next tokens."""
         return 1 + min(asked, len(self.vocabulary))
 
     def step(self, bank: Bank, inputs: list[Any], rows: np.ndarray) -> torch.Tensor:
-        """Logits, (n, V)."""
+        """Take a step; return the logits, (n, V)."""
         said = bank.stream(torch.tensor(inputs), rows)
         bank.beside["last"][rows] = inputs
         if self._keeps:
@@ -122,7 +122,7 @@ class LanguageKind(Kind):
         return said
 
     def unit_of(self, name: str | None) -> tuple[int, str, int] | None:
-        """Layer from 0, state and number of a unit, of "1.c.181".
+        """Return the layer (from 0), the state and the number of a unit with a name such as "1.c.181".
 
         Raises:
             BadRequestError: there is no such unit.
@@ -142,11 +142,11 @@ class LanguageKind(Kind):
         raise BadRequestError(f"unit: expected one of {shown}", param="unit")
 
     def first_tokens(self, session_step: int) -> list[int]:
-        """What is read before a text is written where nothing is given: a text begins as if after a line end."""
+        """Return the tokens to read before writing without a prompt: a new text begins as if after a line end."""
         return [] if session_step else self.vocabulary.encode("\n").tolist()
 
     def began(self, bank: Bank, job: Job) -> None:
-        """Tells the decoder of a job that begins to write what it follows, so that words are joined as they must."""
+        """Give the decoder of a job the last tokens before its text, so that words are joined correctly."""
         assert job.writing is not None
         before = job.inputs[-8:] or [token for token in (int(bank.beside["last"][job.row]),) if token >= 0]
         for token in before:
@@ -154,20 +154,20 @@ class LanguageKind(Kind):
         job.writing.decoder.flush()
 
     def peek(self, bank: Bank, rows: np.ndarray) -> torch.Tensor | None:
-        """Logits of the last step."""
+        """Return the logits of the last step."""
         if self._keeps:
             return torch.from_numpy(bank.beside["said"][rows])
         return bank.stream.layers.outputs_of(rows)
 
     def say(self, bank: Bank, said: torch.Tensor | None, rows: np.ndarray, jobs: Sequence[Job]) -> list[Any]:
-        """Ids and probabilities of the most likely tokens, or the reason why there are none."""
+        """Return the ids and probabilities of the most likely tokens, or an error if there are none."""
         assert said is not None
         if any(isinstance(job.asked, Scored) for job in jobs):
             return [self._scored(each, job) for each, job in zip(said, jobs, strict=True)]
         most = min(max(job.asked for job in jobs), said.shape[1])
         if most == 0:
             return [([], [])] * len(jobs)
-        # Few calls of torch: after each of them another thread may have Python's lock.
+        # Few calls of torch, because after each another thread may take the GIL.
         values, ids = torch.topk(said, most, dim=1)
         total = torch.logsumexp(said.double(), 1, keepdim=True).numpy()
         with np.errstate(invalid="ignore", over="ignore"):
@@ -178,7 +178,7 @@ class LanguageKind(Kind):
         return told
 
     def _scored(self, said: torch.Tensor, job: Job) -> Any:
-        if not isinstance(job.asked, Scored):  # it steps beside one that is scored
+        if not isinstance(job.asked, Scored):  # another job of the batch is scored
             said = said.double()
             values, ids = torch.topk(said, min(job.asked, len(said)))
             return ids.tolist(), (values - torch.logsumexp(said, 0)).exp().tolist()
@@ -187,7 +187,7 @@ class LanguageKind(Kind):
         return float(log_p[job.asked.tokens[job.at - 1]]), ids.tolist(), values.tolist()
 
     def scored(self, tokens: list[int], said: list[Any]) -> list[Piece]:
-        """The pieces of a text, with what was said of each before it came."""
+        """Return the pieces of a text, each with the scores of the step before it."""
         decoder = self.vocabulary.decoder()
         found = [Piece(decoder.push(token), token) for token in tokens]
         found[-1].text += decoder.flush()
@@ -197,13 +197,13 @@ class LanguageKind(Kind):
         return found
 
     def given(self, prompt: Any, most: int) -> list[int]:
-        """The tokens of a prompt, which is a text or tokens already."""
+        """Return the tokens of a prompt, which is a text or a list of tokens."""
         if isinstance(prompt, str):
             return self.tokens(prompt, most, "prompt")
         return self.read({"tokens": prompt}, most)
 
     def answer(self, job: Job) -> dict[str, Any]:
-        """See `Kind`; with the numbers of the tokens."""
+        """See `Kind`; the answer also has the numbers of the tokens."""
         read = job.inputs if job.every else job.inputs[-1:]
         if not read:
             return {"said": [{"text": "", **self.told(each, job)} for each in job.said]}
@@ -211,14 +211,14 @@ class LanguageKind(Kind):
         return {"said": [{"text": self.piece(each), "token": each, **self.told(said, job)} for each, said in found]}
 
     def told(self, said: Any, job: Job) -> dict[str, Any]:
-        """`next`: the most likely tokens, best first."""
+        """Return `next`: the most likely tokens, best first."""
         ids, p = said
         piece, top = self.piece, job.asked
         return {"next": [{"token": id, "text": piece(id), "p": q} for id, q in zip(ids[:top], p[:top], strict=True)]}
 
 
 def broken_model(model: Any) -> ModelError:
-    """Of scores that are no numbers."""
+    """Make the error for scores that are NaN or infinite."""
     return ModelError(
         f"expected scores of the next token that are numbers, got NaN or infinity from the {type(model).__name__}; look at the "
         "weights of the run"

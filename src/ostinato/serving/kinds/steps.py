@@ -1,4 +1,4 @@
-"""Sessions of a model of recordings: raw values of a step in; they are scaled here, as `Live` does."""
+"""The steps of sessions of a model of recordings: raw values, which are scaled here as `Live` does it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ostinato.serving.stepping.bank import Bank
 
 
 class Measured(NamedTuple):
-    """A step as it comes.
+    """A step of a recording.
 
     Attributes:
-        values: (C,), NaN where one is missing.
-        time: None where steps are only counted.
+        values: (C,), NaN where a value is missing.
+        time: the time of the step; None if steps have no times.
     """
 
     values: np.ndarray
@@ -27,20 +27,20 @@ class Measured(NamedTuple):
 
 
 class RecordedSteps:
-    """Reads and scales the steps of sessions.
+    """Reader and scaler of the steps of sessions.
 
     Args:
-        scaling: of the model.
+        scaling: the scaling of the model.
     """
 
     def __init__(self, scaling: Scaling):
         self.scaling, self.online = scaling, OnlineScaling(scaling)
 
     def read(self, body: Mapping[str, Any], most: int) -> list[Measured]:
-        """Of "values", a list of steps with a number for each channel, null where one is missing, and "times".
+        """Read "values", a list of steps with a number for each channel (null where one is missing), and "times".
 
         Raises:
-            BadRequestError, TooLargeError: they are not that.
+            BadRequestError, TooLargeError: they have another form, or are too many.
         """
         given, times = body.get("values"), body.get("times")
         if given is None:
@@ -74,7 +74,10 @@ class RecordedSteps:
         return [Measured(values[at], time) for at, time in enumerate(moments.tolist())]
 
     def step(self, bank: Bank, inputs: list[Measured], rows: np.ndarray) -> torch.Tensor:
-        """One step of some rows; of those whose network reads several at once and has not all yet, it forgets what it read."""
+        """Take one step of some rows.
+
+        If the network reads several steps at once and a row lacks some of them, its state is restored after reading.
+        """
         made = [
             self.online.go_on(bank.beside, row, each.values, each.time)
             for row, each in zip(rows.tolist(), inputs, strict=True)

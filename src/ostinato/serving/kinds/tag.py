@@ -1,4 +1,4 @@
-"""Sessions of a tagger of one direction: characters, words or steps of a recording in, a tag for each out."""
+"""Sessions of a tagger of one direction: they read characters, words or steps of a recording, and tag each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ostinato.serving.stepping.job import Job
 
 
 class TagKind(Kind):
-    """See `Kind`. The tag of a step is what the model says of it by then: what comes later may say otherwise."""
+    """See `Kind`. The tag of a step is the best one at that step; with later steps another tag might be better."""
 
     task = "tag"
     every = True
@@ -33,17 +33,17 @@ class TagKind(Kind):
 
     @property
     def reads(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """What a body may hold."""
+        """The names of inputs in a body."""
         return ("text", "words") if self.recorded is None else ("values",)
 
     def bank(self) -> Bank:
-        """Rows of a `TagStream`."""
+        """Make rows of a `TagStream`."""
         told = json.dumps(self.known.to_dict(), sort_keys=True).encode()
         beside = None if self.recorded is None else self.recorded.online.fresh(FIRST_ROWS)
         return Bank(TagStream(self.model, rows=FIRST_ROWS), beside, hashlib.blake2b(told, digest_size=16).hexdigest())
 
     def read(self, body: Mapping[str, Any], most: int) -> list[Any]:
-        """Characters, words or values, each with what else its step needs."""
+        """Read characters (each with its id), words or values."""
         if self.recorded is not None:
             return self.recorded.read(body, most)
         name = one_of(body, self.reads)
@@ -70,7 +70,7 @@ class TagKind(Kind):
         return [(word, 0) for word in found]
 
     def step(self, bank: Bank, inputs: list[Any], rows: np.ndarray) -> torch.Tensor:
-        """Emissions, (n, N)."""
+        """Take a step; return the emissions, (n, N)."""
         if self.recorded is not None:
             return self.recorded.step(bank, inputs, rows)
         if self.known.words is None:
@@ -80,18 +80,18 @@ class TagKind(Kind):
         return bank.stream(batch.input, rows)
 
     def say(self, bank: Bank, said: torch.Tensor | None, rows: np.ndarray, jobs: Sequence[Job]) -> list[Any]:
-        """The best tags, or numbers."""
+        """Return the best tags, or numbers."""
         if self.known.number is not None:
             assert said is not None
             return self.known.number.told(said)["numbers"]
         return bank.stream.best(rows).tolist()
 
     def shown(self, input: Any) -> str | None:
-        """The character or word."""
+        """Return the character or the word; None for a step of a recording."""
         return None if self.recorded is not None else input[0]
 
     def told(self, said: Any, job: Job) -> dict[str, Any]:
-        """The name of the tag, or the number."""
+        """Return the name of the tag, or the number."""
         if self.known.number is not None:
             return {"number": said}
         return {"tag": self.known.tags[said]}

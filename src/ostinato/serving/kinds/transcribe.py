@@ -1,4 +1,4 @@
-"""Sessions of a transcriber of one direction: steps of a recording, or columns of a picture, in; the text so far out."""
+"""Sessions of a transcriber of one direction: they read steps or columns of a picture, and answer the text so far."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from ostinato.serving.kinds.steps import Measured, RecordedSteps
 from ostinato.serving.stepping.bank import Bank
 from ostinato.serving.stepping.job import Job
 
-_KEPT = 256  # units at the end of the text that a session remembers: 3 KB
+_KEPT = 256  # how many of the last units of the text a session holds, in 3 KB
 
 
 class Wanted(NamedTuple):
-    """What is asked for.
+    """The requested answer.
 
     Attributes:
-        end: the text as if the recording ended here.
+        end: whether the text is wanted as if the recording ended here.
     """
 
     end: bool
 
 
 class TranscribeKind(Kind):
-    """See `Kind`. A frame is read when all of its steps are there; what is written is never taken back."""
+    """See `Kind`. A frame is read when all of its steps have arrived; written text is never changed."""
 
     task = "transcribe"
     reads: ClassVar[tuple[str, ...]] = ("values",)
@@ -44,34 +44,34 @@ class TranscribeKind(Kind):
         self.frames = OnlineFrames(self.known.scaling, self.known.stack, self.known.stride)
 
     def bank(self) -> Bank:
-        """Rows of a `TranscriptStream`."""
+        """Make rows of a `TranscriptStream`."""
         told = json.dumps(self.known.to_dict(), sort_keys=True).encode()
         beside = {
             **self.frames.fresh(FIRST_ROWS),
-            "units": np.zeros((FIRST_ROWS, _KEPT), dtype=np.int32),  # the last, behind zeros
-            "steps": np.zeros((FIRST_ROWS, _KEPT), dtype=np.int64),  # that were read when each was written
+            "units": np.zeros((FIRST_ROWS, _KEPT), dtype=np.int32),  # the last units, after zeros
+            "steps": np.zeros((FIRST_ROWS, _KEPT), dtype=np.int64),  # the steps read when each unit was written
             "written": np.zeros(FIRST_ROWS, dtype=np.int64),
         }
         stream = TranscriptStream(self.model, rows=FIRST_ROWS)
         return Bank(stream, beside, hashlib.blake2b(told, digest_size=16).hexdigest())
 
     def read(self, body: Mapping[str, Any], most: int) -> list[Measured]:
-        """Values, and times."""
+        """Read values and times."""
         return self.recorded.read(body, most)
 
     def asked(self, body: Mapping[str, Any]) -> Wanted:
-        """Whether the text is wanted as if the recording ended here."""
+        """Read whether the text is wanted as if the recording ended here."""
         end = body.get("end")
         if end is not None and not isinstance(end, bool):
             raise BadRequestError("end: expected true or false", param="end")
         return Wanted(bool(end))
 
     def numbers(self, asked: Wanted) -> int:
-        """The text."""
+        """Return the count for the text."""
         return _KEPT // 4
 
     def step(self, bank: Bank, inputs: list[Measured], rows: np.ndarray) -> torch.Tensor:
-        """The likeliest log p at the frames that steps have completed, (n,); 0 where they have completed none."""
+        """Take a step; return the largest log p at each completed frame, (n,), or 0 for a row without one."""
         state, said = bank.beside, torch.zeros(len(rows))
         made = [
             self.frames.go_on(state, row, each.values, each.time)
@@ -93,7 +93,7 @@ class TranscribeKind(Kind):
         return said
 
     def say(self, bank: Bank, said: torch.Tensor | None, rows: np.ndarray, jobs: Sequence[Job]) -> list[Any]:
-        """The end of the text, and what the steps of this request have added to it."""
+        """Return the end of the text, and what the steps of this request have added to it."""
         found: list[Any] = []
         for row, job in zip(rows.tolist(), jobs, strict=True):
             state, since = bank.beside, 1 if job.every else job.at
@@ -113,7 +113,7 @@ class TranscribeKind(Kind):
         return found
 
     def _rest(self, bank: Bank, row: int) -> list[int]:
-        """What frames would write that are not complete. The session stays where it is."""
+        """Return the units that the incomplete frames would write; the state of the session does not change."""
         rows = np.array([row])
         kept, found = bank.pack(rows), []
         for frame in self.frames.rest(bank.beside, row):
@@ -124,5 +124,5 @@ class TranscribeKind(Kind):
         return found
 
     def told(self, said: Any, job: Job) -> dict[str, Any]:
-        """As it was said."""
+        """Return the answer of `say` unchanged."""
         return said

@@ -1,6 +1,6 @@
-"""The page of `ostinato serve`: files as they are, no build step, nothing from elsewhere.
+"""The page of `ostinato serve`: plain files without a build step that load nothing from elsewhere.
 
-It speaks to the same API as every other client, so it needs no token to be read: it holds no data.
+It uses the same API as every other client. It contains no data, so it can be read without a token.
 """
 
 from ostinato.serving.page.page_routes import POLICY, routes

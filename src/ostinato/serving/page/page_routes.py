@@ -1,4 +1,4 @@
-"""Where the page's files are found."""
+"""The routes of the page's files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-# Nothing but the server's own files runs, and no text ever becomes a document: browsers refuse `innerHTML`.
+# Only the server's own files may run, and browsers refuse `innerHTML`, so that no text becomes markup.
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -42,9 +42,9 @@ class _File:
 
 
 def routes() -> list[Route]:
-    """`/` and `/page/{name}`, `GET` and `HEAD`; the files are read once, here.
+    """Return the routes `/` and `/page/{name}`, for `GET` and `HEAD`; the files are read once, here.
 
-    A browser asks each time whether a file has changed, and gets it only then (`ETag`).
+    A browser asks each time whether a file has changed, and gets its content only then (`ETag`).
     """
     found = {each.name: _read(each) for each in FOLDER.iterdir() if each.suffix in _KINDS}
 

@@ -1,7 +1,8 @@
-"""Sessions in memory, and how their states come to the store and back.
+"""Sessions in memory, and the transfer of their states to the store and back.
 
-Alone on its store, a service writes the sessions that have changed every few seconds, or before each answer. Where replicas share
-the store, each session is leased for as long as somebody has its turn, and every change is there before its answer.
+If a service is alone on its store, it writes the sessions that have changed every few seconds, or before each answer.
+If replicas share the store, each session is leased during a turn, and every change is in the store before its answer is
+sent.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from ostinato.serving.stores.keeper import Keeper
 from ostinato.serving.stores.record import Record
 
 _LOG = logging.getLogger("ostinato.serving")
-_ROOM_SECONDS = 5.0  # that a request waits for room in memory
-# For so long a session that does not fit its model any more is told to be gone, rather than not found.
+_ROOM_SECONDS = 5.0  # how long a request waits for room in memory
+# How long requests for a session that does not fit its new model get the error "gone" rather than "not found".
 _GONE_SECONDS = 86_400.0
 _CHUNK = 64  # states that are packed between two steps
 
@@ -42,22 +43,22 @@ class Keeping:
     """The sessions of a model.
 
     Args:
-        name: of the model.
-        stepper: of their rows.
-        limits: bounds.
-        keeper: of the store; None for memory alone.
-        shared: whether others use the store too.
-        clock: unix seconds.
+        name: the name of the model.
+        stepper: the stepping thread of the model.
+        limits: the limits of the service.
+        keeper: the thread of the store; None for memory only.
+        shared: whether other processes use the store too.
+        clock: returns Unix seconds.
 
     Attributes:
         memory: sessions that have a row, by id.
-        total: how many there are, in memory or in the store; of a shared store as it was last asked.
-        queued: requests that have a turn or wait for one.
-        counts: of "evictions", "loads", "snapshots" and "steps" so far.
-        closing: whether nothing new is taken.
-        signature: of the bank that states fit.
-        leases: of sessions that others may step too; None where nobody else does.
-        underway: sessions whose jobs take more than a step, with these, by id.
+        total: how many sessions there are, in memory or in the store; for a shared store, when it was last counted.
+        queued: how many requests have a turn or wait for one.
+        counts: how many "evictions", "loads", "snapshots" and "steps" there were so far.
+        closing: whether new requests are refused.
+        signature: the signature of the bank, which states must fit.
+        leases: the leases of sessions; None if no other process steps them.
+        underway: sessions with jobs that take more than a step, and these jobs, by id.
     """
 
     def __init__(
@@ -87,13 +88,13 @@ class Keeping:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.signature = stepper.bank.signature
 
-    # whose turn it is
+    # turns: one request at a time uses a session
 
     async def hold(self, owner: str, id: str) -> Session:
-        """A session in memory, with the turn in it; `keep` or `release` it.
+        """Wait for the turn in a session, and return the session, now in memory; `keep` or `release` ends the turn.
 
         Raises:
-            ServingError: there is none of this owner, or there is no room.
+            ServingError: the owner has no such session, or there is no room.
         """
         self.check()
         self.queued += 1
@@ -111,7 +112,7 @@ class Keeping:
                 await session.turn()
                 if self.memory.get(id) is session:
                     break
-                session.pass_on()  # it has left memory meanwhile
+                session.pass_on()  # the session has left memory meanwhile
             try:
                 if self._shared:
                     await self._lease(session, owner)
@@ -134,10 +135,10 @@ class Keeping:
         return session
 
     def check(self) -> None:
-        """Whether another request is taken.
+        """Check that another request can be accepted.
 
         Raises:
-            BusyError, UnavailableError: it is not.
+            BusyError, UnavailableError: it cannot.
         """
         if self.closing:
             raise UnavailableError("the service is about to end; try again", retry_after=1.0)
@@ -145,7 +146,7 @@ class Keeping:
             raise BusyError(f"expected at most {self.limits.max_queue} requests that wait; try again", retry_after=1.0)
 
     def release(self, session: Session) -> None:
-        """Ends a turn in which nothing has changed."""
+        """End a turn in which nothing has changed."""
         if self.leases is not None:
             self.leases.release(session.id)
         self._end_turn(session)
@@ -155,17 +156,18 @@ class Keeping:
         if session.is_late:
             session.is_late = False
             if self.memory.get(session.id) is session:
-                self._run(self._put(self._packed([session])))  # before whoever is next has the state changed
+                self._run(self._put(self._packed([session])))  # before the next turn changes the state
         session.pass_on()
 
     def keep(self, session: Session, state: bytes | None, then: Then, *, new: bool = False) -> None:
-        """Ends a turn in which something has changed.
+        """End a turn in which something has changed.
 
         Args:
-            session: as it is now.
-            state: packed; needed where changes are on disk before they are told.
-            then: called, without an error, when the change may be told; or with the reason why it is lost.
-            new: whether the store has it not yet. No session that was told of is lost, so it is there before that.
+            session: the session as it is now.
+            state: the packed state; required if changes must be stored before the answer is sent, see `packs`.
+            then: called with None when the answer may be sent, or with the reason why the change is lost.
+            new: whether the session is new. A new session is always stored before its answer, so that no client loses
+                one.
         """
         if self.keeper is None or not (self._steps_durable or new):
             self._dirty[session.id] = session
@@ -180,7 +182,7 @@ class Keeping:
             if found is None or found is True:
                 session.saved, session.saved_version = meta.step, meta.version
                 then(None)
-            else:  # what is in memory is not what the store has
+            else:  # the session in memory differs from that in the store
                 self.forget(session)
                 then(found if isinstance(found, BaseException) else _taken())
             if self.leases is not None:
@@ -193,18 +195,18 @@ class Keeping:
             self.keeper.put_then(self.name, lambda: [make()], done)
 
     def keep_copy(self, session: Session, copy: Copy, then: Then = lambda lost: None) -> None:
-        """Keeps a state of the middle of a turn, which goes on.
+        """Store a state from the middle of a turn, which continues.
 
         Args:
-            session: whose turn it is.
-            copy: of the state.
-            then: called, without an error, when it is kept; or with the reason why it is not.
+            session: the session.
+            copy: a copy of its state.
+            then: called with None when the state is stored, or with the reason why it is not.
         """
         keeper = self.keeper
         if keeper is None or self.memory.get(session.id) is not session or session.saved_version < 0:
             return
         if not copy.at and session.version == session.saved_version:
-            return  # which is there already
+            return  # the store has this state already
         session.used = self._clock()
         if self.leases is not None:
             session.version += 1
@@ -214,7 +216,7 @@ class Keeping:
         def done(found: Any) -> None:
             if found is None or found is True:
                 session.saved = meta.step
-                if self.leases is not None or not copy.at:  # else the end of the turn is a change too, of this version
+                if self.leases is not None or not copy.at:  # else the turn's end still has to store this version
                     session.saved_version = meta.version
                 self.counts["snapshots"] += 1
                 then(None)
@@ -227,31 +229,31 @@ class Keeping:
             keeper.put_then(self.name, lambda: [make()], done)
 
     def step_of(self, session: Session) -> int:
-        """At which step a session is, which may be writing."""
+        """Return the step of a session, which may be writing a text now."""
         _, job = self.underway.get(session.id, (None, None))
         return session.step + (job.at if job is not None and job.writing is not None and job.undo is None else 0)
 
     @property
     def is_shared(self) -> bool:
-        """Whether the store is what is true, rather than memory."""
+        """Whether other processes use the store, so that it is newer than memory."""
         return self._shared
 
     def now(self) -> float:
-        """Unix seconds."""
+        """Return Unix seconds."""
         return self._clock()
 
     def packs(self, *, new: bool = False) -> bool:
-        """Whether `keep` needs the state."""
+        """Tell whether `keep` needs the packed state."""
         return self._steps_durable or (new and self.keeper is not None)
 
     def saved(self, session: Session, *, new: bool = False) -> int:
-        """The step up to which the state is safe once the change that is being made is told; 0 for none."""
+        """Return the step up to which the state is stored when the current change is answered; 0 for none."""
         return session.step if self.packs(new=new) else max(session.saved, 0)
 
     # into memory
 
     def add(self, owner: str, state: bytes | None = None) -> Session:
-        """A new session with the turn in it; `keep` it as `new`, or `forget` and `release` it."""
+        """Make a session and take its turn; end the turn by `keep` as `new`, or by `forget` and `release`."""
         session = Session(f"s_{secrets.token_urlsafe(15)}", owner, self.rows.take(state), self._clock())
         session.is_busy = True
         self.queued += 1
@@ -260,7 +262,7 @@ class Keeping:
         return session
 
     def forget(self, session: Session) -> None:
-        """Takes a session out of memory; whoever has its turn does so."""
+        """Remove a session from memory; the caller must have its turn."""
         if self.memory.get(session.id) is session:
             del self.memory[session.id]
         self._dirty.pop(session.id, None)
@@ -269,7 +271,7 @@ class Keeping:
             session.row = -1
 
     async def _load(self, owner: str, id: str) -> None:
-        """Brings a session from the store into memory, once for all who wait for it."""
+        """Load a session from the store into memory, once for all requests that wait for it."""
         if self.keeper is None:
             raise _none()
         if (loading := self._loading.get(id)) is not None:
@@ -290,7 +292,7 @@ class Keeping:
             self._loading.pop(id).set_result(None)
 
     async def _lease(self, session: Session, owner: str) -> None:
-        """Has a session that others may have too, as it is now."""
+        """Lease a session that other processes may use too, and bring it to its current state."""
         assert self.leases is not None
         lease = await self.leases.acquire(session.id, session.version if session.row >= 0 else -1)
         record = lease.record
@@ -311,10 +313,10 @@ class Keeping:
     # out of memory
 
     async def room(self) -> None:
-        """Makes room in memory for another session.
+        """Make room in memory for another session.
 
         Raises:
-            BusyError: there is none.
+            BusyError: there is no room.
         """
         most = self.limits.sessions_in_memory
         few = max(1, most // 16)
@@ -326,24 +328,24 @@ class Keeping:
                 )
             if self._evicting is None or self._evicting.done():
                 self._evicting = self._run(self._evict(few))
-            if len(self.memory) < most + few:  # others are on their way out
+            if len(self.memory) < most + few:  # other sessions are being evicted
                 return
             await asyncio.shield(self._evicting)
             if len(self.memory) < most + few:
                 return
             if time.monotonic() > until:
                 raise BusyError(f"expected at most {most} sessions that are used at a time; try again", retry_after=1.0)
-            await asyncio.sleep(0.002)  # all of them are in the middle of something
+            await asyncio.sleep(0.002)  # all sessions have a turn
 
     async def _evict(self, count: int) -> None:
-        """Those that were used longest ago leave memory, once they are in the store."""
+        """Remove the sessions that were used longest ago from memory, after they are stored."""
         idle = (session for session in self.memory.values() if not session.is_busy)
         leaving = heapq.nsmallest(count, idle, key=lambda session: session.used)
         for session in leaving:
-            session.is_busy = True  # nobody waits: the turn is free
+            session.is_busy = True  # takes the turn, which is free
         try:
             if not self._shared:
-                idles = self.limits.idle_seconds is not None  # then the store shall know when each was used
+                idles = self.limits.idle_seconds is not None  # then the store needs the time of the last use
                 changed = [session for session in leaving if idles or session.version != session.saved_version]
                 for at in range(0, len(changed), _CHUNK):
                     await self._put(self._packed(changed[at : at + _CHUNK]))
@@ -358,10 +360,10 @@ class Keeping:
     # the store
 
     async def snapshot(self, *, all_of_them: bool = False) -> None:
-        """Puts what has changed into the store.
+        """Put the sessions that have changed into the store.
 
-        Sessions in the middle of a turn are put there when it ends, unless `all_of_them`; of those that take long, a state between
-        two steps is put there now as well.
+        A session in the middle of a turn is stored when the turn ends, unless `all_of_them`; if the turn takes long, a
+        state between two of its steps is stored now as well.
         """
         if self.keeper is None or self._steps_durable:
             return
@@ -382,13 +384,13 @@ class Keeping:
     def _packed(
         self, sessions: Sequence[Session]
     ) -> tuple[list[tuple[Session, int, Any]], asyncio.Future[list[bytes]]]:
-        """What is known of sessions that do nothing, and their states, of one moment: what they do next comes behind it."""
+        """Return the records of idle sessions and their states, of one moment: their next jobs come after it."""
         rows = np.array([session.row for session in sessions], dtype=np.int64)
         metas = [(session, session.version, self._meta(session)) for session in sessions]
         return metas, self.stepper.call(lambda bank: bank.pack(rows))
 
     async def _put(self, packed: tuple[list[tuple[Session, int, Any]], asyncio.Future[list[bytes]]]) -> None:
-        """Brings it to the store."""
+        """Put the result of `_packed` into the store."""
         keeper, (metas, states_to_come) = self.keeper, packed
         assert keeper is not None
         try:
@@ -416,30 +418,31 @@ class Keeping:
     # time
 
     def expires(self, session: Session | Record) -> float | None:
-        """When a session ends by itself, if nobody uses it."""
+        """Return when a session ends if it is not used; None for never."""
         idle, total = self.limits.idle_seconds, self.limits.total_seconds
-        # What a killed service had not written yet counts as use, and so does the time in which there was none.
+        # Idle time is counted from the start of this service at the earliest: before, uses may have been lost by a
+        # kill, or there was no service.
         ends = [max(session.used, self._begun) + idle] if idle is not None else []
         ends += [session.created + total] if total is not None else []
         return min(ends) if ends else None
 
     def is_over(self, session: Session | Record) -> bool:
-        """Whether its time is over."""
+        """Tell whether a session has expired."""
         expires = self.expires(session)
         return expires is not None and expires <= self._clock()
 
     def store_now(self) -> float:
-        """The time by which the store may judge what has expired: it knows how sessions were used up to the last snapshot."""
+        """Return the time by which the store may find expired sessions: it knows uses only up to the last snapshot."""
         now, idle = self._clock(), self.limits.idle_seconds
         return now if idle is None or self._begun + idle <= now else 0.0
 
     async def retire(self) -> None:
-        """Lets go, after a day, of sessions that do not fit the model."""
+        """Let sessions that do not fit the model expire after a day."""
         if self.keeper is not None:
             await self.keeper.call("retire", self.name, self.signature, self._clock() + _GONE_SECONDS)
 
     async def sweep(self) -> None:
-        """Ends sessions whose time is over, and counts the others."""
+        """End expired sessions, and count the others."""
         for session in [each for each in self.memory.values() if not each.is_busy and self.is_over(each)]:
             self.forget(session)
             self.total -= 1
@@ -448,7 +451,7 @@ class Keeping:
         await self.count()
 
     async def count(self) -> None:
-        """Asks the store how many sessions there are."""
+        """Update `total` from the store."""
         if self.keeper is not None:
             stored = await self.keeper.call("count", self.name)
             new = 0 if self._shared else sum(1 for each in self.memory.values() if each.saved_version < 0)
@@ -461,7 +464,7 @@ class Keeping:
         return task
 
     async def finish(self) -> None:
-        """Puts all sessions into the store."""
+        """Put all sessions into the store."""
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.snapshot(all_of_them=True)

@@ -1,4 +1,4 @@
-"""From a session in memory to what is kept of it, and back."""
+"""Conversion between a session in memory and its record in the store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LOG = logging.getLogger("ostinato.serving")
 
 
 class Meta(NamedTuple):
-    """What is known of a session at one moment; see `Session` and `Record`."""
+    """The data of a session at one moment, without its state; see `Session` and `Record`."""
 
     step: int
     version: int
@@ -25,16 +25,16 @@ class Meta(NamedTuple):
 
 
 def record_of(session: Session, signature: bytes, state: bytes, meta: Meta) -> Record:
-    """What is kept of a session, with its state of the same moment."""
+    """Make the record of a session from its data and its state of the same moment."""
     body = Body(signature, state, meta.marks or {}, meta.key).to_bytes()
     return Record(session.id, session.owner, meta.step, session.created, meta.used, meta.expires, meta.version, body)
 
 
 def body_of(record: Record, signature: bytes) -> Body:
-    """What a session holds whose states fit a bank of this signature.
+    """Read the body of a record, and check that its states fit a bank with this signature.
 
     Raises:
-        GoneError: it cannot be read, or is of another model.
+        GoneError: the body cannot be read, or belongs to another model.
     """
     try:
         body = Body.from_bytes(record.body)
@@ -47,12 +47,12 @@ def body_of(record: Record, signature: bytes) -> Body:
 
 
 def fits(head: Record, signature: bytes) -> bool:
-    """Whether a session goes on with a bank of this signature, as far as its head tells."""
+    """Tell by its head whether a session fits a bank with this signature."""
     return head.body[HEAD - SIGNATURE : HEAD] == signature
 
 
 def take_over(session: Session, record: Record, body: Body) -> None:
-    """Makes a session what was kept of it."""
+    """Set a session to the contents of its record."""
     session.step = session.saved = record.step
     session.version = session.saved_version = record.version
     session.created, session.used = record.created, record.used

@@ -1,4 +1,4 @@
-"""Which sessions of a shared store this replica has for itself."""
+"""The leases of this replica: sessions of a shared store that only it may use."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ostinato.serving.stores.store import Asked, Lease
 
 
 class Leases:
-    """Of the sessions of a model, those that somebody here has the turn in.
+    """The leases of the sessions of a model in which this replica has the turn.
 
     Args:
-        name: of the model.
-        keeper: of the store.
-        seconds: after which a lease ends that is not renewed.
+        name: the name of the model.
+        keeper: the thread of the store.
+        seconds: how long a lease lasts if it is not renewed.
 
     Attributes:
-        token: of this replica, unlike those of others.
+        token: the token of this replica, different from those of others.
     """
 
     def __init__(self, name: str, keeper: Keeper, seconds: float) -> None:
@@ -30,11 +30,11 @@ class Leases:
         self._held: set[str] = set()
 
     async def acquire(self, id: str, version: int) -> Lease:
-        """Waits until nobody else has a session; the answer is held, unless there is none.
+        """Wait until no other replica has a session, and lease it; the answer is not held if there is no such session.
 
         Args:
-            id: of the session.
-            version: that is in memory; -1 for none.
+            id: the id of the session.
+            version: the version in memory; -1 for none.
 
         Raises:
             BusyError: another replica has it for longer than a lease.
@@ -52,17 +52,17 @@ class Leases:
             pause = min(2 * pause, 0.1)
 
     def release(self, id: str) -> None:
-        """Lets others have a session in which nothing has changed."""
+        """End the lease of a session in which nothing has changed."""
         self._held.discard(id)
         self._keeper.release(self._name, id, self.token)
 
     def ended(self, id: str) -> None:
-        """The lease ended with a change, or was lost."""
+        """Forget a lease that ended with a change, or was lost."""
         self._held.discard(id)
 
     async def renew(self) -> None:
-        """Holds on to all of them."""
+        """Renew all leases."""
         if self._held:
             asked = [Asked(self._name, id, self.token, self._seconds, 0) for id in self._held]
-            with contextlib.suppress(ServingError):  # a lease that is lost is told when its change is refused
+            with contextlib.suppress(ServingError):  # a lost lease shows when its change is refused
                 await self._keeper.renew(asked)

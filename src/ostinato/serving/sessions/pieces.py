@@ -1,4 +1,4 @@
-"""Pieces of a text on their way from the stepping thread to whoever reads them."""
+"""Queues for the pieces of a text between the stepping thread and their reader."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _MOST, _FEW = 256, 64
 
 
 class Pieces:
-    """Filled and emptied on the event loop.
+    """A queue of pieces, filled and emptied on the event loop.
 
     Attributes:
-        on_full: called with True where so many wait that no more should come, as nobody reads them, and then with False.
+        on_full: called with True when too many pieces wait, so that writing should pause, and later with False.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Pieces:
         self._is_over = False
 
     def put(self, piece: Piece) -> None:
-        """One more."""
+        """Add a piece."""
         self._waiting.append(piece)
         if len(self._waiting) >= _MOST and not self._is_full:
             self._is_full = True
@@ -35,15 +35,15 @@ class Pieces:
         self._wake()
 
     def end(self, error: BaseException | None = None) -> None:
-        """There are no more; where it failed, why."""
+        """End the queue; `error` is the reason if the text failed."""
         self._error, self._is_over = error, True
         self._wake()
 
     async def next(self) -> Piece | None:
-        """The next one, None at the end.
+        """Wait for the next piece; None at the end.
 
         Raises:
-            ServingError: it failed.
+            ServingError: the text failed.
         """
         while not self._waiting:
             if self._is_over:
@@ -67,13 +67,13 @@ class Pieces:
 
 
 class Held:
-    """Pieces that are told when the state behind them is kept.
+    """Pieces that are held back until the state after them is stored.
 
     Args:
-        tell: called with those that may be told.
+        tell: called with each piece that may be sent.
 
     Attributes:
-        before: inputs that are read before the first token is drawn.
+        before: how many inputs are read before the first token is drawn.
     """
 
     def __init__(self, tell: Callable[[Piece], None]) -> None:
@@ -82,16 +82,16 @@ class Held:
         self._told = 0
 
     def put(self, piece: Piece) -> None:
-        """One more."""
+        """Add a piece."""
         self._waiting.append(piece)
 
     def reach(self, at: int) -> None:
-        """The state behind so many steps is kept: a token is told once it has been read."""
+        """Give the pieces whose tokens were read within the first `at` steps; the state after these is now stored."""
         while self._waiting and self.before + self._told < at:
             self._told += 1
             self._tell(self._waiting.popleft())
 
     @property
     def text(self) -> str:
-        """Of those that wait."""
+        """The text of the pieces that are held back."""
         return "".join(piece.text for piece in self._waiting)

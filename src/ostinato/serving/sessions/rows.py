@@ -1,4 +1,4 @@
-"""Which rows of a bank are free."""
+"""The allocation of the rows of a bank."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _LOG = logging.getLogger("ostinato.serving")
 
 
 class Rows:
-    """Gives rows out and takes them back; there are always enough.
+    """The free rows of a bank, which grows when there are none.
 
     Args:
-        stepper: whose bank it is.
+        stepper: the stepping thread of the bank.
     """
 
     def __init__(self, stepper: Stepper) -> None:
@@ -23,7 +23,7 @@ class Rows:
         self._free: list[int] = []
 
     def take(self, state: bytes | None = None) -> int:
-        """A row that begins anew, or goes on from a state."""
+        """Take a free row, which begins anew or from a state."""
         if self._free:
             row = self._free.pop()
         else:
@@ -36,7 +36,7 @@ class Rows:
         return row
 
     def give(self, row: int) -> None:
-        """A row that nobody uses any more."""
+        """Give back a row."""
         self._free.append(row)
 
 

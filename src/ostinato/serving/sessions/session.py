@@ -1,4 +1,4 @@
-"""A session in memory, and whose turn in it is."""
+"""A session in memory, and the turns in it."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections import deque
 
 
 class Session:
-    """What is known of a session whose state is in a row. Touched on the event loop alone.
+    """A session whose state is in a row of the bank. Used on the event loop only.
 
     Attributes:
-        id: of the session.
-        owner: whose it is.
-        row: of the bank; -1 where it is in memory no more.
-        step: inputs that were read.
-        saved: the step of the state that is on disk, or with the server; -1 for none.
-        created: unix seconds.
-        used: the same, when it was used last.
-        version: goes up with each change.
-        saved_version: of what is on disk; -1 for none.
-        marks: step and state by name; None for none.
-        key: the last idempotency key, the digest of its request and the answer; None without.
-        is_busy: whether somebody has the turn.
-        waiting: for the turn, in their order; None where nobody does.
-        is_ending: whether somebody deletes it: texts that it writes are not gone on with.
-        is_late: whether it shall be put on disk when its turn ends.
+        id: the id of the session.
+        owner: the owner of the session.
+        row: the row of the bank; -1 if the session is not in memory (any more).
+        step: how many inputs were read.
+        saved: the step of the state in the store; -1 for none.
+        created: when it was made, in Unix seconds.
+        used: when it was last used, in Unix seconds.
+        version: a number that grows with each change.
+        saved_version: the version in the store; -1 for none.
+        marks: step and state of each mark, by name; None for no marks.
+        key: the last idempotency key, the digest of its request, and the answer; None for none.
+        is_busy: whether a request has the turn.
+        waiting: futures of the requests that wait for the turn, in their order; None if none waits.
+        is_ending: whether the session is being deleted, so that its texts are not continued.
+        is_late: whether the session must be stored when its turn ends.
     """
 
     __slots__ = (
@@ -56,7 +56,7 @@ class Session:
         self.waiting: deque[asyncio.Future[None]] | None = None
 
     async def turn(self) -> None:
-        """Waits until everybody that came before is done."""
+        """Wait until all earlier requests are done, and take the turn."""
         if not self.is_busy:
             self.is_busy = True
             return
@@ -67,12 +67,12 @@ class Session:
         try:
             await future
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():  # the turn came, and nobody takes it
+            if future.done() and not future.cancelled():  # the turn came, but the caller was cancelled
                 self.pass_on()
             raise
 
     def pass_on(self) -> None:
-        """Gives the turn to whoever waits longest."""
+        """Give the turn to the request that has waited longest; end it if none waits."""
         while self.waiting:
             future = self.waiting.popleft()
             if not future.done():

@@ -1,4 +1,4 @@
-"""What can be done with the sessions of a model."""
+"""The operations on the sessions of a model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Sessions(Texts):
     # views
 
     def _view(self, session: Session, *, now: bool = False, new: bool = False) -> dict[str, Any]:
-        """As it will be once the change that is being made is told, or as it is `now`."""
+        """Return the view of a session as it is `now`, or as it will be when the current change is answered."""
         marks = {name: step for name, (step, _) in (session.marks or {}).items()}
         expires = self.keeping.expires(session)
         saved = max(session.saved, 0) if now else self.keeping.saved(session, new=new)
@@ -58,7 +58,7 @@ class Sessions(Texts):
         }
 
     async def view(self, owner: str, id: str) -> dict[str, Any]:
-        """Of one; it need not wait for its turn."""
+        """Return the view of a session, without waiting for a turn."""
         keeping = self.keeping
         session = keeping.memory.get(id)
         if session is not None and session.row >= 0 and (keeping.keeper is None or not keeping.is_shared):
@@ -79,7 +79,7 @@ class Sessions(Texts):
         return made
 
     async def list(self, owner: str, limit: int, after: str | None) -> list[dict[str, Any]]:
-        """Of an owner, in the order of ids; without the marks of those that are not in memory."""
+        """Return the views of an owner's sessions, in the order of ids; without marks if they are not in memory."""
         keeping, after = self.keeping, after or ""
         found: dict[str, dict[str, Any]] = {}
         at = after
@@ -99,7 +99,7 @@ class Sessions(Texts):
     # beginning
 
     async def open(self, owner: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """A new session."""
+        """Begin a session; return its view."""
         refuse_others(body, self.kind.task, self.kind.begins or self.kind.reads)
         keeping, kind, most = self.keeping, self.kind, self.keeping.limits.max_tokens
         data = body.get("state")
@@ -130,7 +130,7 @@ class Sessions(Texts):
         except BaseException:
             self._drop_new(session)
             raise
-        # A session that begins with nothing need not wait for the stepping thread, unless it can be kept.
+        # A session that begins without inputs need not wait for the stepping thread, unless its state must be stored.
         if not says and keeping.keeper is None:
             answer = self._view(session)
             keeping.keep(session, None, lambda _: None, new=True)
@@ -148,7 +148,7 @@ class Sessions(Texts):
     # steps
 
     async def steps(self, owner: str, id: str, body: Mapping[str, Any], key: str | None) -> dict[str, Any]:
-        """Reads, and says what the model says then."""
+        """Let a session read inputs; return the answer of the model after them."""
         refuse_others(body, self.kind.task, self.kind.reads)
         kind = self.kind
         digest = digest_of("steps", body, key)
@@ -182,7 +182,7 @@ class Sessions(Texts):
         digest: bytes = b"",
         new: bool = False,
     ) -> asyncio.Future[dict[str, Any]]:
-        """Gives a job to the stepping thread. Whatever becomes of who waits, its end is seen to."""
+        """Give a job to the stepping thread; its end is handled even if the request that waits for it is cancelled."""
         keeping = self.keeping
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
 
@@ -201,7 +201,7 @@ class Sessions(Texts):
                     session.key = key_of(key, digest, json.dumps(answer, ensure_ascii=False).encode())
 
             def told(lost: BaseException | None) -> None:
-                if future.done():  # nobody waits any more
+                if future.done():  # the request was cancelled
                     return
                 if (reason := error or lost) is not None:
                     future.set_exception(for_clients(reason))
@@ -227,7 +227,7 @@ class Sessions(Texts):
     # marks, forks, states
 
     async def mark(self, owner: str, id: str, name: str) -> dict[str, Any]:
-        """Names the place where a session is."""
+        """Mark the current place of a session with a name."""
         if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_MARK:
             raise BadRequestError(f"mark: expected a name of at most {_LONGEST_MARK} characters", param="mark")
         session = await self.keeping.hold(owner, id)
@@ -240,7 +240,7 @@ class Sessions(Texts):
         return await self._kept(session, state)
 
     async def rewind(self, owner: str, id: str, name: str) -> dict[str, Any]:
-        """Back to a mark."""
+        """Set a session back to a mark."""
         session = await self.keeping.hold(owner, id)
         step, state = await self._marked(session, name)
         self.keeping.stepper.fresh(session.row, state)
@@ -248,7 +248,7 @@ class Sessions(Texts):
         return await self._kept(session, state)
 
     async def fork(self, owner: str, id: str, mark: str | None) -> dict[str, Any]:
-        """A new session that goes on from here, or from a mark."""
+        """Begin a session that continues from the place of this one, or from a mark of it."""
         await self._check_room()
         session = await self.keeping.hold(owner, id)
         if mark is None:
@@ -262,7 +262,7 @@ class Sessions(Texts):
         return await self._kept(made, state, new=True)
 
     async def state(self, owner: str, id: str) -> bytes:
-        """The state as bytes."""
+        """Return the state of a session as bytes."""
         session = await self.keeping.hold(owner, id)
         row = session.row
         found = await self._within(session, lambda bank: bank.state_bytes(row))
@@ -270,7 +270,7 @@ class Sessions(Texts):
         return found
 
     async def put_state(self, owner: str, id: str, data: bytes, step: int | None) -> dict[str, Any]:
-        """Goes on from bytes."""
+        """Set the state of a session."""
         session = await self.keeping.hold(owner, id)
         row = session.row
 
@@ -283,7 +283,7 @@ class Sessions(Texts):
         return await self._kept(session, state)
 
     async def delete(self, owner: str, id: str) -> None:
-        """Ends a session. Texts that it writes, or is to write before this, are cancelled; steps before this are taken."""
+        """End a session. Steps that were requested before are taken; texts that were requested before are cancelled."""
         keeping = self.keeping
         ending = keeping.memory.get(id)
         if ending is not None and ending.owner == owner:
@@ -293,7 +293,7 @@ class Sessions(Texts):
                 self._leave(job)
         try:
             session = await keeping.hold(owner, id)
-        except GoneError:  # it is its owner's
+        except GoneError:  # raised only for the right owner
             assert keeping.keeper is not None
             await keeping.keeper.drop(keeping.name, id)
             keeping.total -= 1
@@ -318,7 +318,7 @@ class Sessions(Texts):
         return found
 
     async def _within(self, session: Session, work: Callable[[Bank], Any]) -> Any:
-        """What the stepping thread does in a turn, which ends where it fails, or where nobody waits any more."""
+        """Run work in the stepping thread within a turn; if it fails, or is cancelled, end the turn."""
         try:
             return await self._call(work)
         except BaseException:
@@ -332,7 +332,7 @@ class Sessions(Texts):
             raise error if isinstance(error, ServingError) else BadRequestError(str(error)) from error
 
     def _kept(self, session: Session, state: bytes, *, new: bool = False) -> asyncio.Future[dict[str, Any]]:
-        """Ends a turn that has changed a session."""
+        """End a turn that has changed a session; the result is its view."""
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         session.used = self.keeping.now()
         if not new:

@@ -1,4 +1,4 @@
-"""Texts that are written in sessions, or that nobody keeps."""
+"""Texts that are written in sessions, or without a session."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ostinato.serving.stepping.job import Copy, Job
 from ostinato.serving.stepping.writing import Writing
 
 _ENDS = "the service ends"
-_NEXT = 10  # of the most likely tokens that are told behind a text
+_NEXT = 10  # how many of the most likely next tokens are returned after a text
 
 
 class Texts(Turns):
-    """Of a language model."""
+    """The writing and scoring of texts by a language model."""
 
     async def write(self, owner: str, id: str, how: Generating, key: str | None, prompt: str) -> AsyncIterator[Piece]:
-        """Text in a session."""
+        """Write text in a session."""
         kind = self._writer(how, prompt)
         unit = kind.unit_of(how.unit)
         tokens = kind.tokens(prompt, self.keeping.limits.max_tokens, "prompt")
@@ -64,7 +64,7 @@ class Texts(Turns):
                 job.copying = False
                 if lost is None and held is not None:
                     held.reach(copy.at)
-                elif lost is not None and self.keeping.is_shared:  # the text is nobody's any more
+                elif lost is not None and self.keeping.is_shared:  # another replica has the session now
                     refused.append(lost)
                     self._leave(job)
 
@@ -111,7 +111,7 @@ class Texts(Turns):
             self._leave(job)
 
     async def score(self, prompt: str | list[int], top: int) -> list[Piece]:
-        """The tokens of a text, with their log probabilities but for the first one's, and the most likely ones in their places."""
+        """Return the tokens of a text, all but the first with the log probability and the most likely alternatives."""
         keeping, kind = self.keeping, self._writer(Generating(max_tokens=0), prompt)
         tokens = kind.given(prompt, keeping.limits.max_tokens)
         keeping.check()
@@ -131,12 +131,12 @@ class Texts(Turns):
             else:
                 future.set_result(job.said)
 
-        asked = [*tokens[1:], tokens[0]]  # whose log probability is told of each step; that behind the last is nobody's
+        asked = [*tokens[1:], tokens[0]]  # the token after each step; any will do after the last
         keeping.stepper.submit(Job(row, tokens, done=done, every=True, asked=Scored(asked, top)))
         return kind.scored(tokens, await future)
 
     async def generate(self, prompt: str | list[int], how: Generating) -> AsyncIterator[Piece]:
-        """Text that nobody keeps."""
+        """Write text without a session."""
         keeping, kind = self.keeping, self._writer(how, prompt)
         unit = kind.unit_of(how.unit)
         tokens = kind.given(prompt, keeping.limits.max_tokens) or kind.first_tokens(0)
@@ -167,7 +167,7 @@ class Texts(Turns):
             self._leave(job)
 
     def _ended(self, session: Session, error: BaseException) -> BaseException:
-        """Why a text ended that stays as far as it came, and how far that is."""
+        """Return the error that ended a text, with the step that the session has reached."""
         found = for_clients(error)
         if isinstance(found, ServingError):
             step, saved = session.step, max(session.saved, 0)
@@ -181,13 +181,13 @@ class Texts(Turns):
         return found
 
     def _leave(self, job: Job) -> None:
-        """Nobody reads what is written."""
+        """Cancel a job whose text is not read any more."""
         job.cancelled = True
         if job.writing is not None and job.writing.full:
             self.keeping.stepper.wake()
 
     def _holding(self, writing: Writing) -> Callable[[bool], None]:
-        """What lets a text wait for its reader."""
+        """Return a function that pauses a text while its queue is full."""
 
         def on_full(is_full: bool) -> None:
             writing.full = is_full

@@ -1,4 +1,4 @@
-"""What all requests of a session have in common: a job in its turn, and an answer that comes once however often it is asked for."""
+"""The parts that all requests of a session share: a job in a turn, and the same answer if a request is repeated."""
 
 from __future__ import annotations
 
@@ -16,16 +16,14 @@ from ostinato.serving.sessions.session import Session
 from ostinato.serving.stepping.job import Job
 
 _LONGEST_KEY = 256
-LONGEST_ANSWER = (
-    65_536  # bytes of one that is kept for when the request comes again: it is in every record of the session
-)
+LONGEST_ANSWER = 65_536  # bytes of an answer that is stored for a repeated request, in every record of the session
 
 
 class Turns:
     """Jobs in the turns of sessions.
 
     Args:
-        keeping: of the sessions of a model.
+        keeping: the sessions of a model.
     """
 
     def __init__(self, keeping: Keeping) -> None:
@@ -33,7 +31,7 @@ class Turns:
 
     @property
     def kind(self) -> Kind:
-        """Of the task, and of the model that is stepped now."""
+        """The kind of the model that is being stepped now."""
         return self.keeping.stepper.kind
 
     def _submit(self, session: Session, job: Job) -> None:
@@ -69,7 +67,7 @@ class Turns:
 
 
 def digest_of(what: str, body: Mapping[str, Any], key: str | None) -> bytes:
-    """What tells whether a request with an idempotency key is the one that came before.
+    """Return a digest of a request with an idempotency key, which shows whether a later one is the same.
 
     Raises:
         BadRequestError: the key is empty or too long.
@@ -83,7 +81,7 @@ def digest_of(what: str, body: Mapping[str, Any], key: str | None) -> bytes:
 
 
 def answered(session: Session, key: str | None, digest: bytes) -> bytes | None:
-    """The answer that a request had when it came before."""
+    """Return the answer to a request that came before; None if it did not."""
     if key is None or session.key is None or session.key[0] != key:
         return None
     if session.key[1] != digest:
@@ -99,12 +97,12 @@ def answered(session: Session, key: str | None, digest: bytes) -> bytes | None:
 
 
 def key_of(key: str, digest: bytes, answer: bytes) -> tuple[str, bytes, bytes]:
-    """What a session keeps of a request and its answer: of a long one that it was given."""
+    """Return what a session stores about a request and its answer; a long answer is left out."""
     return key, digest, answer if len(answer) <= LONGEST_ANSWER else b""
 
 
 def for_clients(error: BaseException) -> BaseException:
-    """An error as a client may see it."""
+    """Return an error in the form that a client may see."""
     if isinstance(error, ServingError | asyncio.CancelledError):
         return error
     return FailedError(

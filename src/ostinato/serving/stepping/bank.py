@@ -1,4 +1,4 @@
-"""The rows of a model's sessions: their states in a stream, and what a kind of task remembers beside them."""
+"""The rows of a model's sessions: their states in a stream, and further state of the kind of task."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import torch
 
 from ostinato.errors import StateError
 
-_MARK = b"OSTROWS1"  # before a state whose kind remembers more than the stream
+_MARK = b"OSTROWS1"  # begins a state that holds more than the stream's
 
 
 class Bank:
-    """Rows that states are put into and taken out of, many at a time.
+    """Rows for the states of sessions, which are packed and unpacked many at a time.
 
     Args:
         stream: `Stream(model, rows=N)`.
-        beside: what is remembered of each row beside the stream, arrays `(N, ...)` by name, of a row that begins.
-        also: what a state belongs to beside the model, such as a vocabulary, as text.
-        soft: names in `beside` that a client need not keep.
+        beside: the initial state of each row beside the stream's: arrays `(N, ...)` by name.
+        also: a text that describes everything that states depend on beside the model, such as a vocabulary.
+        soft: names in `beside` that are left out of the state for clients.
 
     Attributes:
-        signature: 16 bytes; states of a bank with the same fit.
-        size: bytes of a row's state; None where rows differ.
+        signature: 16 bytes; states fit every bank with the same signature.
+        size: the bytes of a row's state; None if rows differ.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Bank:
 
     @property
     def rows(self) -> int:
-        """How many there are."""
+        """The number of rows."""
         return self.stream.rows
 
     def grow(self, rows: int) -> None:
-        """Have so many rows."""
+        """Extend the bank to `rows` rows."""
         self.stream.grow(rows)
         for name, v in self.beside.items():
             new = np.empty((rows, *v.shape[1:]), dtype=v.dtype)
@@ -59,7 +59,7 @@ class Bank:
             self.beside[name] = new
 
     def reset(self, rows: np.ndarray) -> None:
-        """Let rows begin anew."""
+        """Reset rows to the initial state."""
         self.stream.reset(rows)
         for name, v in self.beside.items():
             v[rows] = self._fresh[name]
@@ -67,7 +67,7 @@ class Bank:
     # one contiguous block of bytes a row
 
     def pack(self, rows: np.ndarray) -> list[bytes]:
-        """The state of each row; `unpack` goes on from it."""
+        """Return the state of each row, for `unpack`."""
         if not len(rows):
             return []
         if self.size is None:
@@ -76,10 +76,10 @@ class Bank:
         return [whole[at : at + self.size] for at in range(0, len(whole), self.size)]
 
     def unpack(self, rows: np.ndarray, states: Sequence[bytes]) -> None:
-        """Let rows go on from such states.
+        """Set rows to states from `pack`.
 
         Raises:
-            StateError: one has another size. No row has changed then.
+            StateError: a state has another size. If all states have one size, no row has changed then.
         """
         if not len(rows):
             return
@@ -115,7 +115,7 @@ class Bank:
             v[rows] = taken(v, (n, *v.shape[1:])).numpy()
 
     def _blocks(self, rows: np.ndarray) -> Iterator[np.ndarray]:
-        """(n, bytes) uint8 each."""
+        """Give the parts of the states, (n, bytes) uint8 each."""
         n, which = len(rows), torch.from_numpy(rows)
         for part in _tensors(self.stream.layers.state_of(rows)):
             yield _bytes(part.transpose(0, 1).contiguous().numpy(), n)
@@ -148,7 +148,7 @@ class Bank:
     # for clients
 
     def state_bytes(self, row: int) -> bytes:
-        """The state as a client keeps it: what the stream's own `state_bytes` gives, before it what else is remembered."""
+        """Return the state in the form for clients: the further state of the row, then the stream's `state_bytes`."""
         told = b""
         if self._hard:
             beside = self._beside_one(row, self._hard)
@@ -156,10 +156,10 @@ class Bank:
         return told + self.stream.state_bytes(row)
 
     def put_state_bytes(self, row: int, data: bytes) -> None:
-        """The inverse.
+        """Set a row to a state from `state_bytes`.
 
         Raises:
-            StateError: it is damaged, or of something else. The row is left as it is.
+            StateError: the bytes are damaged, or of something else. The row is left as it is.
         """
         beside = b""
         if self._hard:

@@ -1,4 +1,4 @@
-"""What a session has its row do: read inputs, and say something of them, or write."""
+"""The job of a row: to read inputs and answer, or to write."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ class Copy(NamedTuple):
     """The state of a row in the middle of a job, between two steps.
 
     Attributes:
-        at: steps of the job that it is behind; 0 where the job may still be taken back, so that this is where it began.
-        state: packed.
+        at: after how many steps of the job the copy was made; 0 if the job may still be undone, so that it is the state
+            before it.
+        state: the packed state.
     """
 
     at: int
@@ -22,29 +23,32 @@ class Copy(NamedTuple):
 
 
 class Job:
-    """Steps of one row. Made on the event loop, done by the stepping thread, which alone touches it until `done` is called.
+    """Steps of one row. The event loop makes a job; until `done` is called only the stepping thread uses it then.
 
     Args:
-        row: of the bank.
-        inputs: what is read, one a step.
-        every: say something after every step, rather than after the last.
-        asked: what is said, as the kind of task understands it; None for nothing.
+        row: the row of the bank.
+        inputs: the inputs to read, one for each step.
+        every: answer after every step, and not only after the last.
+        asked: the requested answer, in the form of the kind of task; None for no answer.
         done: called on the event loop at the end.
-        packs: whether the state is packed at the end.
-        copied: called on the event loop with copies of the state on the way; see `Copy`.
-        copies: whether the stepping thread makes copies by itself, every so many tokens or seconds that are written; else when it
-            is asked to, see `Stepper.copy`.
+        writing: the text to write after the inputs; None for no text.
+        packs: whether to pack the state at the end.
+        copied: called on the event loop with copies of the state during the job; see `Copy`.
+        copies: whether the stepping thread makes copies by itself, after some written tokens or some time; else only on
+            request, see `Stepper.copy`.
 
     Attributes:
-        at: steps done.
+        at: how many steps are done.
         said: the answers so far.
-        writing: where tokens are drawn after the inputs.
-        error: why it failed; the row is then where the job found it, or, where it was writing, behind the last token.
-        cancelled: set on the event loop where nobody waits any more; a writing job then ends at its next step.
+        writing: the text that is written after the inputs.
+        error: why the job failed; the row is then in the state before the job, or, if it was writing, after the last
+            token.
+        cancelled: set on the event loop if the text is not wanted any more; a writing job then ends at its next step.
         packed: the state at the end.
-        copying: whether a copy is on its way to the store: until the event loop takes this back there is no other.
-        copied_at: steps done when the last copy was made.
-        copied_time: when that was.
+        undo: the state before the job, while it may still be undone.
+        copying: whether a copy is being stored: until the event loop resets this, no other copy is made.
+        copied_at: how many steps were done at the last copy.
+        copied_time: when the last copy was made.
     """
 
     __slots__ = (
@@ -94,5 +98,5 @@ class Job:
 
     @property
     def waits(self) -> bool:
-        """Whether it writes faster than somebody reads."""
+        """Whether the job must wait because its text is read more slowly than it is written."""
         return self.writing is not None and self.writing.full and not self.cancelled

@@ -1,4 +1,4 @@
-"""Tokens drawn for many rows at once. What a row gets depends on its scores, its seed and its step, not on other rows."""
+"""Drawing of tokens for many rows at once. A row's token depends on its scores, seed and step, not on other rows."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _GOLDEN, _A, _B = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), 
 
 
 def uniform(seeds: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Numbers in [0, 1), (n,) float64: the count-th of each seed's.
+    """Return uniform numbers in [0, 1), (n,) float64: for each seed, the number at place `count` of its sequence.
 
-    SplitMix64 (Steele, Lea & Flood 2014), whose state is seed + count * golden ratio; the seed is mixed once before, so that the
-    sequences of neighbouring seeds do not overlap.
+    They are those of SplitMix64 (Steele, Lea & Flood 2014), whose state is seed + count * golden ratio; the seed is
+    mixed once before, so that the sequences of neighbouring seeds do not overlap.
 
     Args:
         seeds: (n,) uint64.
-        counts: (n,) from 0.
+        counts: (n,) places in the sequences, from 0.
     """
     with np.errstate(over="ignore"):
         state = _mixed(seeds.astype(np.uint64) + _GOLDEN) + (counts.astype(np.uint64) + np.uint64(1)) * _GOLDEN
@@ -39,10 +39,10 @@ class Drawn:
     """Tokens of n rows.
 
     Attributes:
-        tokens: (n,).
-        broken: (n,) bool, rows whose scores are NaN or infinite, or say that nothing can follow; their tokens mean nothing.
-        logprobs: (n,), of the tokens, nats, at temperature 1; None where nobody asked.
-        top: ids and log probabilities, (n, k) each, of the most likely tokens; None where nobody asked.
+        tokens: (n,) the drawn tokens.
+        broken: (n,) bool, rows whose scores are NaN, or infinite for the best token; their tokens mean nothing.
+        logprobs: (n,) the log probabilities of the tokens, in nats, at temperature 1; None if no row requests them.
+        top: ids and log probabilities, (n, k) each, of the most likely tokens; None if no row requests them.
     """
 
     tokens: list[int]
@@ -52,15 +52,15 @@ class Drawn:
 
 
 def draw(logits: torch.Tensor, writings: Sequence[Writing], steps: Sequence[int]) -> Drawn:
-    """Draws the next token of each row.
+    """Draw the next token of each row.
 
-    The distribution is that of `ostinato.models.text.sampling.probabilities`; it is drawn from by the inverse of its distribution
-    function.
+    The distribution is that of `ostinato.models.text.sampling.probabilities`; it is sampled by the inverse of its
+    cumulative distribution function.
 
     Args:
-        logits: (n, V).
-        writings: n of them.
-        steps: n, the number of each row's draw among those of its seed.
+        logits: (n, V) the scores of each row.
+        writings: the n texts.
+        steps: n numbers, the place of each row's draw in the sequence of its seed.
     """
     logits = logits.double()
     n = len(writings)
@@ -77,7 +77,7 @@ def draw(logits: torch.Tensor, writings: Sequence[Writing], steps: Sequence[int]
             np.array([steps[at] for at in drawing], dtype=np.int64),
         )
         temperatures = torch.tensor([hows[at].temperature for at in drawing], dtype=torch.float64)
-        # Less the largest first: whatever the temperature, that one stays 0.
+        # The largest score is subtracted before the division, so that it is 0 at any temperature.
         p = torch.softmax((some - top.unsqueeze(1)) / temperatures.unsqueeze(1), 1)
         found = _drawn(p, torch.from_numpy(u), [(hows[at].top_k, hows[at].top_p) for at in drawing])
         tokens = found if every else tokens.index_copy(0, torch.tensor(drawing), found)
@@ -93,7 +93,7 @@ def draw(logits: torch.Tensor, writings: Sequence[Writing], steps: Sequence[int]
 
 
 def _drawn(p: torch.Tensor, u: torch.Tensor, bounds: list[tuple[int | None, float | None]]) -> torch.Tensor:
-    """(n,) of p (n, V), float64."""
+    """Draw tokens (n,) from the probabilities p (n, V), float64, within the bounds `top_k` and `top_p`."""
     bounded = [at for at, each in enumerate(bounds) if each != (None, None)]
     if not bounded:
         return _inverse(p, u)
@@ -107,7 +107,7 @@ def _drawn(p: torch.Tensor, u: torch.Tensor, bounds: list[tuple[int | None, floa
     ordered = torch.where(torch.arange(V) < ks.unsqueeze(1), ordered, 0.0)
     ordered = ordered / ordered.sum(1, keepdim=True)
     shares = torch.tensor([2.0 if share is None else share for _, share in bounds], dtype=torch.float64)
-    # A token stays if those before it do not reach the share yet; so the first always stays.
+    # A token stays if the sum of those before it is below the share, so the first always stays.
     ordered = torch.where(ordered.cumsum(1) - ordered >= shares.unsqueeze(1), 0.0, ordered)
     return ids.gather(1, _inverse(ordered, u).unsqueeze(1))[:, 0]
 
@@ -115,5 +115,5 @@ def _drawn(p: torch.Tensor, u: torch.Tensor, bounds: list[tuple[int | None, floa
 def _inverse(p: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
     below = p.cumsum(1)
     drawn = torch.searchsorted(below, (u * below[:, -1]).unsqueeze(1), right=True)[:, 0]
-    last = p.shape[1] - 1 - p.flip(1).ne(0.0).int().argmax(1)  # the last that can be drawn: sums are rounded
+    last = p.shape[1] - 1 - p.flip(1).ne(0.0).int().argmax(1)  # the last with p > 0; rounding could lead beyond
     return torch.minimum(drawn, last)

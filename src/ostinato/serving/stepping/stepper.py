@@ -1,4 +1,4 @@
-"""The thread that steps the sessions of a model: at every step all that are ready, together."""
+"""The thread that steps the sessions of a model, all that are ready together."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from ostinato.serving.stepping.job import Copy, Job
 from ostinato.serving.stepping.sampling import draw
 
 _LOG = logging.getLogger("ostinato.serving")
-_MOVED = 256  # rows at once
-_COPY_STEPS, _COPY_SECONDS = 32, 0.1  # of a text whose pieces wait for the disk: whichever comes first
+_MOVED = 256  # rows that are moved at once
+_COPY_STEPS, _COPY_SECONDS = 32, 0.1  # a text whose pieces wait for the store is copied after so many steps or seconds
 _FAILED = "the service failed; the session is at the step before, try again"
 
 
@@ -50,18 +50,18 @@ class _Copies:
 
 
 class Stepper:
-    """Takes jobs from the event loop, and gives their results back, those of a batch at once.
+    """The stepping thread: it takes jobs from the event loop and returns their results, those of a batch at once.
 
-    A row has one job at a time: whoever gives it the next one waits for `Job.done`. Calls are made between two steps, in the order
-    in which they were given, before all jobs that were given after them.
+    A row has one job at a time: give it the next one only after `Job.done`. Calls are made between two steps, in the
+    order in which they were given, before all jobs that were given after them.
 
     Args:
-        name: of the thread.
-        kind: of task.
-        bank: of rows; from now on the thread's alone.
-        max_batch: rows that step together at most.
+        name: the name of the thread.
+        kind: the kind of task.
+        bank: the rows; from now on only the thread may use them.
+        max_batch: the most rows that step together.
         max_wait: seconds that a first step waits for others to join it.
-        on_batch: called on the event loop with rows and seconds of each step.
+        on_batch: called on the event loop with the rows and seconds of each step.
     """
 
     def __init__(
@@ -86,19 +86,19 @@ class Stepper:
     # on the event loop
 
     def submit(self, job: Job) -> None:
-        """Has a job done; its `done` is called at its end."""
+        """Give a job to the thread; its `done` is called at its end."""
         self._put(job)
 
     def fresh(self, row: int, state: bytes | None = None) -> None:
-        """Lets a row begin anew, or go on from a state that a bank with the same signature packed, before what is given next."""
+        """Set a row, before later items, to the initial state or to one packed by a bank with the same signature."""
         self._put(_Fresh(row, state))
 
     def call(self, work: Callable[[Bank], Any]) -> asyncio.Future[Any]:
-        """Has something done with the bank between two steps."""
+        """Call a function with the bank between two steps."""
         future: asyncio.Future[Any] = self._loop.create_future()
 
         def done(found: tuple[Any, BaseException | None]) -> None:
-            if future.done():  # nobody waits any more
+            if future.done():  # the caller was cancelled
                 return
             result, error = found
             if error is None:
@@ -110,20 +110,20 @@ class Stepper:
         return future
 
     def give_up(self) -> None:
-        """Ends all jobs before their next step: those that read with an error, those that write where they are."""
+        """End all jobs before their next step: jobs that read are undone with an error, jobs that write end here."""
         self._gives_up = True
         self.wake()
 
     def wake(self) -> None:
-        """Has the thread look at its jobs: one waits no more."""
+        """Let the thread check its jobs, because one need not wait any more."""
         self._inbox.put([])
 
     def copy(self, jobs: list[Job]) -> None:
-        """Tells `Job.copied` of those that are not at their end, before their `done`."""
+        """Copy the states of jobs that have not ended, and call their `Job.copied` before their `done`."""
         self._put(_Copies(jobs))
 
     def take_over(self, kind: Kind, bank: Bank) -> asyncio.Future[None]:
-        """Goes on with the same states in another bank, whose signature is the same: of new weights."""
+        """Continue with the same states in another bank with the same signature, for new weights."""
 
         def move(old: Bank) -> None:
             if bank.rows < old.rows:
@@ -136,13 +136,13 @@ class Stepper:
         return self.call(move)
 
     async def stop(self) -> None:
-        """Ends the thread once it has done what it was given."""
+        """End the thread after it has done everything that it was given."""
         self._flush()
         self._inbox.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _put(self, item: Any) -> None:
-        # What comes in one turn of the event loop steps together.
+        # Items from one turn of the event loop are given together, so that they step together.
         if not self._outbox:
             self._loop.call_soon(self._flush)
         self._outbox.append(item)
@@ -178,7 +178,7 @@ class Stepper:
                 if ready:
                     batch, rest = ready[: self._max_batch], ready[self._max_batch :]
                     active = waiting + rest + self._stepped(batch, events)
-            except Exception as error:  # whatever it is: nobody may wait for ever
+            except Exception as error:  # whatever it is, no request may wait for ever
                 _LOG.exception("the stepping thread failed")
                 told = {id(what) for _, what in events if isinstance(what, Job)}
                 for job in [*active, *(item for item in items if isinstance(item, Job))]:
@@ -187,11 +187,11 @@ class Stepper:
                         self._fail(job, error, events)
                 active = []
             if events:
-                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                with contextlib.suppress(RuntimeError):  # the loop is closed, so no request waits
                     self._loop.call_soon_threadsafe(self._deliver, events)
 
     def _take(self, *, block: bool) -> tuple[list[Any], bool]:
-        """What has come, and whether nothing will any more."""
+        """Return the items that have arrived, and whether they are the last."""
         items: list[Any] = []
         if block:
             first = self._inbox.get()
@@ -231,7 +231,7 @@ class Stepper:
         self._reset(fresh)
         if not joining:
             return
-        several = [job for job in joining if len(job.inputs) > 1]  # to pack one step's costs a fifth of the step
+        several = [job for job in joining if len(job.inputs) > 1]  # packing a state costs a fifth of a step
         try:
             for job, packed in zip(several, self._pack(several), strict=True):
                 job.undo = packed
@@ -269,12 +269,12 @@ class Stepper:
         return self.bank.pack(np.array([job.row for job in jobs], dtype=np.int64)) if jobs else []
 
     def _still(self, jobs: list[Job], events: list[Any]) -> None:
-        """Jobs that read nothing first."""
+        """Answer, or begin to write, for jobs without inputs."""
         rows = np.array([job.row for job in jobs], dtype=np.int64)
         self._after(jobs, rows, self.kind.peek(self.bank, rows), events)
 
     def _stepped(self, batch: list[Job], events: list[Any]) -> list[Job]:
-        """One step of these; those that go on."""
+        """Take one step of a batch; return the jobs that continue."""
         if self._gives_up or any(job.cancelled and job.writing is not None for job in batch):
             batch = [job for job in batch if not self._left(job, events)]
             if not batch:
@@ -284,7 +284,7 @@ class Stepper:
         try:
             said = self.kind.step(self.bank, [job.inputs[job.at] for job in batch], rows)
         except Exception as error:
-            if isinstance(error, OstinatoError) and len(batch) > 1:  # of one of them; no row has taken a step
+            if isinstance(error, OstinatoError) and len(batch) > 1:  # one job is wrong; no row has taken a step
                 return [going for job in batch for going in self._stepped([job], events)]
             return self._failed(batch, error, events)
         try:
@@ -309,7 +309,7 @@ class Stepper:
             self._on_batch(*found)
 
     def _after(self, batch: list[Job], rows: np.ndarray, said: torch.Tensor | None, events: list[Any]) -> list[Job]:
-        """What follows a step: something is said, tokens are drawn, jobs end."""
+        """Do what follows a step: answer, draw tokens, end jobs; return the jobs that continue."""
         saying: list[int] = []
         drawing: list[int] = []
         showing: list[int] = []
@@ -349,7 +349,7 @@ class Stepper:
         return going
 
     def _copy(self, jobs: list[Job], events: list[Any]) -> None:
-        """States of jobs as of now, or, of those that may be taken back, from before them."""
+        """Copy the current states of jobs; for a job that may still be undone, the state before it."""
         jobs = [job for job in jobs if job.undo is not None or job.at > job.copied_at]
         behind = [job for job in jobs if job.undo is None]
         states = dict(zip(map(id, behind), self._pack(behind), strict=True))
@@ -383,7 +383,7 @@ class Stepper:
                 continue
             how, job.undo = writing.how, None
             if not writing.written:
-                job.copied_at = job.at  # the first copy that tells more is behind the first token
+                job.copied_at = job.at  # the next copy is due after the first token
                 self.kind.began(self.bank, job)
             piece = Piece(writing.push(token), token)
             if how.logprobs is not None and drawn.logprobs is not None:
@@ -399,7 +399,7 @@ class Stepper:
                 job.inputs.append(token)
 
     def _show(self, batch: list[Job], rows: np.ndarray, showing: list[int], events: list[Any]) -> None:
-        """The value of a unit after the token that was written has been read."""
+        """Complete pieces by the value of a unit, which is known after the written token was read."""
         states = self.bank.stream.layers._states_of(rows[showing])
         for n, at in enumerate(showing):
             writing: Any = batch[at].writing
@@ -418,7 +418,7 @@ class Stepper:
         events.extend((job.done, job) for job in ended)
 
     def _left(self, job: Job, events: list[Any]) -> bool:
-        """Ends a text that nobody waits for, or a job that must not go on. What is read is read to its end."""
+        """End a cancelled text, or any job if the service gives up; tell whether the job was ended."""
         if not (self._gives_up or (job.cancelled and job.writing is not None)):
             return False
         if job.writing is not None:
@@ -446,5 +446,5 @@ class Stepper:
 
 
 def shown(name: str, values: Any) -> Any:
-    """States of units in [-1, 1], one or many alike: an h as it is, cut off beyond; others, which may grow, as tanh."""
+    """Map the states of units to [-1, 1]: h is clipped; other states, which may grow, are mapped by tanh."""
     return np.clip(values, -1.0, 1.0) if name == "h" else np.tanh(values)

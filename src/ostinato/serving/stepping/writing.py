@@ -1,4 +1,4 @@
-"""A text on its way: its tokens become text as soon as that is certain, up to a stop text."""
+"""A text that is being written: its tokens become text as soon as that is certain, up to a stop text."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ostinato.serving.generating import Generating, Piece
 
 
 class Held:
-    """Text that may still become part of a stop text is held back.
+    """A buffer that holds back text which may be the beginning of a stop text.
 
     Args:
-        stops: texts that end it.
+        stops: texts that end the writing.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
@@ -21,7 +21,7 @@ class Held:
         self._text = ""
 
     def push(self, text: str) -> tuple[str, bool]:
-        """What is certain now, and whether a stop text has come."""
+        """Add text; return the text that is certain now, and whether a stop text was found."""
         if not self._stops:
             return text, False
         self._text += text
@@ -38,28 +38,29 @@ class Held:
         return certain, False
 
     def rest(self) -> str:
-        """What is held."""
+        """Return the text that is held back, and clear it."""
         left, self._text = self._text, ""
         return left
 
 
 class Writing:
-    """How a row writes, and how far it is.
+    """The settings and the progress of the text that a row writes.
 
     Args:
-        how: see there.
-        seed: of what is drawn.
-        decoder: of the vocabulary, which has seen what was read before.
+        how: how to write.
+        seed: the seed of the draws.
+        decoder: the decoder of the vocabulary.
         tell: called on the event loop with each piece but the last.
-        reads_last: whether the last token is read too, as in a session, which goes on behind it.
-        unit: layer from 0, state and number of the unit that is told.
+        reads_last: whether the last token is read too, as in a session, which continues after it.
+        unit: layer (from 0), state and number of the unit whose value is returned; None for none.
 
     Attributes:
-        first: inputs that its session has read before the job: what is drawn follows from the seed and the step.
-        prompt: tokens that are read first.
-        written: tokens drawn so far.
-        full: set on the event loop where nobody reads what is written: it waits.
-        finish: why it has ended, "stop" or "length"; None while it goes on.
+        first: how many inputs the session has read before the job, because draws depend on seed and step.
+        prompt: how many tokens are read first.
+        written: how many tokens were drawn so far.
+        full: set on the event loop if the reader is too slow; the writing then waits.
+        finish: why the text has ended, "stop" or "length"; None before that.
+        pending: a piece that waits for the value of its unit; None for none.
     """
 
     __slots__ = (
@@ -98,7 +99,7 @@ class Writing:
         self.pending: Piece | None = None  # a piece whose unit is known after its token is read
 
     def push(self, token: int) -> str:
-        """The text that is certain with a token that was drawn."""
+        """Add a drawn token; return the text that is certain now."""
         text, stopped = self.held.push(self.decoder.push(token))
         self.written += 1
         if stopped:
@@ -108,7 +109,7 @@ class Writing:
         return text
 
     def last(self) -> Piece:
-        """The piece behind all tokens: the text that was held back, and why it has ended."""
+        """Return the piece after all tokens: the text that was held back, and why the text has ended."""
         left = ""
         if self.finish != "stop":
             left, stopped = self.held.push(self.decoder.flush())

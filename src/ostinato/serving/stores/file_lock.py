@@ -1,4 +1,4 @@
-"""One file of sessions, one server."""
+"""The lock by which only one server uses a file of sessions."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ostinato.training.run.lock import Lock
 
 
 class FileLock(Lock):
-    """Held as long as a server keeps its sessions in a file: another one would write over them.
+    """The lock that a server holds while it uses a file of sessions, because another one would overwrite them.
 
-    The processes of a server share it, as whoever inherits the descriptor holds it too.
+    The processes of a server share it, because a process that inherits the descriptor holds the lock too.
 
     Args:
-        sessions: the file of sessions; the lock lies beside it.
+        sessions: the file of sessions; the file of the lock is beside it.
     """
 
     def __init__(self, sessions: str | Path):
@@ -30,7 +30,7 @@ class FileLock(Lock):
         )
 
     def __enter__(self) -> FileLock:
-        """Takes the lock.
+        """Take the lock.
 
         Raises:
             StateError: another server has it, or the file cannot be written.
@@ -42,18 +42,18 @@ class FileLock(Lock):
         return self
 
     def fileno(self) -> int:
-        """The descriptor, while it is held."""
+        """Return the descriptor of the held lock."""
         assert self._file is not None
         return self._file
 
 
 def is_remote(where: str | None) -> bool:
-    """Whether sessions are kept by a server that others reach too."""
+    """Tell whether sessions are stored in a server, which other processes reach too."""
     return where is not None and where.startswith(("redis://", "rediss://", "unix://"))
 
 
 def lock_of(where: str | None) -> FileLock | None:
-    """Of the place of sessions; None where servers may share it, or where there is none."""
+    """Return the lock for the place of sessions; None if servers may share it, or if there is none."""
     if where is None or is_remote(where):
         return None
     return FileLock(where.removeprefix("sqlite://"))

@@ -1,4 +1,4 @@
-"""The thread that talks to a store: whatever waits goes there together."""
+"""The thread that calls a store, with all waiting requests together."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _MANY = (
     "release",
     "acquire",
     "get",
-)  # in this order, of those that wait together
+)  # the order in which calls that wait together are made
 
 
 class Keeper:
-    """A store on a thread of its own. Calls that wait at the same time are one call of the store, one transaction.
+    """A store on a thread of its own. Calls that wait together become one call of the store, in one transaction.
 
-    Whoever calls twice about one session waits for the first answer; only `put`s, and `hold`s before a `commit`, may follow
-    each other.
+    A second call about the same session must wait for the answer to the first; only `put`s, and `hold`s before a
+    `commit`, may follow each other at once.
 
     Args:
-        store: from now on the thread's alone.
+        store: the store; from now on only the thread may use it.
     """
 
     def __init__(self, store: Store) -> None:
@@ -47,19 +47,19 @@ class Keeper:
     # one session each
 
     async def put(self, model: str, make: Callable[[], Sequence[Record]]) -> None:
-        """Keeps the records that a call in the thread makes."""
+        """Store the records that `make` returns; it is called in the thread."""
         await self._ask("put", (model, make))
 
     def put_then(self, model: str, make: Callable[[], Sequence[Record]], done: Callable[[Any], None]) -> None:
-        """The same; `done` is called on the event loop with None, or the error."""
+        """Store records as `put` does; `done` is called on the event loop with None, or the error."""
         self._inbox.put(("put", (model, make), done))
 
     async def get(self, model: str, id: str) -> Record | None:
-        """A session."""
+        """Return the record of a session; None if there is none."""
         return await self._ask("get", (model, id))
 
     async def drop(self, model: str, id: str) -> None:
-        """Forgets a session."""
+        """Remove a session."""
         await self._ask("drop", (model, id))
 
     async def acquire(self, asked: Asked) -> Lease:
@@ -67,11 +67,11 @@ class Keeper:
         return await self._ask("acquire", asked)
 
     def commit_then(self, model: str, token: str, make: Callable[[], Record], done: Callable[[Any], None]) -> None:
-        """See `Store`; `done` is called on the event loop with whether it was kept, or the error."""
+        """See `Store`; `done` is called on the event loop with whether the record was stored, or the error."""
         self._inbox.put(("commit", (model, token, make), done))
 
     def hold_then(self, model: str, token: str, make: Callable[[], Record], done: Callable[[Any], None]) -> None:
-        """The same of `Store.hold`."""
+        """See `Store.hold`; `done` is called as for `commit_then`."""
         self._inbox.put(("hold", (model, token, make), done))
 
     async def renew(self, held: Sequence[Asked]) -> list[bool]:
@@ -79,15 +79,15 @@ class Keeper:
         return [await each for each in [self._later("renew", one) for one in held]]
 
     def release(self, model: str, id: str, token: str) -> None:
-        """See `Store`; nobody waits for it."""
+        """See `Store`; it returns at once."""
         self._inbox.put(("release", (model, id, token), lambda _: None))
 
     async def call(self, name: str, *arguments: Any) -> Any:
-        """Any other method of the store."""
+        """Call any other method of the store."""
         return await self._ask("call", (name, arguments))
 
     async def close(self) -> None:
-        """Ends the thread once it has done what it was given."""
+        """End the thread after it has done everything that it was given."""
         self._inbox.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -125,7 +125,7 @@ class Keeper:
             for kind in (*_MANY, "call"):
                 if some := groups.get(kind):
                     events.extend(self._together(kind, some))
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            with contextlib.suppress(RuntimeError):  # the loop is closed, so no request waits
                 self._loop.call_soon_threadsafe(_deliver, events)
         self._store.close()
 

@@ -1,4 +1,4 @@
-"""A session as it is kept outside memory."""
+"""The record of a session in a store."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from ostinato.errors import StateError
 
 _MARK = b"OSTSESS1"
 SIGNATURE = 16
-HEAD = len(_MARK) + 4 + SIGNATURE  # bytes of a body that tell which bank it fits
+HEAD = len(_MARK) + 4 + SIGNATURE  # bytes at the beginning of a body that end with the signature of its bank
 
 
 @dataclass(slots=True)
 class Record:
-    """A session.
+    """The record of a session.
 
     Attributes:
-        id: of the session.
-        owner: whose it is.
-        step: inputs that were read.
-        created: unix seconds.
-        used: the same, when it was used last.
-        expires: the same, when it ends if nobody uses it; None for never.
-        version: goes up with each change.
-        body: see `Body`; the first `HEAD` bytes where only the head was asked for.
+        id: the id of the session.
+        owner: the owner of the session.
+        step: how many inputs were read.
+        created: when it was made, in Unix seconds.
+        used: when it was last used, in Unix seconds.
+        expires: when it ends if it is not used, in Unix seconds; None for never.
+        version: a number that grows with each change.
+        body: see `Body`; only the first `HEAD` bytes if only the head was requested.
     """
 
     id: str
@@ -41,7 +41,7 @@ class Record:
 
 
 def sound(record: Record) -> Record:
-    """A record as it came out of a store, or, where the store was damaged, one that has its name and owner and nothing in it."""
+    """Return a record from a store; if it is damaged, one with its id and owner and nothing else."""
     r = record
     numbers = (r.created, r.used, *(() if r.expires is None else (r.expires,)))
     if (
@@ -55,13 +55,13 @@ def sound(record: Record) -> Record:
 
 @dataclass(slots=True)
 class Body:
-    """What a session holds.
+    """The contents of a session.
 
     Attributes:
-        signature: of the bank that the states fit, see `Bank.signature`.
-        state: see `Bank.pack`.
-        marks: step and state by name.
-        key: the last idempotency key, the digest of its request and the answer; None without.
+        signature: the signature of the bank that the states fit, see `Bank.signature`.
+        state: the packed state, see `Bank.pack`.
+        marks: step and state of each mark, by name.
+        key: the last idempotency key, the digest of its request, and the answer; None for none.
     """
 
     signature: bytes
@@ -70,7 +70,7 @@ class Body:
     key: tuple[str, bytes, bytes] | None
 
     def to_bytes(self) -> bytes:
-        """All of it, with a checksum."""
+        """Return the body as bytes, with a checksum."""
         head = b"{}"
         parts = [self.state]
         if self.marks or self.key:
@@ -88,10 +88,10 @@ class Body:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Body:
-        """The inverse.
+        """Read a body from `to_bytes`.
 
         Raises:
-            StateError: it is damaged, or something else.
+            StateError: the bytes are damaged, or something else.
         """
         begin = len(_MARK) + 4
         if data[: len(_MARK)] != _MARK or zlib.crc32(data[begin:]).to_bytes(4, "little") != data[len(_MARK) : begin]:

@@ -1,4 +1,4 @@
-"""Sessions in Redis, where any replica finds them."""
+"""Sessions in Redis, which all replicas reach."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if version == ARGV[3] then
 end
 return {1, 1, redis.call('HMGET', KEYS[1], 'owner', 'step', 'created', 'used', 'expires', 'version', 'body')}
 """
-# The version is looked at too: a lease of this replica that ended, and that another held in between, is no lease.
+# The version is checked too: another replica may have held the session after an earlier lease of this one ended.
 _COMMIT = """
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 if redis.call('HGET', KEYS[1], 'version') ~= ARGV[2] then return 0 end
@@ -40,14 +40,14 @@ _PAGE = 256
 
 
 class RedisStore:
-    """See `Store`. A session is a hash, and its lease a key that Redis forgets by itself; sets have the ids by owner.
+    """See `Store`. A session is a hash, and its lease a key that expires in Redis; sorted sets hold the ids by owner.
 
     Args:
-        url: redis://, rediss:// or unix://, as the client library has it.
-        clock: unix seconds.
+        url: an address of the client library: redis://, rediss:// or unix://.
+        clock: returns Unix seconds.
 
     Raises:
-        ConfigError: the address is none.
+        ConfigError: the address is not valid.
         MissingPackageError: the client library is missing.
     """
 
@@ -72,7 +72,7 @@ class RedisStore:
                 pipe.hset(name, mapping=_fields(r))
                 if r.expires is not None:
                     pipe.pexpireat(name, _milliseconds(r.expires))
-                pipe.zadd(_owners(model, r.owner), {r.id: 0})  # of one score: in the order of ids
+                pipe.zadd(_owners(model, r.owner), {r.id: 0})  # equal scores keep the set in the order of ids
                 pipe.zadd(_all(model), {r.id: 0})
             pipe.execute()
 
@@ -101,7 +101,7 @@ class RedisStore:
             pipe.execute()
 
     def heads(self, model: str, owner: str, limit: int, after: str, now: float | None = None) -> list[Record]:
-        """See `Store`; ids of sessions that Redis has forgotten are taken out of the sets here."""
+        """See `Store`; ids of sessions that have expired in Redis are removed from the sets here."""
         found: list[Record] = []
         while len(found) < limit:
             least = f"({after}" if after else "-"
@@ -119,7 +119,7 @@ class RedisStore:
         return found[:limit]
 
     def count(self, model: str) -> int:
-        """See `Store`; with those that Redis has forgotten, until `sweep`."""
+        """See `Store`; sessions that have expired in Redis are counted until `sweep`."""
         return self._client.zcard(_all(model))
 
     def retire(self, model: str, signature: bytes, at: float) -> None:
@@ -134,7 +134,7 @@ class RedisStore:
                     self._client.pexpireat(_name(model, id), _milliseconds(ends))
 
     def sweep(self, now: float, spared: Collection[tuple[str, str]] = ()) -> int:
-        """Redis forgets by itself; ids are taken out of the set of all."""
+        """See `Store`; sessions expire in Redis by themselves, so only their ids are removed from the set of all."""
         gone = 0
         for name in self._client.scan_iter(match=_all("*"), count=100):
             model = name.decode().split(":", 2)[1]
@@ -208,12 +208,12 @@ class RedisStore:
         self._client.ping()
 
     def close(self) -> None:
-        """Ends the connections."""
+        """Close the connections."""
         self._client.close()
 
 
 def _name(model: str, id: str) -> str:
-    return f"ostinato:{model}:{{{id}}}"  # braces: a cluster keeps a session and its lease together
+    return f"ostinato:{model}:{{{id}}}"  # with braces, a cluster stores a session and its lease together
 
 
 def _lease(model: str, id: str) -> str:

@@ -13,7 +13,7 @@ from ostinato.errors import StateError
 from ostinato.serving.stores.record import HEAD, SIGNATURE, Record, sound
 from ostinato.serving.stores.store import Asked, Lease
 
-APPLICATION = 0x05717A73  # what SQLite keeps in the file's header, for who made it
+APPLICATION = 0x05717A73  # identifies the program in the header of a SQLite file
 _TABLE = (
     """CREATE TABLE sessions (
         model TEXT NOT NULL, id TEXT NOT NULL, owner TEXT NOT NULL, step INTEGER NOT NULL, created REAL NOT NULL,
@@ -41,10 +41,10 @@ class SqliteStore:
     """See `Store`.
 
     Args:
-        path: of the file; made where it is missing.
-        full: wait for the disk whenever states are kept, so that nothing is lost with the power either; else the death of the
-            process loses nothing, and the power the last moments.
-        clock: unix seconds.
+        path: the path of the file, which is made if it does not exist.
+        full: wait for the disk whenever states are stored, so that a loss of power loses nothing either; if not, a
+            killed process still loses nothing, but a loss of power the last moments.
+        clock: returns Unix seconds.
 
     Raises:
         StateError: the file is something else, or cannot be opened.
@@ -194,11 +194,11 @@ class SqliteStore:
         self._file.execute("SELECT 1").fetchone()
 
     def close(self) -> None:
-        """Puts the log into the file."""
+        """Close the file, which merges the write-ahead log into it."""
         self._file.close()
 
     def _block(self, *, keeps: bool = False) -> Any:
-        """All of it, or nothing; what `keeps` states waits for the disk. A lease need not outlive the power."""
+        """Begin a transaction; it waits for the disk only if it `keeps` states: a lease may be lost with the power."""
         if self._full:
             self._file.execute(f"PRAGMA synchronous = {'FULL' if keeps else 'NORMAL'}")
         self._file.execute("BEGIN IMMEDIATE")

@@ -1,4 +1,4 @@
-"""What keeps sessions outside memory."""
+"""The interface of stores, which hold sessions outside memory."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ostinato.serving.stores.record import Record
 
 
 class Asked(NamedTuple):
-    """A session that a replica wants for itself.
+    """A request of a replica for the lease of a session.
 
     Attributes:
-        model: its name.
-        id: of the session.
-        token: of the replica, unlike those of others.
-        seconds: after which the session is anybody's, if the replica is not heard of.
-        version: that the replica has in memory, which is not sent again; -1 for none.
+        model: the name of the model.
+        id: the id of the session.
+        token: the token of the replica, different from those of others.
+        seconds: how long the lease lasts if the replica does not renew it.
+        version: the version that the replica has in memory, whose body is not sent again; -1 for none.
     """
 
     model: str
@@ -27,12 +27,12 @@ class Asked(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """The answer.
+    """The answer to a request for a lease.
 
     Attributes:
-        held: whether the replica has the session now.
+        held: whether the replica has the lease now.
         there: whether there is such a session.
-        record: of the session, without a body where the replica has that version; None unless `held`.
+        record: the record of the session, without a body if the replica has that version; None unless `held`.
     """
 
     held: bool
@@ -41,69 +41,69 @@ class Lease(NamedTuple):
 
 
 class Store(Protocol):
-    """Sessions by model and id. Called by one thread; each call is on the disk, or with the server, when it returns.
+    """A store of sessions by model and id. One thread calls it; after a call its changes are on disk or in the server.
 
-    Raises whatever its database raises.
+    Its methods raise the errors of their database.
     """
 
     def put(self, records: Sequence[tuple[str, Record]]) -> None:
-        """Keeps (model, record) each, all or none, whatever was there. In a shared store for new sessions only."""
+        """Store (model, record) pairs, all or none, over earlier records. In a shared store only for new sessions."""
         ...
 
     def get(self, names: Sequence[tuple[str, str]]) -> list[Record | None]:
-        """Those of (model, id) each."""
+        """Return the records with these (model, id); None for each that does not exist."""
         ...
 
     def drop(self, names: Sequence[tuple[str, str]]) -> None:
-        """Forgets those of (model, id) each."""
+        """Remove the sessions with these (model, id)."""
         ...
 
     def heads(self, model: str, owner: str, limit: int, after: str, now: float | None = None) -> list[Record]:
-        """Of an owner's sessions that have not expired `now`, in the order of ids, those behind `after`; with heads of bodies."""
+        """Return an owner's sessions after the id `after`, by id, not expired at `now`; their bodies are heads only."""
         ...
 
     def count(self, model: str) -> int:
-        """How many there are."""
+        """Return the number of sessions of a model."""
         ...
 
     def sweep(self, now: float, spared: Collection[tuple[str, str]] = ()) -> int:
-        """Forgets those that have expired but for (model, id) each that are `spared`; how many."""
+        """Remove expired sessions, except the (model, id) in `spared`; return how many were removed."""
         ...
 
     def retire(self, model: str, signature: bytes, at: float) -> None:
-        """Lets those of a model whose states are of another signature expire at a time."""
+        """Let the sessions of a model whose states have another signature expire at the time `at`."""
         ...
 
     # of a store that several replicas use
 
     def acquire(self, asked: Sequence[Asked]) -> list[Lease]:
-        """Gives sessions to a replica."""
+        """Lease sessions to a replica."""
         ...
 
     def commit(self, given: Sequence[tuple[str, str, Record]]) -> list[bool]:
-        """Keeps (model, token, record) each, and ends the lease.
+        """Store the record of each (model, token, record), and end the lease.
 
         Returns:
-            False, and nothing is kept, where another replica has the session, or had it since.
+            For each whether it was stored; False if another replica has the session, or had it since.
         """
         ...
 
     def hold(self, given: Sequence[tuple[str, str, Record]]) -> list[bool]:
-        """As `commit`, but the lease goes on."""
+        """Store records as `commit` does, but let the leases continue."""
         ...
 
     def renew(self, held: Sequence[Asked]) -> list[bool]:
-        """Holds on to leases."""
+        """Renew leases; return for each whether the replica still has it."""
         ...
 
     def release(self, held: Sequence[tuple[str, str, str]]) -> None:
-        """Ends the leases of (model, id, token) each, if they are still theirs."""
+        """End the lease of each (model, id, token), if the token still has it."""
         ...
 
     def ping(self) -> None:
-        """Raises where it cannot be reached."""
+        """Raise an error if the store cannot be reached."""
         ...
 
     def close(self) -> None:
-        """Lets go of it."""
+        """Close the store."""
         ...

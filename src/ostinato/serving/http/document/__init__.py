@@ -1,1 +1,1 @@
-"""What a body may hold, and the document that says so: OpenAPI, and the page that people read."""
+"""The schemas of bodies, and the documents that describe them: OpenAPI, and a page for people."""

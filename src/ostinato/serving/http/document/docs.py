@@ -1,4 +1,4 @@
-"""The OpenAPI document for people: HTML without scripts, which needs nothing from elsewhere."""
+"""The OpenAPI document as a page for people: HTML without scripts that loads nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PLACES = {"model": "notes", "id": "s_...", "name": "here"}
 
 
 def page() -> bytes:
-    """All routes: a sentence each, what they take and answer, and requests to copy."""
+    """Make the page of all routes: for each a sentence, its parameters and answers, and requests to copy."""
     groups = []
     for group in dict.fromkeys(route.group for route in ROUTES):
         groups.append(f"<h2>{escape(group)}</h2>")
@@ -85,7 +85,7 @@ def _parameters(route: Route) -> Iterable[tuple[str, str, str]]:
 
 
 def _rows(schema: Schema) -> Iterable[tuple[str, str, str]]:
-    """Of each property its name, its kind and what it is; those that are not heeded are left out."""
+    """Give the name, the kind and the description of each property, without properties that are not supported."""
     required = schema.get("required", ())
     for name, each in schema["properties"].items():
         if not each.get("description", "").startswith("not supported"):
@@ -104,7 +104,7 @@ def _words(schema: Schema) -> str:
 
 
 def _kind(schema: Schema) -> str:
-    """A schema in a few words."""
+    """Describe a schema in a few words."""
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(_kind(each) for each in schema["anyOf"]))
     if "enum" in schema:

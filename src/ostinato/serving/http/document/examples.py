@@ -1,4 +1,4 @@
-"""A request of each kind that has a body, and the events that answer some: for the OpenAPI document and its page."""
+"""Examples of requests with a body, and of events in answers, for the OpenAPI document and its page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 _SERIES = {"values": [370.0, 371.0, 372.0], "start": "2001-01-06"}
 _PICTURE = "iVBORw0KGgo..."
 
-# By the path behind POST: bodies by what they show, the first for a language model where it takes one.
+# Bodies of POST requests, by path and by what they show; the first is for a language model if it has the route.
 BODIES: Mapping[str, Mapping[str, Any]] = {
     "/v1/completions": {
         "write": {"model": "notes", "prompt": "It was", "max_tokens": 40, "temperature": 0.7, "seed": 1},
@@ -67,7 +67,7 @@ _TOLD = (
 )
 _CHUNKS = "with stream: server-sent events, each a completion with the texts that are new; then [DONE]"
 
-# By the path: what the events are, and some.
+# Events by path: a description and an example.
 EVENTS: Mapping[str, tuple[str, str]] = {
     "/v1/completions": (_CHUNKS, _CHUNK),
     "/v1/{model}/generate": (_TOLD, _WRITTEN),

@@ -1,4 +1,4 @@
-"""What may go wrong with a request: statuses, codes, and what to do, for the OpenAPI document and its page."""
+"""The errors of requests: statuses, codes and advice, for the OpenAPI document and its page."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 
 class Fault(NamedTuple):
-    """Of a status.
+    """The description of an error status.
 
     Attributes:
-        codes: in the answer, for programs.
-        words: what it means.
+        codes: the codes in the answer, for programs.
+        words: what the status means.
         advice: what a client may do.
     """
 

@@ -25,11 +25,11 @@ _NAMES = {"model": "of a model", "id": "of a session", "name": "of the mark"}
 
 
 def document(models: Sequence[str] = (), *, tokens: bool = False) -> bytes:
-    """OpenAPI 3.1, as JSON.
+    """Return the document, OpenAPI 3.1 in JSON.
 
     Args:
-        models: whose names the document offers.
-        tokens: whether tokens are asked for.
+        models: the names of models that the document offers.
+        tokens: whether the server requires tokens.
     """
     paths: dict[str, Any] = {}
     for route in ROUTES:
@@ -111,7 +111,7 @@ def _responses(route: Route) -> Iterable[tuple[int, Any]]:
 
 
 def faults_of(route: Route) -> list[int]:
-    """The statuses of what may go wrong there; where a path or a method is not there at all, no route answers."""
+    """Return the error statuses that a route may answer with; an unknown path or method has no route."""
     found = set(_ANY)
     if route.private:
         found.add(401)

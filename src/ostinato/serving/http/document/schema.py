@@ -1,4 +1,4 @@
-"""Bodies of requests, checked by the same schemas that the OpenAPI document shows."""
+"""Checks of request bodies by the schemas that the OpenAPI document shows."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
 
 
 def check_of(schema: Schema) -> Check:
-    """What raises `InvalidError` for a value that is not of a schema.
+    """Make a function that raises `InvalidError` for a value that does not fit a schema.
 
     Args:
         schema: JSON Schema with type, enum, minimum, maximum, minLength, maxLength, pattern, items, minItems, maxItems, properties,
-            required, additionalProperties (false or a schema) and anyOf; other keys say nothing here.
+            required, additionalProperties (false or a schema) and anyOf; other keys are ignored.
     """
     makers = dict.fromkeys(make for key, make in _MAKERS.items() if key in schema)  # each once, the type first
     checks = [make(schema) for make in makers]
@@ -157,7 +157,7 @@ def _any_of(schema: Schema) -> Check:
             try:
                 return each(value, param)
             except InvalidError as error:
-                if error.param != (param or None):  # of the right kind, with something wrong inside
+                if error.param != (param or None):  # the value has this kind, with an error inside
                     deepest = error
         raise deepest or InvalidError(param, f"expected {words}, got {shown(value)}")
 
@@ -171,7 +171,7 @@ def _in_words(schema: Schema) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value for a message: its kind where it is long or nested, so that no message repeats a body."""
+    """Write a value for a message; only its kind if it is long or nested, so that no message repeats a body."""
     if isinstance(value, str):
         return f"text of {len(value)} characters" if len(value) > 32 else repr(value)
     if isinstance(value, list):

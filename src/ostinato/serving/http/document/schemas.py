@@ -1,4 +1,4 @@
-"""What requests and answers look like, as JSON Schema: for checking bodies and for the OpenAPI document."""
+"""The JSON Schemas of requests and answers, for checking bodies and for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _NUMBERS = {"type": "array", "items": {"type": "number"}}
 
 
 def object_of(required: Any = (), *, others: Any = False, **properties: Any) -> dict[str, Any]:
-    """The schema of an object; properties that nobody knows are a mistake unless `others`."""
+    """Return the schema of an object; unknown properties are an error unless `others`."""
     found: dict[str, Any] = {"type": "object", "properties": properties, "additionalProperties": others}
     return found | ({"required": list(required)} if required else {})
 
 
 def or_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema that takes null too, which is as if it were not given."""
+    """Return a schema that accepts null too, which means not given."""
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     return {**schema, "type": [*kinds, "null"]}
 

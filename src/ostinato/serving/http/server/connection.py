@@ -1,7 +1,7 @@
-"""A connection: uvicorn's, with bounds in time and bytes, and a short way for the steps of sessions.
+"""A connection of uvicorn with limits in time and bytes, and a short path for the steps of sessions.
 
-Between the bytes of a request for a step and those of its answer lie no scope, no events and no messages of ASGI: of a step of
-60 microseconds they took the most.
+On the short path a request for a step is answered without the scope, the events and the messages of ASGI, which took
+most of the 60 microseconds of a step.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from ostinato.serving.http.app import App
 
 SHORT_WAY = b"/steps"
-MOST_SHORT = 64 * 1024  # bytes of a body; longer ones are read as ASGI does, piece by piece
+MOST_SHORT = 64 * 1024  # bytes of a body; a longer body is read piece by piece by ASGI
 SWEEP_S = 1.0
 MOST_HEAD = 32 * 1024  # bytes of the request line and all headers
 MOST_HEADERS = 100
-SLICE = 8 * 1024  # bytes that are parsed at once: by so many a head may be longer
-FRAMING = 16  # bytes of chunk sizes and extensions that a byte of a body may have
-HALF_S = 5.0  # a client that sends no more, and may be gone, is worked for so long
+SLICE = 8 * 1024  # bytes that are parsed at once; a head may exceed the limit by so many
+FRAMING = 16  # bytes of chunk sizes and extensions that are allowed for each byte of a body
+HALF_S = 5.0  # how long a request is worked on after its client, which may be gone, has closed its direction
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 def closing(error: ServingError) -> bytes:
-    """The answer of a connection that ends with it."""
+    """Return the bytes of an answer after which the connection is closed."""
     body = orjson.dumps(error_body(error))
     retry = b"" if error.retry_after is None else b"retry-after: %d\r\n" % max(1, round(error.retry_after))
     return b"%scontent-type: application/json\r\n%sconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (
@@ -53,13 +53,13 @@ _SYNTAX = closing(HttpError("expected a request of HTTP/1.1"))
 
 
 class Bounds:
-    """How long and how many connections may be; the same for all of a server.
+    """The limits of all connections of a server.
 
     Args:
-        header_seconds: that the head of a request may take.
-        body_seconds: that its body may take.
-        send_seconds: that a client may take to read what lies ready for it.
-        connections: open at once.
+        header_seconds: how long the head of a request may take.
+        body_seconds: how long its body may take.
+        send_seconds: how long a client may not read an answer that is ready.
+        connections: the most connections that are open at once.
     """
 
     def __init__(
@@ -74,10 +74,10 @@ class Bounds:
 
 
 class Connection(HttpToolsProtocol):
-    """One of a client.
+    """The connection of a client.
 
     Attributes:
-        bounds: of it; set by the server for all.
+        bounds: the limits; set by the server for all connections.
     """
 
     bounds = Bounds()
@@ -90,10 +90,10 @@ class Connection(HttpToolsProtocol):
         self._in_body = False
         self._stalled_since: float | None = None
         self._idle_since: float | None = None
-        self._ended_since: float | None = None  # the client sends no more
-        self._unread = 0  # bytes that came since the last that was of use
+        self._ended_since: float | None = None  # when the client closed its direction
+        self._unread = 0  # bytes since the last ones that belonged to a body, or since the end of a head
         self._is_refused = False
-        self._short: _Cycle | None = None  # the request that is read now, where it takes the short way
+        self._short: _Cycle | None = None  # the request that is being read, if it takes the short path
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:
@@ -105,7 +105,7 @@ class Connection(HttpToolsProtocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        """Counts the bytes of a head, of trailers and of what is around chunks before the parser keeps them."""
+        """Count the bytes of heads, trailers and around chunks before the parser stores them."""
         if len(data) <= SLICE:
             self._take(data)
             return
@@ -127,7 +127,7 @@ class Connection(HttpToolsProtocol):
 
     @override
     def send_400_response(self, msg: str) -> None:
-        """Tells what is wrong in the form that all errors have, where it is the turn of that answer; then closes."""
+        """Send the error in the form of all errors, unless another answer has begun; then close the connection."""
         cycle: Any = self.cycle
         begun = cycle is not None and not cycle.response_complete
         if not begun or (self._in_body and not self.pipeline and not getattr(cycle, "response_started", True)):
@@ -139,16 +139,16 @@ class Connection(HttpToolsProtocol):
 
     @override
     def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Whether the other direction stays open: what was asked wholly is answered, though no more can be asked."""
+        """Tell whether the other direction stays open, so that a request that was read completely is answered."""
         if self._reading_since is not None or self.cycle is None or self.cycle.response_complete:
             return False
         self._ended_since = self.loop.time()
         return True
 
     def late(self, now: float) -> None:
-        """Closes it where it takes longer than it may; called every second or so."""
+        """Close the connection if it takes too long; called about every second."""
         if self._stalled_since is not None and now - self._stalled_since > self.bounds.send_seconds:
-            self.transport.abort()  # what it does not read would never be sent
+            self.transport.abort()  # a close would wait for the client to read
         elif self._ended_since is not None and now - self._ended_since > HALF_S:
             self.transport.abort()
         elif self._reading_since is not None and not self.transport.is_closing():
@@ -179,10 +179,10 @@ class Connection(HttpToolsProtocol):
     @override
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_body:
-            return  # trailers, which nobody reads
+            return  # trailers are ignored
         if len(self.headers) >= MOST_HEADERS:
             self._is_refused = True
-            raise ValueError("too many headers")  # the parser ends with it
+            raise ValueError("too many headers")  # stops the parser
         super().on_header(name, value)
 
     @override
@@ -235,7 +235,7 @@ class Connection(HttpToolsProtocol):
 
     @override
     def on_response_complete(self) -> None:
-        """As uvicorn's, without a timer of each request's own: `late` looks after what is idle."""
+        """Continue as uvicorn does, but without a timer for each request: `late` closes idle connections."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -256,7 +256,7 @@ class Connection(HttpToolsProtocol):
 
 
 class _Cycle:
-    """A request on the short way and its answer, as uvicorn's own that stand beside it in the order of a connection."""
+    """A request on the short path, with its answer; it has the interface of uvicorn's cycles, with which it queues."""
 
     __slots__ = (
         "body",
@@ -279,7 +279,7 @@ class _Cycle:
         self.message_event = _NO_EVENT
 
     async def run_asgi(self, app: Any) -> None:
-        """Answers; by the name under which uvicorn begins a request."""
+        """Answer the request; uvicorn calls it by this name."""
         start = time.perf_counter()
         connection, parts = self.connection, self.parts
         served = connection._served
@@ -287,7 +287,7 @@ class _Cycle:
         request = Request("POST", self.url, b"", self.headers, _nothing, body)
         try:
             reply = await served.answer(request)
-        except DisconnectedError:  # not on this way
+        except DisconnectedError:  # does not occur on the short path
             return
         transport = connection.transport
         head = [STATUS_LINE[reply.status]]
@@ -298,7 +298,7 @@ class _Cycle:
         head += (b"\r\n", reply.body)
         if not transport.is_closing():
             transport.write(b"".join(head))
-            if connection.flow.write_paused:  # whoever does not read has no more read for it
+            if connection.flow.write_paused:  # a client that does not read must not get more requests read
                 await connection.flow.drain()
         served.finished(request, reply.status, start, len(reply.body))
         self.response_complete = True
@@ -309,7 +309,7 @@ class _Cycle:
 
 class _NoEvent:
     def set(self) -> None:
-        """Nobody waits for more of a body."""
+        """Do nothing, because nothing waits for more of a body."""
 
 
 _NO_EVENT = _NoEvent()

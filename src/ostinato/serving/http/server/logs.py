@@ -1,4 +1,4 @@
-"""A line of JSON for each request, without a word of what users wrote."""
+"""A log with a line of JSON for each request, without any text of users."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ FLUSH_LINES = 256
 
 
 class Log:
-    """Lines on standard error, written some at a time: a write a request costs as much as an answer.
+    """A log on standard error, written several lines at a time, as a write for each request costs as much as an answer.
 
-    A line has time, level, event, the id of the request and its route, not its path, as the id of a session is all that others
-    need where there are no tokens.
+    A line has time, level, event, the id of the request and its route. It does not have the path, because without
+    tokens the id of a session in it would give others access.
 
     Args:
-        requests: a line for every request; else for those that failed alone.
-        text: the bodies of requests too.
-        file: number of the open file.
+        requests: write a line for every request; if not, only for those that failed.
+        text: write the bodies of requests too.
+        file: the number of the open file.
     """
 
     def __init__(self, *, requests: bool = True, text: bool = False, file: int = 2):
@@ -39,7 +39,7 @@ class Log:
         self._timer: asyncio.TimerHandle | None = None
 
     def answered(self, request: Request, status: int, seconds: float, sent: int) -> None:
-        """A request that has its answer."""
+        """Log an answered request."""
         if not self.requests and status < 500:
             return
         route = request.route
@@ -62,7 +62,7 @@ class Log:
         self._add(line)
 
     def failed(self, request: Request) -> None:
-        """The exception that is handled now, with where it was raised: values and messages may hold what users wrote."""
+        """Log the current exception, only by its class and frames, as values and messages may contain text of users."""
         kind, _, trace = sys.exc_info()
         line: dict[str, Any] = {"time": round(time.time(), 6), "level": "error", "event": "failed", "id": request.id}
         line |= {"error": kind.__name__ if kind is not None else "", "frames": _frames(trace)}
@@ -71,7 +71,7 @@ class Log:
         self._add(line)
 
     def tell(self, event: str, level: str = "info", **more: Any) -> None:
-        """What happened to the server itself."""
+        """Log an event of the server itself."""
         self._add({"time": round(time.time(), 6), "level": level, "event": event, **more})
 
     def _add(self, line: dict[str, Any]) -> None:
@@ -85,20 +85,21 @@ class Log:
                 self.flush()
 
     def flush(self) -> None:
-        """Writes what waits."""
+        """Write the lines that are waiting."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._lines:
             data, self._lines = b"\n".join(self._lines) + b"\n", []
-            with contextlib.suppress(OSError):  # nobody reads it any more; the service goes on
+            with contextlib.suppress(OSError):  # the reader of the log is gone; the service continues
                 os.write(self._file, data)
 
 
 class _Records(logging.Handler):
-    """What libraries and threads log, as lines of JSON.
+    """Handler that writes the log records of libraries and threads as lines of JSON.
 
-    Of a message of others only the form is kept, up to its first line's end: what is filled in may be what users wrote.
+    From a library's message only the first line of the format string is kept, because its arguments may contain text of
+    users.
     """
 
     def __init__(self, log: Log, loop: asyncio.AbstractEventLoop):
@@ -117,7 +118,7 @@ class _Records(logging.Handler):
 
 @contextlib.contextmanager
 def json_logs(log: Log) -> Iterator[None]:
-    """While entered, all that is logged in this process is a line of the log."""
+    """In the `with` block, write all log records of this process as lines of `log`."""
     root, handler = logging.getLogger(), _Records(log, asyncio.get_running_loop())
     root.addHandler(handler)
     try:

@@ -1,4 +1,4 @@
-"""The server: listens, answers, and ends in order."""
+"""The server: it listens, answers, and shuts down in order."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from ostinato.serving.http.server.upgraded import Upgraded
 from ostinato.serving.service import Service
 
 BACKLOG = 2048
-SWITCH_S = 0.0005  # Python's own 5 ms is what a request would wait for the thread that steps to let go
+SWITCH_S = 0.0005  # Python's default is 5 ms; so long a request may wait for the stepping thread to release the GIL
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-DRAINED_S = 0.2  # clients that are told to go elsewhere have so long to hear it
+DRAINED_S = 0.2  # how long new clients get the answer to try another server, before it stops listening
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which drains at SIGTERM and SIGINT, and reads runs and tokens again at SIGHUP.
+    """A server of uvicorn that drains at SIGTERM and SIGINT, and reads runs and tokens again at SIGHUP.
 
     Args:
-        config: of uvicorn.
-        app: what it serves.
-        drain_seconds: for what was accepted.
+        config: the configuration of uvicorn.
+        app: the application.
+        drain_seconds: how long accepted requests may take after such a signal.
     """
 
     def __init__(self, config: uvicorn.Config, app: App, drain_seconds: float):
@@ -47,7 +47,7 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """While entered, signals are this server's; it ends with status 0 after them."""
+        """In the `with` block, handle signals here instead of in uvicorn, so that the process ends with status 0."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -63,13 +63,13 @@ class Server(uvicorn.Server):
         yield
 
     def end(self) -> None:
-        """Begins to end; a second call ends at once."""
+        """Begin to shut down; a second call ends at once."""
         if self.should_exit:
             self.force_exit = True
         self.should_exit = True
 
     def reload(self) -> None:
-        """Reads runs and tokens again; what goes wrong is logged, and what was there stays."""
+        """Read runs and tokens again; errors are logged, and the old ones then stay."""
         if self._reloading is None or self._reloading.done():
             self._reloading = asyncio.get_running_loop().create_task(self._reload())
 
@@ -88,7 +88,7 @@ class Server(uvicorn.Server):
                 log.tell("reload_failed", "error", model=name, message=type(error).__name__)
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second."""
+        """Check connections and record metrics about every second; uvicorn calls this ten times a second."""
         now = asyncio.get_running_loop().time()
         if counter % round(SWEEP_S * 10) == 0:
             for connection in list(self.server_state.connections):
@@ -99,13 +99,14 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answers what was accepted, tells what comes to try again, and ends."""
+        """Answer accepted requests, tell new ones to try again, and end."""
         self.served.draining = True
         self.served.log.tell("draining")
         loop = asyncio.get_running_loop()
         begun = loop.time()
         await self.served.service.drain(self._drain_s)
-        # Whoever connects meanwhile, or had connected, is told to go elsewhere; only then does nobody listen any more.
+        # Clients that connect meanwhile, or were connected, are told to try another server before this one stops
+        # listening.
         await asyncio.sleep(max(0.0, DRAINED_S - (loop.time() - begun)))
         self.config.timeout_graceful_shutdown = 5
         await super().shutdown(sockets)
@@ -114,10 +115,10 @@ class Server(uvicorn.Server):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket at an address, which does not listen yet.
+    """Open a socket at an address, which does not listen yet.
 
     Raises:
-        ConfigError: it cannot be had.
+        ConfigError: the address is not available.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -137,22 +138,22 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def address(listening: socket.socket) -> str:
-    """Of the page, for a person on this machine."""
+    """Return the address of the page for a user on this machine."""
     host, port = listening.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
     return f"http://{host}:{port}"
 
 
 def run(settings: Settings, listening: socket.socket, on_ready: Callable[[App], None] = lambda app: None) -> None:
-    """Serves until SIGTERM or SIGINT.
+    """Serve until SIGTERM or SIGINT.
 
     Args:
-        settings: how.
-        listening: where; see `bind`.
+        settings: the settings of the server.
+        listening: the socket; see `bind`.
         on_ready: called when requests are answered.
 
     Raises:
-        OstinatoError: a run cannot be read, or the store not be opened.
+        OstinatoError: a run cannot be read, or the store cannot be opened.
     """
     sys.setswitchinterval(SWITCH_S)
     if sys.platform == "win32":
@@ -171,7 +172,8 @@ async def _serve(settings: Settings, listening: socket.socket, on_ready: Callabl
     )
     await service.start()
     app, server = make_server(settings, service, tokens, metrics)
-    # What is loaded stays. To look for garbage among a million objects takes a tenth of a second, in which nobody is answered.
+    # Loaded objects stay, so they are excluded from garbage collection, which takes a tenth of a second for a million
+    # objects and stops all answers meanwhile.
     gc.collect()
     gc.freeze()
     asyncio.get_running_loop().call_soon(on_ready, app)
@@ -180,7 +182,7 @@ async def _serve(settings: Settings, listening: socket.socket, on_ready: Callabl
 
 
 def make_server(settings: Settings, service: Service, tokens: Tokens, metrics: Metrics) -> tuple[App, Server]:
-    """A server of a service that has been started."""
+    """Make the application and the server for a service that has been started."""
     doors = Doors(
         tokens,
         frozenset(settings.cors),
@@ -198,7 +200,7 @@ def make_server(settings: Settings, service: Service, tokens: Tokens, metrics: M
         lifespan="off",
         interface="asgi3",
         log_config=None,
-        log_level="error",  # below are mistakes of clients
+        log_level="error",  # lower levels report mistakes of clients
         access_log=False,
         proxy_headers=False,
         server_header=False,
@@ -211,7 +213,7 @@ def make_server(settings: Settings, service: Service, tokens: Tokens, metrics: M
 
 
 def page_routes() -> list[object]:
-    """Starlette's routes of the page."""
+    """Return Starlette's routes of the page; none if the page is not installed."""
     try:
         from ostinato.serving.page import routes
     except ImportError:

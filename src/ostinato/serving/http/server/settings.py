@@ -1,4 +1,4 @@
-"""How a server is run."""
+"""The settings of a server."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from ostinato.serving.limits import Limits
 from ostinato.serving.stores.file_lock import is_remote
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")  # safe in a path of a URL and in the keys of a store
-RESERVED = ("models", "completions")  # parts of paths of OpenAI's
+RESERVED = ("models", "completions")  # parts of the paths of OpenAI's API
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Of a server.
+    """The settings of a server.
 
     Attributes:
         runs: folders of runs, by the name that each model gets.
-        host: the address it listens at.
-        port: of it; 0 for any that is free.
-        workers: processes that answer.
-        sessions: where sessions are kept: a file, or redis://...; None for memory alone.
-        tokens: a file of lines `name:token`; None lets everybody in.
-        cors: origins whose pages may ask.
-        max_body: bytes of a request.
-        max_connections: open at once.
-        header_seconds: that the head of a request may take.
-        body_seconds: that its body may take.
-        idle_connection_seconds: that a connection may wait for its next request.
-        send_seconds: that a client may take to read what lies ready for it.
-        drain_seconds: for what was accepted, after SIGTERM.
-        log: "requests", or "errors" alone.
-        log_text: the bodies of requests in the log too.
-        limits: of the service.
+        host: the address to listen at.
+        port: the port to listen at; 0 for any free one.
+        workers: the number of processes that answer.
+        sessions: where sessions are stored: a file, or redis://...; None for memory only.
+        tokens: a file of lines `name:token`; None admits everybody.
+        cors: origins whose pages may send requests.
+        max_body: the most bytes of a request's body.
+        max_connections: the most connections that are open at once.
+        header_seconds: how long the head of a request may take.
+        body_seconds: how long its body may take.
+        idle_connection_seconds: how long a connection may wait for its next request.
+        send_seconds: how long a client may not read an answer that is ready.
+        drain_seconds: how long accepted requests may take after SIGTERM.
+        log: "requests" for a line for each, or "errors" for failed ones only.
+        log_text: write the bodies of requests into the log too.
+        limits: the limits of the service.
 
     Raises:
-        ConfigError: a value is out of its range, or a model has a name that cannot be.
+        ConfigError: a value is out of its range, or a model has a name that is not allowed.
     """
 
     runs: Mapping[str, str]
@@ -89,12 +89,12 @@ class Settings:
         return self.workers > 1 or is_remote(self.sessions)
 
     def to_json(self) -> str:
-        """All of it, for another process."""
+        """Return all settings as JSON, for another process."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Settings:
-        """What `to_json` gave."""
+        """Read settings from a text of `to_json`."""
         given: dict[str, Any] = json.loads(text)
         limits = Limits(**given.pop("limits"))
         return cls(**{**given, "cors": tuple(given["cors"])}, limits=limits)

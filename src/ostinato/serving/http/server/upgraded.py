@@ -1,4 +1,4 @@
-"""A connection that has become a WebSocket: uvicorn's, without tracebacks of what clients do wrong."""
+"""A connection of uvicorn that has become a WebSocket, without tracebacks for mistakes of clients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NOT_UTF8 = 1007  # of RFC 6455
 
 
 class Upgraded(WebSocketsSansIOProtocol):
-    """One of a client."""
+    """The WebSocket connection of a client."""
 
     @override
     def send_receive_event_to_app(self) -> None:

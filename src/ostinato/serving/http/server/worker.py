@@ -1,4 +1,4 @@
-"""`python -m ostinato.serving.http.server.worker`: one of several processes of a server, begun by `Workers`."""
+"""`python -m ostinato.serving.http.server.worker`: one of several processes of a server, started by `Workers`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ostinato.serving.http.server.settings import Settings
 
 
 def main(words: list[str]) -> int:
-    """Serves at a socket that is open already.
+    """Serve at a socket that is open already.
 
     Args:
-        words: numbers of the socket and of the pipe that ends with its parent, and the settings.
+        words: the file numbers of the socket and of the pipe that ends with its parent, and the settings.
     """
     listening, alive, settings = int(words[0]), int(words[1]), Settings.from_json(words[2])
     threading.Thread(target=_end_with_parent, args=(alive,), daemon=True).start()

@@ -1,4 +1,4 @@
-"""Several processes that answer at one address, and the one that looks after them."""
+"""The parent process of several workers that answer at one address."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from ostinato.serving.http.server.settings import Settings
 from ostinato.serving.stores.file_lock import FileLock, lock_of
 
 LOOK_S = 0.1
-LEAST_LIFE_S = 5.0  # one that dies sooner, three times in a row, will do so again
+LEAST_LIFE_S = 5.0  # a worker that dies sooner has failed to start; three times in a row end the server
 MOST_DEATHS = 3
-WRONG = 2  # the status of a worker that has said what a person can put right
+WRONG = 2  # the status of a worker that has reported an error that the user can correct
 
 
 class Workers:
-    """Begins workers, begins those anew that die, and passes signals on.
+    """Starter of workers, which restarts those that die and passes signals on.
 
-    A worker lives no longer than this process: it reads from a pipe that nobody writes to, which ends with whoever holds its other
-    end.
+    A worker ends with this process: it reads from a pipe that is never written to, and that is closed when this
+    process, which holds the other end, ends.
 
     Args:
-        settings: how they serve.
-        listening: the socket that they share.
+        settings: the settings of the server.
+        listening: the socket that the workers share.
     """
 
     def __init__(self, settings: Settings, listening: socket.socket):
@@ -44,14 +44,14 @@ class Workers:
         self._begun: list[float] = []
         self._deaths = 0
         self._signal: int | None = None
-        self._lock: FileLock | None = None  # workers inherit it: they may live longer than this process, to drain
+        self._lock: FileLock | None = None  # workers inherit the lock, as they may drain after this process has ended
 
     def run(self, on_ready: Callable[[], None]) -> int:
-        """Returns when all have ended after SIGTERM or SIGINT: 0.
+        """Run the workers until SIGTERM or SIGINT; return 0 when all have ended.
 
         Raises:
-            RunError: they die as soon as they begin.
-            StateError: another server has the file of sessions.
+            RunError: workers die as soon as they start.
+            StateError: another server uses the file of sessions.
         """
         with lock_of(self._settings.sessions) or contextlib.nullcontext() as self._lock:
             return self._run(on_ready)
@@ -98,7 +98,8 @@ class Workers:
         ]
         files = (self._listening.fileno(), reading, *(() if self._lock is None else (self._lock.fileno(),)))
         environment = {**os.environ, SHARED: folder}
-        # A group of their own: Ctrl-C of a terminal comes to this process alone, which passes it on once.
+        # Workers are in sessions of their own, so that Ctrl-C in a terminal reaches only this process, which passes it
+        # on once.
         self._children.append(
             subprocess.Popen(words, pass_fds=files, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
         )
