@@ -1,4 +1,4 @@
-"""Who looks at a model's answers; and validation data that several processes see between them."""
+"""Judging a model's answers; and sharing the judging of validation data between several processes."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Judge(ABC):
     """Looks at a model's answers to one set of examples, batch by batch.
 
     Attributes:
-        memory: the attributes that keep what was seen: lists and dicts that grow, sums. With it, several processes can see the
-            batches between them, see `remembered` and `join`; empty where they cannot.
+        memory: the names of the attributes that keep what was seen: lists and dicts that grow, and sums. With them,
+            several processes can share the batches, see `remembered` and `join`; empty if they cannot.
     """
 
     memory: ClassVar[tuple[str, ...]] = ()
@@ -41,7 +41,7 @@ class Judge(ABC):
         return map_tensors(lambda tensor: tensor.cpu(), {name: getattr(self, name) for name in self.memory})
 
     def join(self, remembered: Any) -> None:
-        """Adds what another judge of the same examples has seen in other batches; all of them are joined in their order."""
+        """Adds what another judge of the same examples has seen in other batches; judges join in batch order."""
         for name, theirs in remembered.items():
             mine = getattr(self, name)
             if isinstance(mine, dict):
@@ -52,10 +52,10 @@ class Judge(ABC):
 
     @abstractmethod
     def figures(self) -> dict[str, float]:
-        """What was found in numbers, by name; the one that the task is judged by is among them."""
+        """What was found, as numbers by name; the figure that the task is judged by is among them."""
 
     def chosen_by(self, figure: str | None) -> str | None:
-        """The figure that chooses the weights, or None for the loss, where the task names `figure`."""
+        """The figure that chooses the weights if the task names `figure`; None for the loss."""
         return figure
 
     def details(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class Judge(ABC):
         return {}
 
     def pictures(self) -> dict[str, Figure]:
-        """Pictures of it, by name."""
+        """Pictures of what was found, by name."""
         return {}
 
     def warnings(self) -> list[str]:
@@ -86,19 +86,20 @@ def see_between(
     should_stop: Callable[[], bool],
     on_batch: Callable[[int, int], None],
 ) -> tuple[Judge, list[float], list[int]] | None:
-    """Has each process see some of the batches, and all know what came of all.
+    """Shares the batches between the processes, and gives every process the results of all.
 
     Args:
-        processes: those that share them; all call this.
-        make: a judge that has seen nothing, and has a `memory`.
-        batches: all of them.
-        model: whose answers are judged.
-        should_stop: asked equally often in every process; True in all gives it up.
-        on_batch: as in `Task.judged`; what is done is told as if all had come equally far.
+        processes: the processes that share the batches; all of them call this.
+        make: makes a judge that has seen nothing, and has a `memory`.
+        batches: all batches.
+        model: the model whose answers are judged.
+        should_stop: asked equally often in every process; if it is True in all, evaluation is given up.
+        on_batch: as in `Task.judged`; it is called as if all processes had come equally far.
 
     Returns:
-        A judge who knows all batches, their losses, in nats, and how many terms each is the mean of: in every process what one
-        process would have that saw them all, in the same order. None if it was given up.
+        A judge who knows all batches, their losses, in nats, and how many terms each loss is the mean of: in every
+        process the same as one process would have that saw all batches in the same order. None if evaluation was given
+        up.
     """
     judge, shares = make(), batches.shares(processes.world)
     first, stop = shares[processes.rank]
