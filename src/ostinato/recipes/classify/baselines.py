@@ -107,7 +107,7 @@ class _Nearest:
         self._values = [self.scaling.filled(each.values) for each in kept]
 
     def judged(self, part: Recordings) -> dict[str, dict[str, float]]:
-        """Its accuracy, by its name; it has no probabilities. Empty if even one recording to compare with is too many."""
+        """Its accuracy, by its name; it has no probabilities. Empty if even one recording is too many to compare."""
         queries = [self.scaling.filled(each.values) for each in part.items]
         steps = sum(map(len, queries)) * sum(map(len, self._values))
         window = 1.0 if steps <= MOST_CELLS else BAND

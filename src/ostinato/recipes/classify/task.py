@@ -1,4 +1,4 @@
-"""The recipe `classify`, many to one: texts, images, recordings in; a class, its probability, a confusion matrix out."""
+"""The recipe `classify`, many to one: texts, images, recordings in; a class, its probability, confusions out."""
 
 from __future__ import annotations
 
