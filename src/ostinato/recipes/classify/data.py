@@ -300,10 +300,10 @@ def prepared(
     """Prepares a text for the vocabulary: normalised, in lower case if so set, spaces around marks if words are read.
 
     Args:
-    text: the text as it is in the data.
-    reading: how it is read.
-    breaks: how words are found.
-    tokens: the kind of token; None for that of `reading`.
+        text: the text as it is in the data.
+        reading: how it is read.
+        breaks: how words are found.
+        tokens: the kind of token; None for that of `reading`.
     """
     text = normalised(text, reading.normalisation, lower_case=reading.lower_case)
     return spaced(text, breaks=breaks) if (tokens or reading.tokens) == "word" else text

@@ -31,8 +31,8 @@ def season_of(series: Sequence[np.ndarray], grid: Grid | None) -> int:
     A season of two or five weeks is taken for one of a week: among many lags, noise decides which correlates most.
 
     Args:
-    series: as in `find_season`.
-    grid: as in `find_season`.
+        series: as in `find_season`.
+        grid: as in `find_season`.
 
     Returns:
         The season in steps; 1 if nothing recurs.
@@ -56,10 +56,11 @@ def find_season(series: Sequence[np.ndarray], grid: Grid | None) -> int:
     If noise hides the season, as in small counts, all series together show it: the mean correlation after one, two,
     three and four seasons is then several of its standard errors (Bartlett 1946, (7)).
 
-    Args: series: the training values of each series, (T,), NaN for missing ones. grid: the grid of their times. If they
-    are dates, the season is a day, a week or a year (a minute, an hour); a week of working days is five steps.
-    Otherwise, and without a grid, it is any number of steps up to 400 whose correlation stands out from those of its
-    neighbours.
+    Args:
+        series: the training values of each series, (T,), NaN for missing ones.
+        grid: the grid of their times. If they are dates, the season is a day, a week or a year (a minute, an hour); a
+            week of working days is five steps. Otherwise, and without a grid, it is any number of steps up to 400 whose
+            correlation stands out from those of its neighbours.
 
     Returns:
         The season in steps; 1 if nothing recurs.

@@ -344,11 +344,11 @@ def origins(
     or without one to compare with, are left out.
 
     Args:
-    tracks: the series.
-    spans: for each series the first step that may be forecast, and the step after the last.
-    context: how many steps to read, if there are so many.
-    horizon: steps to forecast.
-    stride: steps from one origin to the next.
+        tracks: the series.
+        spans: for each series the first step that may be forecast, and the step after the last.
+        context: how many steps to read, if there are so many.
+        horizon: steps to forecast.
+        stride: steps from one origin to the next.
 
     Returns:
         The track and the step of each origin, (N,) int64 each.

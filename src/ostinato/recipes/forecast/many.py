@@ -42,9 +42,9 @@ def every_origin(spans: Sequence[tuple[int, int]], context: int, horizon: int) -
     Origins without a value before them, or without one to compare with, are included; they have no loss.
 
     Args:
-    spans: for each series the first step that may be forecast, and the step after the last.
-    context: how many steps to read, if there are so many.
-    horizon: steps to forecast.
+        spans: for each series the first step that may be forecast, and the step after the last.
+        context: how many steps to read, if there are so many.
+        horizon: steps to forecast.
 
     Returns:
         The series and the step of each origin, `Numbered` each.

@@ -29,10 +29,10 @@ def begin(train: ForecastPart, known: ForecastKnown, head: Head, wanted: Baselin
     step.
 
     Args:
-    train: the training forecasts.
-    known: what is known so far.
-    head: the head of the model.
-    wanted: the baseline; None for the simplest that is nearly the best.
+        train: the training forecasts.
+        known: what is known so far.
+        head: the head of the model.
+        wanted: the baseline; None for the simplest that is nearly the best.
     """
     # Windows are about a horizon apart, so that each step counts once.
     thin = thinned(train, min(_MOST_WINDOWS, -(-len(train) // train.horizon)))

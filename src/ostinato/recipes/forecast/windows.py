@@ -24,9 +24,9 @@ def _least_widths(seen: np.ndarray, moved: np.ndarray, usual: float) -> np.ndarr
     has never changed stays without a spread.
 
     Args:
-    seen: (N,), values before each origin.
-    moved: (N,), their mean absolute change from one to the next.
-    usual: the usual spread of the series.
+        seen: (N,), values before each origin.
+        moved: (N,), their mean absolute change from one to the next.
+        usual: the usual spread of the series.
     """
     few = usual * (1.0 - (seen - 1) / OWN_VALUES).clip(0.0, 1.0)
     own = LEAST_OF_HISTORY * moved

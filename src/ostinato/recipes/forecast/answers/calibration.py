@@ -5,9 +5,9 @@ the distance of the interval's bound on that side. The bounds of later forecasts
 with which the claim is true, if forecasts of validation and later ones are exchangeable.
 
 Sources: Romano, Patterson & Candes 2019, Conformalized quantile regression, arXiv 1905.03222; a factor instead of a
-    term, so that series of any unit share it: Kivaranovic, Johnson & Leeb 2020, arXiv 1905.10634; one factor for each
-    step ahead: Stankeviciute, Alaa & van der Schaar 2021, Conformal time-series forecasting (without its correction for
-    all steps at once).
+term, so that series of any unit share it: Kivaranovic, Johnson & Leeb 2020, arXiv 1905.10634; one factor for each step
+ahead: Stankeviciute, Alaa & van der Schaar 2021, Conformal time-series forecasting (without its correction for all
+steps at once).
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Calibration:
         the widest that they can.
 
         Args:
-        scores: (L, N, H), see `scores_of`; NaN for missing values.
-        apart: how many of the N forecasts do not overlap; None for all.
+            scores: (L, N, H), see `scores_of`; NaN for missing values.
+            apart: how many of the N forecasts do not overlap; None for all.
         """
         if not np.isfinite(scores).any():
             return None
