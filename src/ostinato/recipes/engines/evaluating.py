@@ -1,4 +1,4 @@
-"""`ostinato evaluate --engine`: workers see batches, and a judge joins what they remember: the figures are those of one process."""
+"""`ostinato evaluate --engine`: workers judge batches, and a judge joins the results to figures of one process."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ostinato.recipes.engines.work import Done, Work, Worker
 from ostinato.recipes.judge import Judge, on_device_of
 from ostinato.recipes.trained import OnBatch, Scores
 
-_JOBS = 64  # at most; what one of them remembers is held until those before it are there
+_JOBS = 64  # jobs at most; the result of a job is held until those before it have come
 
 
 @dataclass(frozen=True)
 class SomeBatches:
-    """Asks a worker to see some batches of all that one process would see."""
+    """Asks a worker to judge some of the batches of the whole evaluation."""
 
     first: int
     stop: int
@@ -30,10 +30,10 @@ class SomeBatches:
 
 
 class JudgeWorker(Worker):
-    """A worker that sees batches."""
+    """A worker that judges batches."""
 
     def asked(self, trained: Any, job: Any) -> Done:
-        """Losses and counts of its batches, and what a judge remembers of them."""
+        """The losses and counts of its batches, and what a judge remembers of them."""
         if self._whole is None:
             part, _ = trained.part_to_judge(self.work.data)
             self._whole = part, trained.task.examples(trained.settings, trained.known, part)
@@ -51,16 +51,16 @@ class JudgeWorker(Worker):
 
 
 def evaluate_by(work: Work, team: Callable[[Work], Team], trained: Any, on_batch: OnBatch) -> tuple[Scores, Judge]:
-    """How good a model is, as `Trained.evaluate` says it, by many workers.
+    """Scores a model by many workers; the result is that of `Trained.evaluate`.
 
     Args:
-        work: for them; each reads the data.
-        team: who does it.
-        trained: of the run, here.
-        on_batch: called with how many batches have been seen, and of how many.
+        work: the work for them; each worker reads the data.
+        team: makes the team of workers for a work.
+        trained: the `Trained` of the run in this process.
+        on_batch: called with how many batches have been judged, and how many there are.
 
     Raises:
-        ConfigError: the task's judge cannot join what several have seen.
+        ConfigError: the task's judge cannot be joined from several.
         OstinatoError: the data cannot be read, or a worker cannot do its work.
     """
     task = trained.task
