@@ -54,7 +54,7 @@ def _is_card(file: Path, kind: str) -> bool:
 
 
 def _put(partial: Path, folder: Path) -> None:
-    """In the place of what is there, which is gone only once the new one is there."""
+    """Puts the new folder in the place of the old one, which is deleted only once the new one is there."""
     if not folder.exists():
         partial.rename(folder)
         return
