@@ -487,7 +487,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         return None
 
     def exported(self, learnt: Any) -> Exported:
-        """What `ostinato export` writes of the model of a run.
+        """What `ostinato export` writes of the model of a run; `learnt` is a `Trained`.
 
         Raises:
             ConfigError: the task does not define it.

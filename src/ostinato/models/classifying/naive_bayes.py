@@ -25,10 +25,11 @@ from ostinato.models.classifying.counting import FeatureCounts
 class Evidence:
     """The evidence of a text so far.
 
-    last: its last tokens, one fewer than the longest run has.
-    seen: its features, as rows of the table of counts.
-    sums: (C,) float64, the summed evidence of these features.
-    totals: (C,), log(N_c + F).
+    Attributes:
+        last: its last tokens, one fewer than the longest run has.
+        seen: its features, as rows of the table of counts.
+        sums: (C,) float64, the summed evidence of these features.
+        totals: (C,), log(N_c + F).
     """
 
     LISTS: ClassVar[tuple[str, ...]] = ("last", "seen")

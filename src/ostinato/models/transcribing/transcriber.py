@@ -19,7 +19,7 @@ from ostinato.types import Lengths
 
 UNKNOWN = (
     -1
-)  # the length of a text without a loss: it is not known, has unknown units, or more units than frames allow
+)  # the length of a text without a loss: it is not known, has an unknown unit, or has more units than frames allow
 
 
 class Transcriber(nn.Module):

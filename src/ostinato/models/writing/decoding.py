@@ -29,7 +29,7 @@ class StepDecoder(Protocol):
     """
 
     def step(self, state: Any, tokens: torch.Tensor) -> tuple[torch.Tensor, Any]:
-        """Reads one token a row, (N,) int64; returns log p of the next, (N, V), which may be overwritten; and the state."""
+        """Reads one token a row, (N,) int64; returns log p of the next, (N, V), which may be changed; and the state."""
         ...
 
     def reorder(self, state: Any, index: torch.Tensor) -> Any:

@@ -16,9 +16,9 @@ from ostinato.recipes.task import Judge
 def several_figures(said: np.ndarray, target: np.ndarray) -> dict[str, float]:
     """F1 over all labels together, F1 averaged over the labels that occur, and the share of examples all right.
 
-    said: (N, C) bool, the predicted labels.
-    target: (N, C) bool, the true labels.
-        target: (N, C) bool.
+    Args:
+        said: (N, C) bool, the predicted labels.
+        target: (N, C) bool, the true labels.
     """
     if not len(target):
         return {"micro_f1": float("nan"), "macro_f1": float("nan"), "exact": float("nan")}

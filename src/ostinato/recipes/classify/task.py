@@ -259,7 +259,7 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         if not isinstance(judge, ClassJudge):
             return found
         judge.calibrate()
-        # With few examples to validate with, as recordings often are, `losses` has the loss of each.
+        # Recordings to validate with are often few, so `losses` holds the loss of each.
         losses = judge.losses() if learnt.known.scaling is not None and found.judged_by is None else None
         return dataclasses.replace(found, nats=judge.nats(), figures=judge.figures(), losses=losses)
 

@@ -153,12 +153,13 @@ def _decoded(raw: bytes, name: str) -> str:
 def read_words(data: str, reading: TagReadingSettings, kept: Path | None = None, *, tagged: bool) -> Sentences:
     """Sentences; to predict for, also plain text, a sentence a line.
 
-    data: a file or URL. To predict for, standard input ("-") and files not called .conllu, .conll, .tsv or .bio are
-        plain text.
-    reading: where the tags are.
-    kept: the folder for sentences too large for memory; None for a temporary one, deleted when nothing uses it any
-        more.
-    tagged: whether tags are wanted.
+    Args:
+        data: a file or URL. To predict for, standard input ("-") and files not called .conllu, .conll, .tsv or .bio are
+            plain text.
+        reading: where the tags are.
+        kept: the folder for sentences too large for memory; None for a temporary one, deleted when nothing uses it any
+            more.
+        tagged: whether tags are wanted.
 
     Raises:
         DataError: the sentences cannot be read, or have no tags although `tagged`.
