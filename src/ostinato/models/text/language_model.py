@@ -148,7 +148,7 @@ class LanguageModel(nn.Module):
     def features(
         self, input: torch.Tensor, state: Any = None, resets: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, Any]:
-        """Outputs of the last recurrent layer, (T, B, H), before dropout and output layer; and the state, see `forward`."""
+        """Outputs of the last recurrent layer, (T, B, H), before dropout and output layer; state as in `forward`."""
         x = self.word_dropout(self.embedding(input), input, self.embedding.num_embeddings)  # (T, B, E)
         x = self.input_dropout(x)
         if resets is None:
