@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def parser() -> Parser:
-    """What the command takes."""
+    """The parser of the command's arguments."""
     from ostinato.cli.parser import Parser
 
     found = Parser("ostinato backtest", "Measure how good forecasts are that begin at several times of the test data.")
@@ -44,7 +44,7 @@ def parser() -> Parser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Prints figures by origin and by step ahead, and writes all rows; an interrupt keeps the origins that are done."""
+    """Prints figures by origin and by step ahead, and writes all rows; an interrupt loses no finished origin."""
     given = parser().read(words)
     from ostinato.recipes.engines.answer_files import JSON_LINES, TABLES, answers_into, check_suffix
 

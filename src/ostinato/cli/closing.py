@@ -1,4 +1,4 @@
-"""What can be done next, at the end of a command."""
+"""Telling a user at the end of a command what can be done next."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import sys
 
 
 def tell_next(steps: dict[str, list[str]]) -> None:
-    """Prints commands on standard error, where that is a terminal: a program may read what is on standard output.
+    """Prints commands on standard error if it is a terminal, as a program may read standard output.
 
     Args:
-        steps: the words of each command, by what it does.
+        steps: the words of each command, by what the command does.
     """
     if not sys.stderr.isatty():
         return

@@ -24,7 +24,7 @@ _HELP = """Print a script with which a shell completes commands, tasks and flags
 
 
 def parser() -> Parser:
-    """What the command takes."""
+    """The parser of the command's arguments."""
     from ostinato.cli.parser import Parser
 
     found = Parser("ostinato completion", _HELP)
@@ -58,7 +58,7 @@ def _whole() -> argparse.ArgumentParser:
         if name == "train":
             tasks = command.add_subparsers()
             for task, entry in registry.tasks().items():
-                with contextlib.suppress(ConfigError):  # of another package, that cannot be loaded
+                with contextlib.suppress(ConfigError):  # of another package's task that cannot be loaded
                     _copy(train_parser(task), tasks.add_parser(task, help=_plain(entry.summary)))
         elif name == "lab":
             _copy(importlib.import_module("ostinato.cli.lab").parser(), command.add_subparsers().add_parser("run"))

@@ -1,4 +1,4 @@
-"""What commands share that have `--engine`: their flags, and workers on Ray."""
+"""What the commands with `--engine` share: their flags, and workers on Ray."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def add_flags(found: Parser, what: str) -> None:
-    """Adds the flags that say who does the work.
+    """Adds the flags for an engine.
 
     Args:
         found: the parser of a command.
-        what: its workers do.
+        what: the help of `--engine`: what its workers do.
     """
     found.add_argument(
         "--engine", type=Literal["ray"] | None, default=None, help=f"{what}; without it, this process does all"
@@ -37,11 +37,11 @@ def add_flags(found: Parser, what: str) -> None:
 
 
 def check_flags(given: Any, *, needs: tuple[str, ...] = ()) -> None:
-    """Raises `ConfigError` where flags do not go together.
+    """Raises `ConfigError` if flags do not go together.
 
     Args:
-        given: what was read.
-        needs: flags that are for an engine alone, beside those of `add_flags`.
+        given: the flags that were read.
+        needs: flags that need an engine, besides those of `add_flags`.
     """
     alone = [name for name in ("address", "workers", *needs) if given[name] not in (None, False)]
     if given.engine is None and alone:
@@ -54,11 +54,11 @@ def check_flags(given: Any, *, needs: tuple[str, ...] = ()) -> None:
 
 @contextmanager
 def team_on_ray(given: Any, make: type[Worker] | None = None) -> Iterator[Callable[[Work], Team]]:
-    """What has workers do a work; they are gone at the end.
+    """Gives a function that makes a team of workers for a work; the workers are stopped at the end.
 
     Args:
-        given: the flags.
-        make: the class of a worker; None for one that answers.
+        given: the flags that were read.
+        make: the class of the workers; None for workers that predict.
     """
     import dataclasses
 

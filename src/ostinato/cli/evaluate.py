@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def parser() -> Parser:
-    """What the command takes."""
+    """The parser of the command's arguments."""
     from ostinato.cli.parser import Parser
 
     found = Parser("ostinato evaluate", "Measure how good the model of a run is on data.")
@@ -78,7 +78,7 @@ def parser() -> Parser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Prints how good the model of a run is on data; of a language model, how well it predicts a text."""
+    """Prints how good the model of a run is on data; for a language model, how well it predicts a text."""
     given = parser().read(words)
     if given.max_tokens is not None and given.max_tokens < 1:
         raise ConfigError(f"--max_tokens: expected an integer of at least 1, got {given.max_tokens}")
@@ -118,7 +118,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _by_many(given: Any, trained: Any, run: str, data: str | None, options: dict[str, Any]) -> Any:
-    """The same scores by many workers."""
+    """Computes the scores by many workers."""
     from ostinato.cli.waiting import waiting
     from ostinato.recipes.engines.evaluating import JudgeWorker, evaluate_by
     from ostinato.recipes.engines.work import Work
@@ -132,7 +132,7 @@ def _by_many(given: Any, trained: Any, run: str, data: str | None, options: dict
 
 
 def _adaptation(given: Any) -> CacheSettings | DynamicSettings | None:
-    """What the flags say; those of the one beside the other are a mistake."""
+    """The adaptation that the flags describe; a flag that belongs to the other kind is an error."""
     flags = {"cache": ("theta", "share"), "dynamic": ("learning_rate", "decay", "segment")}
     for name, details in flags.items():
         if stray := [flag for flag in details if given[name] is None and given[flag] is not None]:

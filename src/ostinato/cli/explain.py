@@ -17,7 +17,7 @@ _LINES, _PAGES, _PICTURES = (".jsonl", ".ndjson"), (".html", ".htm"), (".png", "
 
 
 def parser() -> Parser:
-    """What the command takes."""
+    """The parser of the command's arguments."""
     from ostinato.cli.parser import Parser
 
     found = Parser(
@@ -83,7 +83,7 @@ def parser() -> Parser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Prints reasons, or writes them to a file."""
+    """Prints the reasons for answers, or writes them to a file."""
     given = parser().read(words)
     suffix = "" if given.output is None else Path(given.output).suffix.lower()
     known = (".json", *_LINES, *_PAGES, *_PICTURES)
@@ -91,7 +91,7 @@ def main(words: Sequence[str]) -> int:
         raise ConfigError(
             f"--output {given.output}: expected a name that ends in {', '.join(known)}, got {suffix or 'none'}"
         )
-    if given.output is not None and not Path(given.output).parent.is_dir():  # told before the work
+    if given.output is not None and not Path(given.output).parent.is_dir():  # reported before the work
         raise OstinatoError(f"{given.output}: there is no folder {Path(given.output).parent}; choose another --output")
     if given.like is None and given.among is not None:
         raise ConfigError("--among: expected --like FIRST:END beside it, the range to look for")
@@ -122,7 +122,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _keep(given: Any, suffix: str, found: Sequence[Any], checked: Any) -> None:
-    """Writes what was found to the file that was asked for."""
+    """Writes the reasons to the file that `--output` names."""
     if suffix in _PICTURES:
         from ostinato.insight.plots import png, svg
         from ostinato.insight.reasons.pictures import picture_of

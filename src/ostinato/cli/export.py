@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def parser() -> Parser:
-    """What the command takes."""
+    """The parser of the command's arguments."""
     from ostinato.cli.parser import Parser
 
     found = Parser(
@@ -39,7 +39,7 @@ def parser() -> Parser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Writes the folder and prints what is in it."""
+    """Writes the folder, and prints what is in it."""
     given = parser().read(words)
 
     from pathlib import Path

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def parser() -> Parser:
-    """What the command takes."""
+    """The parser of the command's arguments."""
     from ostinato.cli.parser import Parser
 
     found = Parser("ostinato generate", "Write text with the language model of a run.")
@@ -37,7 +37,7 @@ def parser() -> Parser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Writes text to standard output as the model makes it."""
+    """Writes text to standard output while the model makes it."""
     given = parser().read(words)
     if given.seed is not None and not -(2**63) <= given.seed < 2**64:
         raise ConfigError(f"--seed: expected an integer from -2^63 to 2^64 - 1, as torch takes, got {given.seed}")

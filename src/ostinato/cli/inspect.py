@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def parser() -> Parser:
-    """What the command takes."""
+    """The parser of the command's arguments."""
     from ostinato.cli.parser import Parser
 
     found = Parser("ostinato inspect", "Write a report of a run: one HTML file that opens without a network.")
@@ -33,7 +33,7 @@ def parser() -> Parser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Writes the report of a run and prints where it is."""
+    """Writes the report of a run, and prints its path."""
     given = parser().read(words)
 
     from rich.console import Console

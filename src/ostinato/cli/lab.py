@@ -31,7 +31,7 @@ checks a claim from the literature.
 
 
 def main(words: Sequence[str]) -> int:
-    """Lists or runs experiments. Returns 0, or 1 where a claim was not reproduced at full size."""
+    """Lists or runs experiments. Returns 0, or 1 if a claim was not reproduced at full size."""
     if words and words[0] == "list":
         return _list(words[1:])
     if words and words[0] == "run":
@@ -58,7 +58,7 @@ def _list(words: Sequence[str]) -> int:
 
 
 def _lines(text: str, indent: str = "    ") -> str:
-    """Cut between words where it is a terminal that shows them; elsewhere one line, as programs read it."""
+    """A text wrapped between words for a terminal; otherwise in one line, for programs."""
     if not sys.stdout.isatty():
         return indent + text
     width = shutil.get_terminal_size().columns - 1
@@ -66,7 +66,7 @@ def _lines(text: str, indent: str = "    ") -> str:
 
 
 def parser() -> Parser:
-    """What `ostinato lab run` takes."""
+    """The parser of the arguments of `ostinato lab run`."""
     from ostinato.cli.parser import Parser
 
     found = Parser(

@@ -1,6 +1,6 @@
 """The command `ostinato`.
 
-It loads nothing but the subcommand that was chosen: `ostinato --help` and `ostinato --version` answer at once.
+Only the chosen subcommand is imported, so that `ostinato --help` and `ostinato --version` answer at once.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command.
 
     Args:
-        arguments: without the program's name; those of the process by default.
+        arguments: the words after the program's name; by default those of the process.
 
     Returns:
-        The exit status: 0, 2 for something the user can put right (one line on standard error), 130 after an interrupt.
+        The exit status: 0, 2 for an error that the user can mend (one line on standard error), 130 after an interrupt.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     _open_what_is_closed()
@@ -47,9 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             return _answer(words)
         finally:
-            sys.stdout.flush()  # also after a help, which ends by SystemExit
+            sys.stdout.flush()  # also after --help, which ends by SystemExit
     except BrokenPipeError:
-        _let_go_of_the_output()  # whoever read it has seen enough
+        _let_go_of_the_output()  # the reader has closed the pipe
         return 0
     except OSError as error:
         reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
@@ -81,7 +81,7 @@ def _run(command: str, words: list[str]) -> int:
     from ostinato.training.loop.interrupt import terminable
 
     _write_any_character()
-    # A million objects are left when the process ends and goes with all of them: Python need not look for garbage among them.
+    # At the end a million objects are freed with the process, so Python need not search them for garbage.
     atexit.register(gc.freeze)
     try:
         with terminable():
@@ -105,26 +105,26 @@ def _run(command: str, words: list[str]) -> int:
 
 
 def _open_what_is_closed() -> None:
-    """Python has None in place of a standard stream that was closed when it began (`>&-`)."""
+    """Opens the null device for a standard stream that was closed at the start (`>&-`), for which Python has None."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
 
 
 def _write_any_character() -> None:
-    """What a terminal of another encoding than UTF-8 cannot show is written as its number, not answered with a traceback."""
+    """Makes characters that the terminal's encoding lacks print as their numbers, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
 
 
 def _let_go_of_the_output() -> None:
-    """What is still buffered must not raise again when Python ends."""
+    """Sends what is still buffered to the null device, so that it does not fail again when Python ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _lacks_memory(error: Exception) -> bool:
-    """torch says so with errors of different kinds, the one of the CPU's allocator without a class of its own."""
+    """Whether an error means that memory is short: torch's errors differ in class, and the CPU allocator's has none."""
     return isinstance(error, MemoryError) or any(
         words in str(error)
         for words in ("can't allocate memory", "out of memory", "Storage size calculation overflowed")
@@ -132,7 +132,7 @@ def _lacks_memory(error: Exception) -> bool:
 
 
 def _stopped(error: Exception) -> int:
-    """One of several processes stops because another has; one line of one of them is enough."""
+    """The exit status of a process that stops because another one has; one line of one process is enough."""
     from ostinato.training.distributed.launch import OF_A_PEER, is_watched, rank
 
     if rank() == 0 and not is_watched():

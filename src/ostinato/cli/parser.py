@@ -1,4 +1,4 @@
-"""Parsers that answer a slip of the pen with one line that says what is allowed."""
+"""Parsers that answer a mistake with one line that says what is allowed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def names_cells(action: argparse.Action) -> bool:
 
 
 class _Help(DefaultHelpFormatter):
-    """What a setting does and its default, where it has one; the names of Python's types are left out."""
+    """Formats the help of settings: what each does, and its default if it has one, without names of Python's types."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         words = str(action.help)
@@ -58,13 +58,13 @@ class _Help(DefaultHelpFormatter):
 
 
 class Parser(ArgumentParser):
-    """jsonargparse's parser, raising `ConfigError` in place of printing a usage and exiting.
+    """jsonargparse's parser; on errors it raises `ConfigError` instead of printing the usage and exiting.
 
     A flag for a boolean may stand alone: `--quiet` is `--quiet true`.
 
     Args:
-        prog: how the command is called.
-        description: what it does.
+        prog: the name of the command.
+        description: what the command does.
     """
 
     def __init__(self, prog: str, description: str):
@@ -73,11 +73,11 @@ class Parser(ArgumentParser):
         )
 
     def format_help(self, *args: Any, **options: Any) -> str:
-        """Its usage is one line: what follows tells of each flag."""
+        """Formats the help with a usage of one line, as the flags are described below it."""
         forms = {None: "{}", "?": "[{}]", "*": "[{} ...]"}
         places = [action for action in self._actions if not action.option_strings]
         words = [forms[action.nargs].format(action.metavar or action.dest) for action in places]
-        flags = ["[--FLAG VALUE ...]"] * (len(places) + 1 < len(self._actions))  # --help alone is no flag to speak of
+        flags = ["[--FLAG VALUE ...]"] * (len(places) + 1 < len(self._actions))  # --help alone is not counted
         self.usage = " ".join([self.prog, *words, *flags])
         return super().format_help(*args, **options)
 
@@ -85,7 +85,7 @@ class Parser(ArgumentParser):
         """Parses the words after the command.
 
         Raises:
-            ConfigError: an unknown flag, or a value that does not fit; in one line.
+            ConfigError: a flag is unknown, or a value does not fit; the message has one line.
         """
         try:
             return self.parse_args(self._with_values(words))
@@ -93,7 +93,7 @@ class Parser(ArgumentParser):
             raise ConfigError(self._explain(str(error), words)) from error
 
     def add_class_arguments(self, *args: Any, **options: Any) -> list[str]:
-        """jsonargparse's own; the help of a cell lists the names there are."""
+        """Adds arguments as jsonargparse does; the help of a cell then lists the names of cells."""
         added = super().add_class_arguments(*args, **options)
         for action in self._actions:
             if names_cells(action):
@@ -101,10 +101,10 @@ class Parser(ArgumentParser):
         return added
 
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
-        (file or sys.stderr).write(message)  # argparse's own says nothing where it cannot write
+        (file or sys.stderr).write(message)  # argparse's own method hides errors of writing
 
     def settings(self) -> list[argparse.Action]:
-        """The flags of settings that have a value, in their order."""
+        """The flags of settings that have a value, in order."""
         return [
             action for action in self._actions if action.option_strings and hasattr(action, "_typehint") and action.help
         ]
@@ -125,7 +125,7 @@ class Parser(ArgumentParser):
         for word, following in zip_longest(words, words[1:]):
             name, equals, value = word.partition("=")
             if name.startswith("--") and name not in flags and "--" + name[2:].replace("-", "_") in flags:
-                word = f"--{name[2:].replace('-', '_')}{equals}{value}"  # --max-restarts is --max_restarts
+                word = f"--{name[2:].replace('-', '_')}{equals}{value}"  # --max-restarts means --max_restarts
             given.append(word)
             if word in switches and str(following).lower() not in ("true", "false", "yes", "no"):
                 given.append("true")
@@ -158,7 +158,7 @@ class Parser(ArgumentParser):
         return f"unknown setting {group}{name}{hint or '.'} Expected one of {', '.join(names)}"
 
     def _closest(self, name: str, names: Sequence[str]) -> str:
-        # The last part alone finds --batch_size, whose full name is --training.batch_size.
+        # The last part of a name finds --batch_size, whose full name is --training.batch_size.
         by_end = {each.rsplit(".", 1)[-1].lstrip("-"): each for each in names}
         ends = difflib.get_close_matches(name.rsplit(".", 1)[-1].lstrip("-"), by_end, 1)
         close = difflib.get_close_matches(name, names, 1, cutoff=0.75) or [by_end[end] for end in ends]
@@ -168,7 +168,7 @@ class Parser(ArgumentParser):
 
 
 def _plain(message: str) -> str:
-    """Python's names for types, in words."""
+    """Replaces Python's names for types in a message by words."""
     message = message.replace("<class 'NoneType'>", "NoneType")
     words = {
         "int": "an integer",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def parser() -> Parser:
-    """What the command takes."""
+    """The parser of the command's arguments."""
     from ostinato.cli.parser import Parser
 
     found = Parser("ostinato predict", "Answer for data with the model of a run: a line of JSON for each example.")
@@ -68,10 +68,10 @@ def parser() -> Parser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Writes what the model of a run says about each example; an interrupt leaves whole lines.
+    """Writes the model's answers to all examples; an interrupt leaves complete lines.
 
     Returns:
-        The exit status: 1 where some of the files could not be read and the others have answers.
+        The exit status: 1 if some files could not be read while the others have answers; else 0.
     """
     if (others := _without_why(words)) is not None:
         from ostinato.cli import explain
@@ -99,10 +99,10 @@ def main(words: Sequence[str]) -> int:
 
     from ostinato.cli.waiting import waiting
 
-    out = sys.stdout  # before a bar is shown, which puts itself in its place
+    out = sys.stdout  # saved before a progress bar replaces it
     with ExitStack() as stack:
         on_batch = None
-        if given.output is not None or not out.isatty():  # else the answers themselves show how far it is
+        if given.output is not None or not out.isatty():  # otherwise the answers themselves show the progress
             on_batch = stack.enter_context(waiting("predicting"))
         answers = trained.stream(data=given.input, on_batch=on_batch)
         _tell(trained.notes)
@@ -116,7 +116,7 @@ def main(words: Sequence[str]) -> int:
             for answer in answers:
                 write(answer)
             return _written(given, trained)
-        # JSON has a way to write every character, for an output whose encoding lacks some.
+        # If the output's encoding lacks characters, JSON escapes them.
         ascii_only = (out.encoding or "utf-8").lower().replace("-", "") != "utf8"
         for answer in answers:
             out.write(json.dumps(answer, ensure_ascii=ascii_only) + "\n")
@@ -124,7 +124,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _in_parts(given: Any) -> int:
-    """The same by many workers, into partitions."""
+    """Predicts by many workers, into partitions."""
     if given.show or given.output is None:
         raise ConfigError("--engine: expected --output FOLDER for its partitions, and no --show")
     if given.input == "-":
@@ -141,7 +141,7 @@ def _in_parts(given: Any) -> int:
     suffix, target = suffix_for(given.output), output_of(given.output)
     check_output(given.output, ordered=given.ordered)
     folder = target.with_name(f"{target.name}.parts") if given.ordered else target
-    trained = open_run(given.run).answer_with(given.options)  # what is wrong with them is told before workers begin
+    trained = open_run(given.run).answer_with(given.options)  # fails before workers are started
     work = Work(given.run, given.input, given.options, given.device, output=str(folder), suffix=suffix)
     with team_on_ray(given) as team, waiting("predicting") as on_part:
         found = predict_in_parts(work, team, trained, rows=given.part_rows, on_part=on_part)
@@ -159,7 +159,7 @@ def _in_parts(given: Any) -> int:
 
 
 def _without_why(words: Sequence[str]) -> list[str] | None:
-    """The words for `ostinato explain` where `--why` is among them, else None."""
+    """The words for `ostinato explain`, without `--why`; None if `--why` is not among them."""
     for at, word in enumerate(words):
         flag, _, value = word.partition("=")
         if flag != "--why":
@@ -181,7 +181,7 @@ def _written(given: Any, trained: Any) -> int:
 
 
 def _tell(notes: Iterable[str]) -> None:
-    """What a user should know about the data; apart from the answers, which another program may read."""
+    """Prints notes about the data on standard error, as another program may read the answers."""
     for note in notes:
         print(f"ostinato: {note}", file=sys.stderr)
 

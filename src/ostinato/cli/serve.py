@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MEMORY = "memory"
 _FILE = "sessions.sqlite"
 _REDIS = ("redis://", "rediss://", "unix://")
-_LIMITS = (  # of `ostinato.serving.limits.Limits`
+_LIMITS = (  # flags that are fields of `ostinato.serving.limits.Limits`
     "max_batch",
     "max_wait_us",
     "sessions_in_memory",
@@ -35,7 +35,7 @@ _LIMITS = (  # of `ostinato.serving.limits.Limits`
 
 
 def parser() -> Parser:
-    """What the command takes."""
+    """The parser of the command's arguments."""
     from ostinato.cli.parser import Parser
 
     found = Parser(
@@ -129,7 +129,7 @@ def parser() -> Parser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Serves until Ctrl-C or SIGTERM. Returns 0."""
+    """Serves until Ctrl-C or SIGTERM; returns 0."""
     given = parser().read(words)
     check_installed("serve")
 
@@ -152,7 +152,7 @@ def _settings(given: Any) -> Settings:
 
     runs = _named(given.run or [str(latest_run())])
     for run in runs.values():
-        task_of(run)  # raises where there is none, before a file of sessions is made beside it
+        task_of(run)  # raises an error for a folder without a run, before a file of sessions is made there
     sessions = given.sessions
     if sessions is not None and "://" in sessions and not sessions.startswith(_REDIS):
         raise ConfigError(f"--sessions: expected a file, redis://HOST, or {MEMORY}, got {sessions}")
@@ -208,5 +208,5 @@ def _tell(settings: Settings, listening: Any) -> None:
 
 
 def _shown(sessions: str) -> str:
-    """An address without its password."""
+    """An address without its password, for printing."""
     return re.sub(r"(?<=://)[^/@]*@", "...@", sessions)

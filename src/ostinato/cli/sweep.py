@@ -18,7 +18,7 @@ SWEEPS = Path("sweeps")
 
 
 def parser() -> Parser:
-    """What the command takes."""
+    """The parser of the command's arguments."""
     from ostinato.cli.parser import Parser
 
     found = Parser("ostinato sweep", "Search for good settings of a task with many runs.")
@@ -52,7 +52,7 @@ def parser() -> Parser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Searches for good settings. Returns 0, or 130 after an interrupt that left a sweep to resume."""
+    """Searches for good settings. Returns 0, or 130 after an interrupt, from which the sweep can be resumed."""
     given = parser().read(words)
     for name in ("trials", "jobs"):
         value = getattr(given, name)
@@ -91,7 +91,7 @@ def main(words: Sequence[str]) -> int:
     from ostinato.recipes.sweep.report import report
 
     if ending == "interrupted":
-        # Only the words of the command say where a shared record is, and the folder may not keep its password.
+        # Only the command says where a shared record is, as its password must not be stored in the folder.
         command = f": ostinato sweep --folder {folder} --resume" if shared is None else " the same command"
         print(f"interrupted; go on with{command}")
         return INTERRUPTED
@@ -100,7 +100,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _on_ray(given: Any, run: Callable[[Any], Any]) -> Any:
-    """A sweep whose trials workers of Ray run."""
+    """Runs a sweep whose trials are run by workers of Ray."""
     import sys
 
     from ostinato.recipes.engines.crew import Team

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ostinato.training.distributed.plan import Plan
 
 ALL = "--help-all"
-# What most people change, where the task has it.
+# The settings that most people change, shown for tasks that have them.
 OFTEN = (
     "--data",
     "--run",
@@ -34,7 +34,7 @@ OFTEN = (
 
 
 def main(words: Sequence[str]) -> int:
-    """Trains. Returns 0, or 130 after an interrupt that left a run to resume."""
+    """Trains. Returns 0, or 130 after an interrupt, from which the run can be resumed."""
     if not words or words[0] in ("-h", "--help"):
         known = tasks()
         width = max(map(len, known))
@@ -62,7 +62,7 @@ def main(words: Sequence[str]) -> int:
         return _launch(["train", name, *words], settings)
     stop_with_the_watcher()
 
-    # Loaded only now: a wrong flag should not wait for torch.
+    # Imported only now, so that a wrong flag is reported before torch is loaded.
     from ostinato.recipes.task_training import train
 
     result = train(entry.make(), settings)
@@ -70,10 +70,10 @@ def main(words: Sequence[str]) -> int:
 
 
 def _launch(words: list[str], settings: Any) -> int:
-    """Starts the processes of this machine, which do what the words say."""
+    """Starts the processes of this machine, each with the same arguments."""
     from ostinato.training.distributed.plan import plan
 
-    # Read by torch when it is loaded, which tells of every connection that closes in twenty lines.
+    # torch reads it when it is loaded; without it, it prints twenty lines for every connection that closes.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     planned = plan(settings.devices, settings.nodes, settings.elastic, settings.max_restarts)
     if planned.is_elastic:
@@ -100,21 +100,21 @@ def _launch_elastic(words: list[str], settings: Any, planned: Plan) -> int:
         return f"step {steps[-1]}" if steps else "the beginning"
 
     status = launch([*words, "--run", str(run)], planned, kept=kept)
-    if status == INTERRUPTED:  # the processes themselves cannot know whether others go on
+    if status == INTERRUPTED:  # the processes themselves do not know whether others go on
         again = ["ostinato", "train", words[1], "--run", str(run), "--resume", *_processes(settings)]
         print(f"interrupted at {kept()}; go on with: {shlex.join(again)}")
     return status
 
 
 def _processes(settings: Any) -> list[str]:
-    """The flags that say which processes train, where they are not at their defaults: a run does not keep them."""
+    """The flags that say which processes train, if not at their defaults; they are not stored with a run."""
     names = {"devices": 1, "nodes": 1, "elastic": None, "max_restarts": 3}
     given = {name: getattr(settings, name) for name in names if getattr(settings, name) != names[name]}
     return [word for name, value in given.items() for word in (f"--{name}", str(value))]
 
 
 def _short_help(name: str, entry: Entry) -> str:
-    """Three examples and the settings that matter."""
+    """The short help: three examples, and the settings that matter most."""
     from ostinato.cli.parser import names_cells
 
     parsing, command = parser(name), f"ostinato train {name}"
@@ -142,7 +142,7 @@ def _short_help(name: str, entry: Entry) -> str:
 
 
 def _told(settings: Any, result: Any, report: Any) -> int:
-    """Tells how a run ended; `report` has `resume_command(result)` and `show(result)`."""
+    """Reports how a run ended; `report` has `resume_command(result)` and `show(result)`."""
     from ostinato.cli.main import INTERRUPTED
     from ostinato.training.distributed.launch import is_watched, rank
 
@@ -162,7 +162,7 @@ def _told(settings: Any, result: Any, report: Any) -> int:
 
 
 def parser(name: str) -> Parser:
-    """What `ostinato train` takes for a task."""
+    """The parser of the arguments of `ostinato train` for a task."""
     from ostinato.cli.parser import Parser
 
     entry = find(name)
@@ -180,10 +180,10 @@ def parser(name: str) -> Parser:
 
 
 def _settings(name: str, entry: Entry, words: Sequence[str]) -> Any:
-    """What the words say; before them, with --resume, what the run was told, and without data, what suits the built-in."""
+    """The settings of the arguments, put over those of a resumed run, or those for the built-in data."""
     kind, parsing = entry.settings_class(), parser(name)
     words = _with_recipes(words)
-    # It prints and ends, and should print what goes before the words too.
+    # --print_config prints and exits; it should print the settings below the arguments too.
     asked = [word for word in words if not word.startswith("--print_config")]
     given, before = parsing.read(asked), []
     if given.resume:
@@ -193,7 +193,7 @@ def _settings(name: str, entry: Entry, words: Sequence[str]) -> Any:
     elif given.data is None and entry.built_in_file is not None:
         before = ["--config", str(entry.built_in_file)]
     if before and any(given.training[limit] is not None for limit in LIMITS):
-        # What the run was told before, or suits the built-in data, gives way to a limit that is asked for now.
+        # A limit that is asked for now replaces those of the resumed run or of the built-in data.
         before += [word for limit in LIMITS for word in (f"--training.{limit}", "null")]
     if before or asked != words:
         given = parsing.read([*before, *words])
@@ -203,7 +203,7 @@ def _settings(name: str, entry: Entry, words: Sequence[str]) -> Any:
 
 
 def _with_recipes(words: Sequence[str]) -> list[str]:
-    """The words, with the file of each configuration that `--config` names."""
+    """The arguments, with the file of each configuration that `--config` names."""
     from ostinato.recipes.papers import resolve
 
     found: list[str] = []
@@ -217,12 +217,12 @@ def _with_recipes(words: Sequence[str]) -> list[str]:
 
 
 def _settings_of(run: str, task: str) -> list[str]:
-    """The settings of a run of this task, as words that go before those given."""
+    """The settings of a run of this task, as arguments to put before those given."""
     from ostinato.training.run.run_folder import RunFolder
 
     folder = RunFolder(run)
     folder.check(resume=True)
-    other = task_of(run)  # it reads the file, so that a damaged one is called that
+    other = task_of(run)  # reads the file, and reports a damaged one as such
     if find(other).task != find(task).task:
         again = shlex.join(["ostinato", "train", other, "--run", run, "--resume"])
         raise ConfigError(f"{run} is a run of the task {other}, not {task}; go on with it by `{again}`")

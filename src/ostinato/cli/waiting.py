@@ -1,4 +1,4 @@
-"""A bar for work that takes a while."""
+"""A progress bar for work that takes a while."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import contextmanager
 
 @contextmanager
 def waiting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows how far something is, on standard error, where that is a terminal.
+    """Shows progress on standard error, if that is a terminal.
 
     Args:
-        what: is done.
+        what: what is being done.
 
     Yields:
-        A function that takes how much is done, and of how much.
+        A function that takes how much is done, and how much there is.
     """
     if not sys.stderr.isatty():
         yield lambda done, total: None

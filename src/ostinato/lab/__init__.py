@@ -1,6 +1,6 @@
-"""The lab: each claim about recurrent networks as an experiment that anyone can run, `ostinato lab run NAME`.
+"""The lab: claims about recurrent networks, each as an experiment that anyone can run with `ostinato lab run NAME`.
 
-An experiment is a module of its own name with an `EXPERIMENT`.
+Each experiment is a module of `ostinato.lab.experiments` with that name; it holds an `EXPERIMENT`.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ NAMES = (
 
 
 def find(name: str) -> Experiment:
-    """The experiment of a name.
+    """Finds an experiment by its name.
 
     Raises:
-        ConfigError: there is none; with the closest name.
+        ConfigError: there is no such experiment; the message suggests the closest name.
     """
     if name not in NAMES:
         hint = did_you_mean(name, NAMES)

@@ -1,7 +1,7 @@
-"""What an experiment is: a claim, how it is measured, and code that says whether the numbers bear the claim out.
+"""The parts of an experiment: a claim, code that measures, and code that decides whether the numbers support the claim.
 
-What is measured is a table and nothing else: the picture, the sentences and the verdict are made from the table alone. So a
-verdict can be tested without a run, by taking the effect out of the table.
+The measurement gives a table and nothing else; the figure, the sentences and the verdict are made from the table alone.
+So a verdict can be tested without a run, on a table from which the effect has been removed.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Table:
-    """What was measured, one row a measurement.
+    """The measurements, one a row.
 
     Attributes:
         columns: names, with units.
-        rows: as many values each as there are columns.
+        rows: each has one value for each column.
     """
 
     columns: tuple[str, ...]
@@ -35,7 +35,7 @@ class Table:
             raise ValueError(f"expected rows of {len(self.columns)} values ({', '.join(self.columns)}), got {wrong[0]}")
 
     def where(self, **values: Any) -> Table:
-        """The rows that have these values in the columns of these names."""
+        """The rows with these values; each argument is the name of a column."""
         at = {self.columns.index(name): value for name, value in values.items()}
         return Table(self.columns, tuple(row for row in self.rows if all(row[n] == v for n, v in at.items())))
 
@@ -45,7 +45,7 @@ class Table:
         return [row[at] for row in self.rows]
 
     def one(self, name: str, **values: Any) -> Any:
-        """What the only row with these values has in column `name`."""
+        """The value in column `name` of the only row with these values."""
         (value,) = self.where(**values).column(name)
         return value
 
@@ -74,12 +74,12 @@ def table(columns: str, rows: Iterable[Sequence[Any]]) -> Table:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a table shows.
+    """What the numbers of a table show.
 
     Attributes:
-        first: a sentence made from the numbers.
-        second: another.
-        reproduced: whether the numbers bear the claim out.
+        first: a sentence with numbers of the table.
+        second: another such sentence.
+        reproduced: whether the numbers support the claim.
     """
 
     first: str
@@ -89,13 +89,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """What a run of an experiment gives.
+    """The result of running an experiment.
 
     Attributes:
-        table: what was measured.
-        figure: the picture of it.
-        sentences: two, of what it shows.
-        reproduced: whether the claim was.
+        table: the measurements.
+        figure: the picture of the table.
+        sentences: two, about what the table shows.
+        reproduced: whether the numbers support the claim.
     """
 
     table: Table
@@ -106,15 +106,15 @@ class ExperimentResult:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A claim of a paper, and how to show it.
+    """A claim of a paper, with the code that tests it.
 
     Attributes:
-        name: how the command line calls it; the name of its module.
-        claim: what is to be shown, one sentence.
+        name: as on the command line; also the name of its module.
+        claim: one sentence.
         source: where the claim comes from.
-        measure: `(seed, quick) -> Table`; quick is a second or two, at sizes that need not bear the claim out.
-        judge: what the table shows.
-        draw: the picture of the table.
+        measure: `(seed, quick) -> Table`; a quick run takes a second or two and may be too small to show the claim.
+        judge: makes the verdict from the table.
+        draw: makes the picture from the table.
     """
 
     name: str
@@ -125,11 +125,11 @@ class Experiment:
     draw: Callable[[Table], Figure]
 
     def run(self, seed: int = 0, quick: bool = False) -> ExperimentResult:
-        """Measures, judges and draws. The same seed gives the same table; the caller's random numbers stay as they were.
+        """Measures, judges and draws. The same seed gives the same table; torch's random state is as before afterwards.
 
         Args:
-            seed: of all random numbers, at least 0.
-            quick: a second or two, to see that it runs; the claim may need the full size.
+            seed: for all random numbers, at least 0.
+            quick: a run of a second or two, to see that the code works; it may be too small to show the claim.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Gradients at every state of a recurrence that is run step by step, in double precision."""
+"""Gradients at every state of a recurrence, which is run step by step in double precision."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 
 from ostinato.types import Tensor
 
-FLOOR = 1e-3  # below this share of its size at distance 1, a gradient counts as gone
+FLOOR = 1e-3  # below this share of its size at distance 1 a gradient counts as gone
 
 
 def state_gradients(step: Callable[[Tensor, Any], Any], x: Tensor, first: Any) -> list[list[float]]:
-    """How large the gradient of a random direction of the last state is at each earlier state.
+    """The size of the gradient at each earlier state, for a random direction of the last state.
 
-    L = v . h_T with one random unit vector v a row, so that ||dL/ds_t|| is ||v^T dh_T/ds_t||: what a product of T - t Jacobians
-    leaves of a vector.
+    L = v . h_T with a random unit vector v for each row, so ||dL/ds_t|| is ||v^T dh_T/ds_t||: the size of a vector
+    after a product of T - t Jacobians.
 
     Args:
         step: (x_t (B, I), state) -> state; a state is (B, H) or a tuple of such, h first.
@@ -25,8 +25,8 @@ def state_gradients(step: Callable[[Tensor, Any], Any], x: Tensor, first: Any) -
         first: the state before the first step.
 
     Returns:
-        For each part of the state, then for the whole of it, ||dL/ds_t|| by distance T - t = 0 ... T: the root of the mean square
-        over the rows.
+        For each part of the state, and last for the whole state, ||dL/ds_t|| by distance T - t = 0 ... T, as a root
+        mean square over the rows.
     """
     state = _with_gradient(first)
     states = [state]
@@ -53,14 +53,14 @@ def _with_gradient(state: Any) -> Any:
 
 
 def reach(norms: Sequence[float], floor: float = FLOOR) -> int:
-    """The first distance at which the gradient is below `floor` times its size at distance 1; the longest if there is none."""
+    """The first distance at which the gradient is below `floor` times that at distance 1; if none is, the last."""
     return next((d for d, norm in enumerate(norms) if d > 1 and norm < floor * norms[1]), len(norms) - 1)
 
 
 def slope(norms: Sequence[float], start: int = 0) -> float:
-    """Decimal orders of magnitude a step: the least-squares slope of log10(norm) from distance `start` on.
+    """The change in powers of ten a step: the least-squares slope of log10(norm) from distance `start` on.
 
-    Distances from which nothing at all is left are not counted.
+    Distances with a gradient of zero are left out.
     """
     points = [(d, math.log10(norm)) for d, norm in enumerate(norms) if d >= start and norm > 0]
     if len(points) < 2:

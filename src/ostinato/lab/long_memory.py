@@ -1,4 +1,4 @@
-"""Which cell solves which task at which length: what three experiments have in common."""
+"""What three experiments share: which cell solves which task at which length."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ CELLS: dict[str, Callable[..., Any]] = {
     "GRU": GRU,
     "LSTM": LSTM,
     "RHN": lambda *sizes, **options: RHN(*sizes, depth=2, **options),
-    # Its gates do not see the state: a second layer lets them see what the first remembers.
+    # Its gates do not see the state; in a second layer they see the output of the first.
     "minGRU": lambda *sizes, **options: MinGRU(*sizes, num_layers=2, **options),
 }
 _HIDDEN, _ROWS = 32, 32
-_LOOK_EVERY = 25  # updates between two looks at fresh data, of this many rows
+_LOOK_EVERY = 25  # updates between two evaluations on new data, of this many rows
 _LOOK_ROWS = 256
 
 
 def learn(task: LabTask, cell: str, length: int, updates: int, rate: float) -> tuple[float, int]:
-    """Trains one network, until it has solved the task or the updates are over. Gates begin as chrono(length) says.
+    """Trains one network until the task is solved or the updates are used up; gates start as chrono(length).
 
     Returns:
-        The error on fresh data, the lowest of all looks, and the updates made.
+        The lowest error on new data of all evaluations, and the number of updates made.
     """
     options = {} if cell == "RNN" else {"init": chrono(max(length, 4))}
     layer, head = CELLS[cell](task.inputs, _HIDDEN, **options), nn.Linear(_HIDDEN, task.outputs)
@@ -58,11 +58,11 @@ def learn(task: LabTask, cell: str, length: int, updates: int, rate: float) -> t
 
 
 def measure(task: LabTask, lengths: Sequence[int], updates: int, rate: float, quick: bool) -> Table:
-    """Every cell at every length; quick at the first length alone, a few updates."""
+    """Trains every cell at every length; a quick run takes the first length and a few updates."""
     rows = []
     for length in lengths[:1] if quick else lengths:
         for cell in CELLS:
-            # A plain network may need smaller steps than a gated one: it has two tries.
+            # A plain network may need a smaller learning rate than a gated one, so it is trained with two.
             rates = (rate, rate / 5) if cell == "RNN" else (rate,)
             tries = [learn(task, cell, length, 10 if quick else updates, rate) for rate in rates]
             error, made = min(tries)
@@ -71,7 +71,7 @@ def measure(task: LabTask, lengths: Sequence[int], updates: int, rate: float, qu
 
 
 def longest_solved(measured: Table) -> dict[str, int]:
-    """The greatest length up to which a cell solved every length; 0 for none."""
+    """For each cell, the greatest length such that it solved all lengths up to there; 0 for none."""
     found = {}
     for cell in measured.kinds("cell"):
         part = measured.where(cell=cell)
@@ -99,7 +99,7 @@ def judge(measured: Table, what: str, carriers: Sequence[str]) -> Verdict:
 
 
 def draw(measured: Table, title: str, error: str) -> Figure:
-    """Left: errors by length. Right: the longest that was solved."""
+    """Left: errors by length. Right: the longest length that was solved."""
     figure, (left, right) = pictures.panels(2)
     series = {}
     for cell in measured.kinds("cell"):

@@ -1,4 +1,4 @@
-"""What the experiments draw again and again, in the style of `ostinato.insight.plots`."""
+"""Shared parts of the experiments' figures, in the style of `ostinato.insight.plots`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def panels(count: int, width: float = 4.5, height: float = 3.4) -> tuple[Figure, list[Any]]:
-    """A figure with panels side by side, each of `width` times `height` inches, and its axes."""
+    """A figure with panels side by side, each `width` times `height` inches; returns it and its axes."""
     return plots.figure(width * count, height, columns=count)
 
 
@@ -25,13 +25,13 @@ def lines(
     marker: str = "",
     labels: bool = True,
 ) -> None:
-    """Draws lines, each with its name at its right end; call it last, once an axis.
+    """Draws lines, each with its name at its right end; call it once for an axis, after all else is drawn.
 
     Args:
-        axis: where.
-        series: x and y by name.
-        log: the y axis is logarithmic.
-        marker: of the points.
+        axis: the axis to draw on.
+        series: name -> x and y.
+        log: whether the y axis is logarithmic.
+        marker: matplotlib's marker of the points.
         labels: whether to write the names.
     """
     if log:
@@ -39,18 +39,18 @@ def lines(
     for n, (name, (x, y)) in enumerate(series.items()):
         axis.plot(x, y, color=COLOURS[n % len(COLOURS)], linewidth=2, marker=marker, markersize=5, label=name)
     if labels:
-        axis.set_xlim(axis.get_xlim())  # limits are final from here on: the places of the names are measured in them
+        axis.set_xlim(axis.get_xlim())  # fixes the limits: the places of the names depend on them
         axis.set_ylim(axis.get_ylim())
         plots.label_lines(axis, gap=0.06)
 
 
 def note(axis: Any, x: float, y: float, text: str, **options: Any) -> None:
-    """A remark at a place of the axis, 0 to 1 each way."""
+    """Writes a remark at a place of the axis, from 0 to 1 in each direction."""
     axis.text(x, y, text, transform=axis.transAxes, color=GREY, fontsize=9, **options)
 
 
 def threshold(axis: Any, y: float, text: str = "", *, right: bool = False, below: bool = False) -> None:
-    """A dashed level across the panel with its name at an end of it, above or below the line."""
+    """A dashed horizontal line across the panel, with its name at one end, above or below it."""
     axis.axhline(y, color=GREY, linestyle=(0, (4, 3)), linewidth=1.2, zorder=1, label="_level")
     axis.annotate(
         text,
@@ -66,7 +66,7 @@ def threshold(axis: Any, y: float, text: str = "", *, right: bool = False, below
 
 
 def bars(axis: Any, values: Mapping[str, float], form: str = "{:.2f}") -> None:
-    """One bar a name, the value above it."""
+    """One bar for each name, with its value above it."""
     names = list(values)
     axis.bar(range(len(names)), list(values.values()), color=[COLOURS[n % len(COLOURS)] for n in range(len(names))])
     axis.set_xticks(range(len(names)), names)

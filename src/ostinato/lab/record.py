@@ -1,4 +1,4 @@
-"""What a run of an experiment leaves: a picture, a table, and a page of words."""
+"""The files that a run of an experiment writes: a picture, a table and a page of text."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ostinato.lab.experiment import Experiment, ExperimentResult
 
 
 def command(experiment: Experiment, folder: Path, seed: int, quick: bool) -> str:
-    """The command line that repeats a run."""
+    """The command that repeats a run."""
     words = ["ostinato", "lab", "run", experiment.name, "--output", str(folder), "--seed", str(seed)]
     return shlex.join([*words, "--quick"] if quick else words)
 
 
 def make_folder(folder: Path) -> None:
-    """Makes the folder before an experiment runs, so that nobody waits for minutes to be told that it cannot be.
+    """Makes the folder before an experiment runs: a folder that cannot be made is an error at once, not after minutes.
 
     Raises:
-        OstinatoError: it cannot be made.
+        OstinatoError: the folder cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -29,13 +29,13 @@ def make_folder(folder: Path) -> None:
 
 
 def write(experiment: Experiment, result: ExperimentResult, folder: Path, seed: int, quick: bool) -> list[Path]:
-    """Writes NAME.png, NAME.svg, NAME.csv and NAME.md into `folder`, which is made where there is none.
+    """Writes NAME.png, NAME.svg, NAME.csv and NAME.md into `folder`, which is made where it does not exist.
 
     Returns:
-        The paths, in this order.
+        The paths, in that order.
 
     Raises:
-        OstinatoError: they cannot be written.
+        OstinatoError: the files cannot be written.
     """
     stem = folder / experiment.name
     table, page = folder / f"{experiment.name}.csv", folder / f"{experiment.name}.md"
@@ -51,7 +51,7 @@ def write(experiment: Experiment, result: ExperimentResult, folder: Path, seed: 
 
 
 def outcome(result: ExperimentResult, quick: bool) -> str:
-    """One line: whether the claim was reproduced."""
+    """One line that says whether the claim was reproduced."""
     if result.reproduced:
         return "The claim is reproduced."
     return "The claim is not reproduced" + (", at the sizes of a quick run." if quick else ".")

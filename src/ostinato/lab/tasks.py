@@ -1,4 +1,4 @@
-"""Data that is made up: three tasks that tell a long memory from a short one, at any length, and waves to forecast."""
+"""Artificial data: three tasks that need a memory of a chosen length, and waves to forecast."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ostinato.types import Tensor
 
 
 class LabBatch(NamedTuple):
-    """Sequences and what to say after them.
+    """Sequences and their targets.
 
     Attributes:
         input: (T, B, I).
-        target: (B,) numbers, or (S, B) classes to say at the last S steps.
+        target: (B,) numbers, or (S, B) classes, one for each of the last S steps.
     """
 
     input: Tensor
@@ -27,14 +27,14 @@ class LabBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class LabTask:
-    """A task.
+    """A task for small networks.
 
     Attributes:
-        name: of it.
-        inputs: I, features of a step.
-        outputs: numbers that a network must give at a step.
-        make: (length, rows) -> Batch, with torch's random numbers; length is how many steps something must be remembered over.
-        error: (output (T, B, outputs), target) -> what is scored, 0 where solved.
+        name: of the task.
+        inputs: I, the features of a step.
+        outputs: the numbers that a network gives at a step.
+        make: (length, rows) -> LabBatch, from torch's random numbers; `length` is about how many steps must be bridged.
+        error: (output (T, B, outputs), target) -> the error, 0 where all is right.
         guessing: the error of the best answer that ignores the input.
         solved: below this error the task counts as solved.
     """
@@ -48,14 +48,14 @@ class LabTask:
     solved: float
 
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
-        """What is minimised: squared error of numbers, cross entropy of classes (nats)."""
+        """The loss to minimise: squared error for numbers, cross entropy for classes (nats)."""
         if target.is_floating_point():
             return F.mse_loss(output[-1, :, 0], target)
         return F.cross_entropy(output[-len(target) :].flatten(0, 1), target.flatten())
 
 
 def _adding(length: int, rows: int) -> LabBatch:
-    """Add the two numbers that are marked, one in each half; Hochreiter & Schmidhuber 1997, 5.4, with numbers in [0, 1]."""
+    """Add the two marked numbers, one in each half; Hochreiter & Schmidhuber 1997, 5.4, with numbers in [0, 1]."""
     numbers, marks = torch.rand(length, rows), torch.zeros(length, rows)
     columns, half = torch.arange(rows), length // 2
     first, second = torch.randint(half, (rows,)), torch.randint(half, length, (rows,))
@@ -67,7 +67,7 @@ _ALPHABET, _COPIED = 4, 2
 
 
 def _copy(length: int, rows: int) -> LabBatch:
-    """Say two symbols again, `length` steps after the last of them; as Arjovsky et al. 2016, section 4.1, but shorter."""
+    """Repeat two symbols after `length` blank steps; as in Arjovsky et al. 2016, section 4.1, but shorter."""
     symbols = torch.randint(_ALPHABET, (_COPIED, rows))
     blank, cue = _ALPHABET, _ALPHABET + 1
     ids = torch.full((length + 2 * _COPIED, rows), blank)
@@ -77,8 +77,8 @@ def _copy(length: int, rows: int) -> LabBatch:
 
 
 def _order(length: int, rows: int) -> LabBatch:
-    """In which order did X and Y come, at a tenth and at the half, among noise? Hochreiter & Schmidhuber 1997, 5.6, task 6a."""
-    ids = torch.randint(4, (length, rows))  # a b c d; X and Y are 4 and 5
+    """The order of X and Y, near a tenth and the half, among noise; Hochreiter & Schmidhuber 1997, 5.6, task 6a."""
+    ids = torch.randint(4, (length, rows))  # 0 to 3 are noise (a b c d); X and Y are 4 and 5
     columns, kinds = torch.arange(rows), torch.randint(2, (2, rows))
     tenth = max(1, length // 10)
     for kind, start in zip(kinds, (tenth, length // 2), strict=True):
@@ -87,15 +87,15 @@ def _order(length: int, rows: int) -> LabBatch:
 
 
 def waves(rows: int, steps: int, noise: float) -> tuple[Tensor, Tensor]:
-    """Waves of size 1, of random phase and period (12 to 20 steps).
+    """Waves of size 1, with random phases and periods (12 to 20 steps).
 
     Args:
         rows: B.
         steps: T.
-        noise: standard deviation of what is measured around the true wave.
+        noise: standard deviation of the measured values around the true wave.
 
     Returns:
-        What is measured, and the true wave; (T, B, 1) each.
+        The measured values, and the true wave; (T, B, 1) each.
     """
     period, phase = 12 + 8 * torch.rand(rows), 2 * math.pi * torch.rand(rows)
     true = torch.sin(2 * math.pi * torch.arange(steps)[:, None] / period + phase)[..., None]

@@ -1,4 +1,4 @@
-"""A small text, in characters, for the experiments that learn one."""
+"""A small text, as characters, for the experiments that train on one."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ostinato.types import Tensor
 
 
 def small_text(characters: int) -> str:
-    """So many ASCII characters, some 400,000 at most, of English: the language reference that every Python carries for `help()`.
+    """The first `characters` of an English text in ASCII: the language reference in every Python, which `help()` shows.
 
-    The same for the same version of Python.
+    There are some 400,000; they are the same for the same version of Python.
     """
     text = "\n".join(topics.values()).encode("ascii", "ignore").decode()
     if characters > len(text):
@@ -23,14 +23,14 @@ def small_text(characters: int) -> str:
 
 
 def windows(ids: Tensor, steps: int, rows: int) -> Chunk:
-    """Random places of a text, ids (N,): input and target (steps, rows) each."""
+    """Random parts of a text, ids (N,): input and target, (steps, rows) each."""
     starts = torch.randint(len(ids) - steps, (rows,))
     places = starts + torch.arange(steps + 1)[:, None]
     return Chunk(ids[places[:-1]], ids[places[1:]], None)
 
 
 def nats_a_character(model: LanguageModel, ids: Tensor, rows: int = 20) -> float:
-    """How well a model predicts a text, ids (N,), read as so many parallel parts; in nats."""
+    """A model's loss on a text, ids (N,), in nats a character; the text is read as `rows` parallel parts."""
     parts = ids[: len(ids) // rows * rows].view(rows, -1).T
     with model.reading():
         return float(model.loss(Chunk(parts[:-1], parts[1:], None))[0])

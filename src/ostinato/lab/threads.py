@@ -1,4 +1,4 @@
-"""Threads of the experiments that train many small networks."""
+"""The number of threads in experiments that train many small networks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch computes in one thread, and afterwards in as many as before.
+    """Lets torch use one thread, and afterwards as many as before.
 
-    A step of a small network takes microseconds. Threads that wait for each other take longer than that, and much
-    longer on a busy machine.
+    A step of a small network takes microseconds. Threads that wait for each other take longer, and much longer on a
+    busy machine.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Models, one file a task: what they compute, not how they are trained."""
+"""Models, in a folder for each kind of task: what they compute, not how they are trained."""
 
 from ostinato.models.classifying.classifier import Classifier
 from ostinato.models.classifying.pooling import Pooling

@@ -25,7 +25,7 @@ class LSTM(Recurrent, torch.nn.LSTM):  # pyright: ignore[reportIncompatibleMetho
         device: the device of the parameters.
         dtype: the dtype of the parameters.
         **options: by keyword, `LayerOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -35,17 +35,17 @@ class LSTM(Recurrent, torch.nn.LSTM):  # pyright: ignore[reportIncompatibleMetho
             forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
                 writes it gets the negative. None for the cell's own value, if it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
-                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
-                step in a loop, in plain PyTorch).
+            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on
+                CPU), "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or
+                "reference" (the step in a loop, in plain PyTorch).
             variational_dropout: rates in [0, 1] of dropout of the input of each layer, of each recurrent product, and of the output
                 of the last layer; one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
             weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
             connection: None, "residual" or "highway", around every layer but the first.
             initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
-            checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training; the
-                backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output grows
-                with sqrt(T), for about a third more time. None keeps everything.
+            checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training;
+                the backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
+                grows with sqrt(T), for about a third more time. None keeps everything.
 
     Raises:
         ValueError, TypeError: an argument is bad; torch.nn raises the same.
@@ -88,7 +88,7 @@ class GRU(Recurrent, torch.nn.GRU):  # pyright: ignore[reportIncompatibleMethodO
             n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. Weights of one form do not fit the other:
             `ostinato.nn.negate_update_gate` reverses the meaning of z in a `state_dict`, but nothing can move the reset.
         **options: by keyword, `LayerOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -98,17 +98,17 @@ class GRU(Recurrent, torch.nn.GRU):  # pyright: ignore[reportIncompatibleMethodO
             forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
                 writes it gets the negative. None for the cell's own value, if it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
-                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
-                step in a loop, in plain PyTorch).
+            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on
+                CPU), "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or
+                "reference" (the step in a loop, in plain PyTorch).
             variational_dropout: rates in [0, 1] of dropout of the input of each layer, of each recurrent product, and of the output
                 of the last layer; one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
             weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
             connection: None, "residual" or "highway", around every layer but the first.
             initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
-            checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training; the
-                backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output grows
-                with sqrt(T), for about a third more time. None keeps everything.
+            checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training;
+                the backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
+                grows with sqrt(T), for about a third more time. None keeps everything.
 
     Raises:
         ValueError, TypeError: an argument is bad; torch.nn raises the same.
@@ -152,7 +152,7 @@ class RNN(Recurrent, torch.nn.RNN):  # pyright: ignore[reportIncompatibleMethodO
         device: the device of the parameters.
         dtype: the dtype of the parameters.
         **options: by keyword, `LayerOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -162,17 +162,17 @@ class RNN(Recurrent, torch.nn.RNN):  # pyright: ignore[reportIncompatibleMethodO
             forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
                 writes it gets the negative. None for the cell's own value, if it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
-                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
-                step in a loop, in plain PyTorch).
+            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on
+                CPU), "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or
+                "reference" (the step in a loop, in plain PyTorch).
             variational_dropout: rates in [0, 1] of dropout of the input of each layer, of each recurrent product, and of the output
                 of the last layer; one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
             weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
             connection: None, "residual" or "highway", around every layer but the first.
             initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
-            checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training; the
-                backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output grows
-                with sqrt(T), for about a third more time. None keeps everything.
+            checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training;
+                the backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
+                grows with sqrt(T), for about a third more time. None keeps everything.
 
     Raises:
         ValueError, TypeError: an argument is bad; torch.nn raises the same.
@@ -216,7 +216,7 @@ class RHN(Recurrent):
         dtype: the dtype of the parameters.
         depth: layers in a step, at least 1. The input enters the first one only.
         **options: by keyword, `LayerOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -226,17 +226,17 @@ class RHN(Recurrent):
             forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
                 writes it gets the negative. None for the cell's own value, if it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
-                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
-                step in a loop, in plain PyTorch).
+            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on
+                CPU), "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or
+                "reference" (the step in a loop, in plain PyTorch).
             variational_dropout: rates in [0, 1] of dropout of the input of each layer, of each recurrent product, and of the output
                 of the last layer; one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
             weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
             connection: None, "residual" or "highway", around every layer but the first.
             initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
-            checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training; the
-                backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output grows
-                with sqrt(T), for about a third more time. None keeps everything.
+            checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training;
+                the backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
+                grows with sqrt(T), for about a third more time. None keeps everything.
 
     Raises:
         ValueError, TypeError: an argument is bad; torch.nn raises the same.
@@ -282,7 +282,7 @@ class MinGRU(Recurrent):
         positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
             (appendix B); states that start at 0 or above stay there.
         **options: by keyword, `LayerOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -292,17 +292,17 @@ class MinGRU(Recurrent):
             forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
                 writes it gets the negative. None for the cell's own value, if it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
-                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
-                step in a loop, in plain PyTorch).
+            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on
+                CPU), "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or
+                "reference" (the step in a loop, in plain PyTorch).
             variational_dropout: rates in [0, 1] of dropout of the input of each layer, of each recurrent product, and of the output
                 of the last layer; one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
             weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
             connection: None, "residual" or "highway", around every layer but the first.
             initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
-            checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training; the
-                backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output grows
-                with sqrt(T), for about a third more time. None keeps everything.
+            checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training;
+                the backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
+                grows with sqrt(T), for about a third more time. None keeps everything.
 
     Raises:
         ValueError, TypeError: an argument is bad; torch.nn raises the same.
@@ -349,7 +349,7 @@ class MinLSTM(Recurrent):
         positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
             (appendix B); states that start at 0 or above stay there.
         **options: by keyword, `LayerOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -359,17 +359,17 @@ class MinLSTM(Recurrent):
             forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
                 writes it gets the negative. None for the cell's own value, if it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
-                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
-                step in a loop, in plain PyTorch).
+            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on
+                CPU), "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or
+                "reference" (the step in a loop, in plain PyTorch).
             variational_dropout: rates in [0, 1] of dropout of the input of each layer, of each recurrent product, and of the output
                 of the last layer; one mask for all time steps (Gal & Ghahramani 2016). One number for all three, or three.
             weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
             connection: None, "residual" or "highway", around every layer but the first.
             initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
-            checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training; the
-                backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output grows
-                with sqrt(T), for about a third more time. None keeps everything.
+            checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training;
+                the backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
+                grows with sqrt(T), for about a third more time. None keeps everything.
 
     Raises:
         ValueError, TypeError: an argument is bad; torch.nn raises the same.

@@ -19,7 +19,7 @@ class StepOptions(TypedDict, total=False):
     """Keyword-only options that layers and single steps (`LSTMCell` and its kin) share.
 
     Attributes:
-        zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
+        zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
         recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
         layer_norm: normalise the products and the cell state (Ba et al. 2016).
         peephole: the gates see the cell state (Gers et al. 2002).
@@ -29,9 +29,9 @@ class StepOptions(TypedDict, total=False):
         forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
             writes it gets the negative. None for the cell's own value, if it has one.
         init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-        backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
-            "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
-            step in a loop, in plain PyTorch).
+        backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on
+            CPU), "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or
+            "reference" (the step in a loop, in plain PyTorch).
     """
 
     zoneout: float | Sequence[float] | Mapping[str, float]
@@ -54,9 +54,9 @@ class LayerOptions(StepOptions, total=False):
         weight_dropout: rate in [0, 1] of dropped recurrent weights, one mask a call (DropConnect: Merity et al. 2018).
         connection: None, "residual" or "highway", around every layer but the first.
         initial_state: "zeros", "learned", "noisy(std)", or a `FirstState`.
-        checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training; the
-            backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output grows
-            with sqrt(T), for about a third more time. None keeps everything.
+        checkpoint_segments: for long sequences: the number of steps, at least 1, from one kept state to the next in training;
+            the backward pass computes the others again (Gruslys et al. 2016). With sqrt(T) the memory beside input and output
+            grows with sqrt(T), for about a third more time. None keeps everything.
     """
 
     variational_dropout: float | Sequence[float]

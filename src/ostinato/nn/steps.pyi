@@ -21,7 +21,7 @@ class LSTMCell(Step, torch.nn.LSTMCell):  # pyright: ignore[reportIncompatibleMe
         device: the device of the parameters.
         dtype: the dtype of the parameters.
         **options: by keyword, `StepOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -31,9 +31,9 @@ class LSTMCell(Step, torch.nn.LSTMCell):  # pyright: ignore[reportIncompatibleMe
             forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
                 writes it gets the negative. None for the cell's own value, if it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
-                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
-                step in a loop, in plain PyTorch).
+            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on
+                CPU), "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or
+                "reference" (the step in a loop, in plain PyTorch).
 
     Raises:
         ValueError, TypeError: an argument is bad; torch.nn raises the same.
@@ -69,7 +69,7 @@ class GRUCell(Step, torch.nn.GRUCell):  # pyright: ignore[reportIncompatibleMeth
             n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. Weights of one form do not fit the other:
             `ostinato.nn.negate_update_gate` reverses the meaning of z in a `state_dict`, but nothing can move the reset.
         **options: by keyword, `StepOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -79,9 +79,9 @@ class GRUCell(Step, torch.nn.GRUCell):  # pyright: ignore[reportIncompatibleMeth
             forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
                 writes it gets the negative. None for the cell's own value, if it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
-                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
-                step in a loop, in plain PyTorch).
+            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on
+                CPU), "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or
+                "reference" (the step in a loop, in plain PyTorch).
 
     Raises:
         ValueError, TypeError: an argument is bad; torch.nn raises the same.
@@ -119,7 +119,7 @@ class RNNCell(Step, torch.nn.RNNCell):  # pyright: ignore[reportIncompatibleMeth
         device: the device of the parameters.
         dtype: the dtype of the parameters.
         **options: by keyword, `StepOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -129,9 +129,9 @@ class RNNCell(Step, torch.nn.RNNCell):  # pyright: ignore[reportIncompatibleMeth
             forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
                 writes it gets the negative. None for the cell's own value, if it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
-                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
-                step in a loop, in plain PyTorch).
+            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on
+                CPU), "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or
+                "reference" (the step in a loop, in plain PyTorch).
 
     Raises:
         ValueError, TypeError: an argument is bad; torch.nn raises the same.
@@ -169,7 +169,7 @@ class RHNCell(Step):
         dtype: the dtype of the parameters.
         depth: layers in a step, at least 1. The input enters the first one only.
         **options: by keyword, `StepOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -179,9 +179,9 @@ class RHNCell(Step):
             forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
                 writes it gets the negative. None for the cell's own value, if it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
-                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
-                step in a loop, in plain PyTorch).
+            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on
+                CPU), "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or
+                "reference" (the step in a loop, in plain PyTorch).
 
     Raises:
         ValueError, TypeError: an argument is bad; torch.nn raises the same.
@@ -221,7 +221,7 @@ class MinGRUCell(Step):
         positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
             (appendix B); states that start at 0 or above stay there.
         **options: by keyword, `StepOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -231,9 +231,9 @@ class MinGRUCell(Step):
             forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
                 writes it gets the negative. None for the cell's own value, if it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
-                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
-                step in a loop, in plain PyTorch).
+            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on
+                CPU), "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or
+                "reference" (the step in a loop, in plain PyTorch).
 
     Raises:
         ValueError, TypeError: an argument is bad; torch.nn raises the same.
@@ -274,7 +274,7 @@ class MinLSTMCell(Step):
         positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
             (appendix B); states that start at 0 or above stay there.
         **options: by keyword, `StepOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: one number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -284,9 +284,9 @@ class MinLSTMCell(Step):
             forget_bias: the initial sum of both biases of the gate that keeps the memory (Jozefowicz et al. 2015: 1); a gate that
                 writes it gets the negative. None for the cell's own value, if it has one.
             init: "torch", "xavier", "he", "orthogonal", "chrono(T_max)", or an `Initialisation`.
-            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on CPU),
-                "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or "reference" (the
-                step in a loop, in plain PyTorch).
+            backend: "auto" for the fastest that can run the call, or one by name: "compiled" (machine code made from the step, on
+                CPU), "triton" (kernels made from the step, on CUDA), "vendor" (torch's own kernels, plain cells only) or
+                "reference" (the step in a loop, in plain PyTorch).
 
     Raises:
         ValueError, TypeError: an argument is bad; torch.nn raises the same.

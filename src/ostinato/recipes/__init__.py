@@ -35,12 +35,12 @@ def train(
     """Trains the model of any task, or goes on training it.
 
     Args:
-        settings: of the task, such as `LanguageModelSettings` or `ClassifySettings`.
+        settings: the settings of the task, such as `LanguageModelSettings` or `ClassifySettings`.
         console: where progress goes; standard output by default.
         on_evaluation: called after each evaluation with the step and what is minimised; True ends the run there.
 
     Returns:
-        Of a language model a `lm.result.Result`; of any other task a `task_training.TaskResult`.
+        A `lm.result.LanguageModelResult` for a language model; for any other task a `task_training.TaskResult`.
 
     Raises:
         OstinatoError: settings, data or run folder are not right, or the loss diverged; the message says what to do.
@@ -70,13 +70,14 @@ def load(run: str | os.PathLike[str], task: str | None = None) -> Any:
 
     Args:
         run: the folder of the run.
-        task: that it should be of, where that matters; an editor then knows what `predict` gives.
+        task: the task that the run should be of, if that matters; an editor then knows what `predict` returns.
 
     Returns:
-        Of a language model the `LanguageModel`; of any other task a `Trained`, which predicts, is evaluated and holds the model.
+        For a language model the `LanguageModel`; for any other task a `Trained`, which predicts, is evaluated and holds
+        the model.
 
     Raises:
-        RunError: there is no run, a file of it is missing or damaged, or it is of another task.
+        RunError: there is no run, a file of it is missing or damaged, or the run is of another task.
     """
     found = open_run(run)
     if task is not None:
@@ -89,7 +90,7 @@ def load(run: str | os.PathLike[str], task: str | None = None) -> Any:
 
 
 def open_run(run: str | os.PathLike[str]) -> Trained[Any, Any, Any, Any]:
-    """The same as a `Trained`, of a language model too.
+    """Loads a run as a `Trained`, a language model too; see `load`.
 
     Args:
         run: the folder of the run.
@@ -127,7 +128,7 @@ def train_on(
     on_evaluation: Callable[[int, float], bool | None] | None = None,
     **settings: Any,
 ) -> Any:
-    """`ostinato.train`: trains the model of a task on data as Python has them, as the command `ostinato train` does on files.
+    """`ostinato.train`: trains the model of a task on data in memory or in files, like the command `ostinato train`.
 
         trained = ostinato.train("classify", frame, model={"hidden_size": 64}, training={"max_epochs": 5})
         trained.predict("what fun").label
@@ -136,7 +137,7 @@ def train_on(
     another process too.
 
     Args:
-        task: its name, "classify", "tag", ...; or the place of one's own, "module:class".
+        task: its name, "classify", "tag", ...; or the place of a task of one's own, "module:class".
         data: a path; a frame of polars or pandas, an Arrow table, a mapping of columns; pairs (text, label), (source, target),
             (words, tags), (array, label), (image, caption); arrays by name, {"x": ..., "y": ...}, or (x, y); recordings, series; a
             map-style Dataset of torch that gives such pairs. None for the built-in data.
@@ -144,12 +145,13 @@ def train_on(
         config: a YAML file of settings, or the name of a paper's recipe.
         console: where progress goes; standard output by default.
         on_evaluation: called after each evaluation with the step and what is minimised; True ends the run there.
-        **settings: all others of the task, as `ostinato train TASK --help` lists them: `seed=1`, groups as dicts,
-            `model={"hidden_size": 64}`, or with dots, `**{"model.hidden_size": 64}`. Where a setting names a file, such as
-            `reading={"validation": ...}`, data in memory will do. `resume=True` goes on with `run`; `quiet=True` prints nothing.
+        **settings: all other settings of the task, as `ostinato train TASK --help` lists them: `seed=1`, groups as
+            dicts, `model={"hidden_size": 64}`, or with dots, `**{"model.hidden_size": 64}`. A setting that names a
+            file, such as `reading={"validation": ...}`, also takes data in memory. `resume=True` goes on with `run`;
+            `quiet=True` prints nothing.
 
     Returns:
-        What `ostinato.load` gives of the run: a `Trained`; of a language model the `LanguageModel`.
+        The same as `ostinato.load` for this run: a `Trained`; for a language model the `LanguageModel`.
 
     Raises:
         OstinatoError: settings, data or run folder are not right, or the loss diverged; the message says what to do.
@@ -166,7 +168,7 @@ def why(run: Any, data: Any, **how: Any) -> list[Reasons]:
     """Why the model of a run gave its answers, see `ostinato.recipes.reasons.asking.why`.
 
     Args:
-        run: its folder; or what `load` gives of it, but for a language model.
+        run: the run's folder; or what `load` returned for it, except a language model.
         data: of the kind that `predict` takes.
         **how: `method`, "gradients", "occlusion" or "gates"; `target`, what to ask about; `rows` or `limit`, which examples.
 
@@ -179,13 +181,13 @@ def why(run: Any, data: Any, **how: Any) -> list[Reasons]:
 
 
 def alike(run: Any, data: Any, start: int, end: int, **how: Any) -> list[AlikePlace]:
-    """Where else the network of a run was in states like those of a range of steps, see `ostinato.recipes.reasons.places.alike`.
+    """Where else the network was in states like those of a range of steps, see `ostinato.recipes.reasons.places.alike`.
 
     Args:
         run: as for `why`.
-        data: where the range is.
+        data: the data that the range is in.
         start: its first step, from 0.
-        end: the step behind its last.
+        end: the step after its last.
         **how: `row`, which example; `among`, the corpus; `count`, how many places; `measure`, "cosine" or "threshold".
     """
     from ostinato.recipes.reasons.places import alike as places

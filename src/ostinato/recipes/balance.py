@@ -1,4 +1,4 @@
-"""Classes of unequal size that are to count the same."""
+"""Weights that make classes of unequal size count the same."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 
 def balanced(counts: Sequence[int]) -> list[float]:
-    """Weights of classes that make all count the same: N / (C n_c), whose mean over the N examples is 1.
+    """Weights under which all classes count the same: N / (C n_c), with mean 1 over the N examples.
 
     Args:
-        counts: (C,), n_c; a class without examples counts as one with one.
+        counts: (C,), the examples n_c of each class; a class without examples is weighted as if it had one.
     """
     total = sum(counts)
     return [total / (len(counts) * max(count, 1)) for count in counts]

@@ -1,4 +1,4 @@
-"""Which label got which answer: counted, in figures, and as a picture."""
+"""How many examples of each label got each answer: the counts, figures from them, and a picture."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def per_class(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray
 
 
 def figures(confusion: np.ndarray) -> dict[str, float]:
-    """Accuracy, and F1 averaged over the labels that occur; NaN of nothing."""
+    """Accuracy, and F1 averaged over the labels that occur; NaN if there are no examples."""
     occurs = confusion.sum(1) > 0
     if not occurs.any():
         return {"accuracy": float("nan"), "macro_f1": float("nan")}
@@ -50,9 +50,9 @@ def pictures(confusion: np.ndarray, names: Sequence[str], item: str = "example")
     """The matrix as shares of each label; none where there are too many labels to read.
 
     Args:
-        confusion: (K, K).
-        names: of the K labels.
-        item: what was counted.
+        confusion: (K, K), see `per_class`.
+        names: the names of the K labels.
+        item: the noun for what was counted.
     """
     if len(names) > _DRAWN_LABELS:
         return {}
@@ -73,13 +73,13 @@ def pictures(confusion: np.ndarray, names: Sequence[str], item: str = "example")
 
 
 def unknown_label(names: Sequence[str], classes: int, strange: int, item: str = "example") -> list[str]:
-    """A line about labels that training never had, where there are such.
+    """A line about labels that training never had; empty if there are none.
 
     Args:
-        names: of all labels; those that training had come first.
-        classes: how many those are.
-        strange: how many items have one of the others.
-        item: what was counted.
+        names: the names of all labels; those that training had come first.
+        classes: how many labels training had.
+        strange: how many items have one of the other labels.
+        item: the noun for what was counted.
     """
     if len(names) == classes:
         return []

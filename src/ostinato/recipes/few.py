@@ -7,11 +7,11 @@ import numpy as np
 from ostinato.data.batches.batches import Batch, Examples, InOrder
 from ostinato.errors import DataError
 
-_LONG = 512  # steps; each step of a pass is kept, and the doctor makes many passes
+_LONG = 512  # steps; every step of a pass is kept in memory, and the doctor makes many passes
 
 
 class _Picked:
-    """Some of some examples."""
+    """Some of the examples, numbered anew from 0."""
 
     def __init__(self, examples: Examples, rows: np.ndarray):
         self._examples, self._rows = examples, rows
@@ -22,28 +22,28 @@ class _Picked:
 
 
 def mostly_short(examples: Examples) -> bool:
-    """Whether `few` can choose among half of the examples that have a loss, or more; False where none has one."""
+    """Whether at least half of the examples that have a loss are short enough for `few`; False if none has a loss."""
     lengths = np.asarray(examples.lengths)[np.asarray(examples.counts) > 0]
     return bool(2 * (lengths <= _LONG).sum() >= max(len(lengths), 1))
 
 
 def few(examples: Examples, most: int, seed: int = 0) -> Batch:
-    """Some examples side by side, drawn at random from those that have a loss and are not long; if all are long, the shortest.
+    """Examples in a batch, drawn at random from those that have a loss and are not long; if all are long, the shortest.
 
     Args:
-        examples: to draw from.
-        most: rows, at least 1.
-        seed: of the draw.
+        examples: the examples to draw from.
+        most: the number of rows at most, at least 1.
+        seed: the seed of the draw.
 
     Raises:
-        DataError: none has a loss.
+        DataError: no example has a loss.
     """
     drawn = few_rows(examples, most, seed)
     return next(iter(InOrder(_Picked(examples, drawn), most)))
 
 
 def few_rows(examples: Examples, most: int, seed: int = 0) -> np.ndarray:
-    """The numbers of those that `few` takes, in the order in which they were drawn."""
+    """The numbers of the examples that `few` takes, in the order in which they were drawn."""
     lengths = np.asarray(examples.lengths)
     rows = np.flatnonzero(np.asarray(examples.counts) > 0)
     if not len(rows):

@@ -1,4 +1,4 @@
-"""Who looks at a model's answers; and validation data that several processes see between them."""
+"""Judging a model's answers; and sharing the judging of validation data between several processes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn
 from ostinato.data.batches.batches import Batch, InOrder
 from ostinato.errors import ConfigError
 from ostinato.models.parts.reading import reading
-from ostinato.recipes.joining import adds_nothing, joined
+from ostinato.training.distributed.joining import adds_nothing, joined
 from ostinato.training.distributed.processes import Processes
 from ostinato.training.distributed.sending import from_bytes, to_bytes
 from ostinato.training.update.tree import map_tensors
@@ -26,9 +26,9 @@ class Judge(ABC):
     """Looks at a model's answers to one set of examples, batch by batch.
 
     Attributes:
-        memory: the attributes that keep what was seen: lists, sets and dicts that grow, sums that begin with 0 or None. With it,
-            several processes can see the batches between them, see `remembered` and `join`; empty where they cannot. A class that
-            has a `see` of its own names them itself: it may keep more than the one that it inherits from.
+        memory: the names of the attributes that keep what was seen: lists, sets and dicts that grow, and sums that begin with
+            0 or None. With them, several processes can share the batches, see `remembered` and `join`; empty if they cannot.
+            A class with its own `see` must name them itself, as it may keep more than its base class does.
     """
 
     memory: ClassVar[tuple[str, ...]] = ()
@@ -43,7 +43,7 @@ class Judge(ABC):
 
     @property
     def can_be_joined(self) -> bool:
-        """Whether there is a `memory` of all that is seen."""
+        """Whether `memory` names all that `see` keeps."""
         if not self.memory:
             return False
         kinds = [vars(self), *map(vars, type(self).__mro__)]
@@ -51,7 +51,7 @@ class Judge(ABC):
         return told <= next(at for at, kind in enumerate(kinds) if "see" in kind)
 
     def check_memory(self) -> None:
-        """Called before anything is seen: what there is already would be counted once by each of several processes.
+        """Check that `memory` is empty before the first batch: every process would count what is in it already.
 
         Raises:
             ConfigError: `memory` names something that is not there, or that is not empty.
@@ -76,7 +76,7 @@ class Judge(ABC):
         return {name: getattr(self, name) for name in self.memory}
 
     def join(self, remembered: Any) -> None:
-        """Adds what another judge of the same examples has seen in other batches; all of them are joined in their order.
+        """Adds what another judge of the same examples has seen in other batches; judges join in batch order.
 
         Raises:
             ConfigError: what is in `memory` cannot be added up.
@@ -91,7 +91,7 @@ class Judge(ABC):
                 setattr(self, name, both)
 
     def sent(self, *besides: Any) -> bytes:
-        """What is `remembered`, and what else is to be told, for `from_bytes` of another process.
+        """What is `remembered`, and `besides`, as bytes; another process reads them with `from_bytes`.
 
         Raises:
             ConfigError: it cannot be pickled.
@@ -108,10 +108,10 @@ class Judge(ABC):
 
     @abstractmethod
     def figures(self) -> dict[str, float]:
-        """What was found in numbers, by name; the one that the task is judged by is among them."""
+        """What was found, as numbers by name; the figure that the task is judged by is among them."""
 
     def chosen_by(self, figure: str | None) -> str | None:
-        """The figure that chooses the weights, or None for the loss, where the task names `figure`."""
+        """The figure that chooses the weights if the task names `figure`; None for the loss."""
         return figure
 
     def details(self) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class Judge(ABC):
         return {}
 
     def pictures(self) -> dict[str, Figure]:
-        """Pictures of it, by name."""
+        """Pictures of what was found, by name."""
         return {}
 
     def warnings(self) -> list[str]:
@@ -143,23 +143,24 @@ def see_between(
     should_stop: Callable[[], bool],
     on_batch: Callable[[int, int], None],
 ) -> tuple[list[float], list[int]] | None:
-    """Has each process see some of the batches, and all know what came of all.
+    """Shares the batches between the processes, and gives every process the results of all.
 
     Args:
-        processes: those that share them; all call this.
-        judge: one who has seen nothing, and can be joined; sees those of this process.
-        known: another, to whom all is told: in every process it becomes what one would be that saw them all, in the same order.
-        batches: all of them.
-        model: whose answers are judged.
-        should_stop: asked equally often in every process, when all have done about the same share of their work; True in all gives
-            it up.
-        on_batch: as in `Task.judged`; what is done is told as if all had come equally far.
+        processes: the processes that share the batches; all of them call this.
+        judge: a judge that has seen nothing, and can be joined; it sees the batches of this process.
+        known: another one; it joins what the judges of all processes remember, and so becomes, in every process, what a
+            single judge would be that saw all batches in the same order.
+        batches: all batches.
+        model: the model whose answers are judged.
+        should_stop: asked equally often in every process, when all have done about the same share of their work; if it is
+            True in all, evaluation is given up.
+        on_batch: as in `Task.judged`; it is called as if all processes had come equally far.
 
     Returns:
-        The losses of all batches, in nats, and how many terms each is the mean of. None if it was given up.
+        The losses of all batches, in nats, and how many terms each loss is the mean of. None if evaluation was given up.
 
     Raises:
-        ConfigError: the memory of the judge is not as it should be.
+        ConfigError: the judge's memory is not empty, or cannot be sent or joined.
     """
     known.check_memory()
     shares = batches.shares(processes.world)

@@ -1,4 +1,4 @@
-"""What a run knows about its data beside the weights, in its folder."""
+"""Reading what a run knows about its data beside the weights, from its folder."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Known = TypeVar("Known")
 
 
 def read_json(path: Path, from_dict: Callable[[dict[str, Any]], Known]) -> Known:
-    """What a file of a run holds.
+    """Reads a JSON file of a run and builds what it describes with `from_dict`.
 
     Raises:
-        RunError: it is missing, or `from_dict` cannot read it.
+        RunError: the file is missing, or `from_dict` cannot read it.
     """
     try:
         return from_dict(json.loads(read_plain(path)))

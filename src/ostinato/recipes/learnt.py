@@ -1,4 +1,4 @@
-"""What a run has learnt: a plain record, which tasks are handed."""
+"""What a run has learnt: a plain record that the methods of tasks are given."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Learnt(Generic[S, Known, Model]):
     """A model and what belongs to it.
 
     Args:
-        settings: of the run.
-        known: about the data.
+        settings: the settings of the run.
+        known: what is known about the data.
         model: the network.
-        answering: how it answers, of the type `Task.answering`; None where there is nothing to set.
-        folder: of the run; None where it is not known.
+        answering: how it answers, of the type `Task.answering`; None if there is nothing to set.
+        folder: the run's folder; None if it is not known.
     """
 
     def __init__(self, settings: S, known: Known, model: Model, answering: Any = None, folder: Path | None = None):

@@ -1,4 +1,4 @@
-"""How good predicted numbers are, of a recording, a text or a step; in the unit of the data."""
+"""How good predicted numbers are, one for a recording, a text or a step, in the unit of the data."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class NumberScale:
     """The scale at which a network predicts: (number - mean) / deviation.
 
     Attributes:
-        mean: of the numbers of training.
-        deviation: the same; 1 where they are all alike.
+        mean: the mean of the training numbers.
+        deviation: the standard deviation of the training numbers; 1 if all are equal.
     """
 
     mean: float
@@ -33,16 +33,16 @@ class NumberScale:
 
     @classmethod
     def of(cls, numbers: np.ndarray) -> NumberScale:
-        """From those of training, NaN for none."""
+        """Computes the scale from the training numbers; NaN stands for no number."""
         there = numbers[np.isfinite(numbers)]
         return cls(float(there.mean()), float(there.std()) or 1.0)
 
     def scaled(self, numbers: np.ndarray) -> np.ndarray:
-        """float32."""
+        """The numbers at the network's scale, as float32."""
         return ((numbers - self.mean) / self.deviation).astype(np.float32)
 
     def told(self, said: torch.Tensor) -> dict[str, list[float]]:
-        """The numbers of what a network says, (N, 1 or 2), in the unit of the data; of two the second is that of a deviation."""
+        """The network's outputs (N, 1 or 2) in the unit of the data: numbers, and deviations from a second column."""
         said = said.double()
         found = {"numbers": (said[:, 0] * self.deviation + self.mean).tolist()}
         deviations = deviation_of(said)
@@ -50,7 +50,10 @@ class NumberScale:
 
 
 def number_figures(said: np.ndarray, target: np.ndarray) -> dict[str, float]:
-    """Mean absolute error, root mean square error, and R^2 = 1 - squared error / that of the mean of `target`; NaN of nothing."""
+    """Mean absolute error, root mean square error, and R^2; NaN without numbers.
+
+    R^2 = 1 - squared error / that of the mean of `target`.
+    """
     if not len(target):
         return {"mae": float("nan"), "rmse": float("nan"), "r2": float("nan")}
     off, spread = said - target, float(((target - target.mean()) ** 2).sum())
@@ -65,9 +68,9 @@ class NumberJudge(Judge):
     """Judges predicted numbers.
 
     Args:
-        run: what the model says of a batch, (..., 1 or 2).
-        loss: the mean loss of what it says and the targets.
-        scale: of the numbers.
+        run: gives the model's outputs for a batch, (..., 1 or 2).
+        loss: gives the mean loss from these outputs and the targets.
+        scale: the scale of the numbers.
     """
 
     memory = ("_said", "_targets", "_each")
@@ -84,7 +87,7 @@ class NumberJudge(Judge):
         self._each: list[float] = []
 
     def see(self, batch: Batch) -> torch.Tensor:
-        """Runs the model."""
+        """Runs the model on a batch, and keeps the predicted and the true numbers."""
         said, target = self._run(batch), batch.target
         known = target.isfinite()
         if target.dim() == 2 and batch.lengths is not None:
@@ -99,11 +102,11 @@ class NumberJudge(Judge):
         return (each * self._scale.deviation + self._scale.mean for each in (said, target))  # pyright: ignore[reportReturnType]
 
     def chosen_by(self, figure: str | None) -> str | None:
-        """The loss: of classes' figures there is none."""
+        """The loss (None): the task's figures are about classes, and there are none of these here."""
         return None
 
     def figures(self) -> dict[str, float]:
-        """See `number_figures`."""
+        """The figures of `number_figures`."""
         return number_figures(*self._all())
 
     def details(self) -> dict[str, Any]:
@@ -116,7 +119,7 @@ class NumberJudge(Judge):
         return {"numbers": len(said), "error_quantiles": errors}
 
     def pictures(self) -> dict[str, Figure]:
-        """What was predicted over what it was."""
+        """A picture of the predicted numbers over the true ones."""
         from ostinato.insight.plots import figure, name_axes
 
         said, target = self._all()

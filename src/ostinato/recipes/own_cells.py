@@ -1,4 +1,4 @@
-"""Cells of one's own in the settings of a run, named by their places: looked for before anything else is done."""
+"""A user's own cells in the settings of a run, named by their places: looked up before anything else is done."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from ostinato.data.sources.plain_file import read_plain
 from ostinato.errors import ConfigError
 from ostinato.recipes.typed import field_types
 
-FILE = "cells.json"  # in the folder of a run: of each place, the file where the cell was, and what was written there
+FILE = "cells.json"  # in the folder of a run: for each place, the file where the cell was, and a digest of its source
 
 
 def check(settings: Any, run: Path | None) -> None:
-    """Looks whether all cells are where the settings say, and are what they were.
+    """Checks that all cells are at the places in the settings, and are still the same as when the run began.
 
     Args:
-        settings: of a run.
-        run: its folder, if there is one already.
+        settings: the settings of a run.
+        run: the run's folder; None if there is none yet.
 
     Raises:
-        ConfigError: one is not there, and the message says where it was when the run began; or it is another one now.
+        ConfigError: a cell is not there, and the message says where it was when the run began; or another cell is there
+            now.
     """
     from ostinato.cells.places import find
 
@@ -51,7 +52,7 @@ def check(settings: Any, run: Path | None) -> None:
 
 
 def record(settings: Any, run: Path) -> None:
-    """Writes into the folder of a run where its cells are, if it has any of one's own."""
+    """Writes into the folder of a run where the user's own cells are, if it has any."""
     from ostinato.training.run.files import write_json
 
     check(settings, run)
@@ -63,7 +64,7 @@ def record(settings: Any, run: Path) -> None:
 
 
 def _written(place: str) -> str | None:
-    """Of the function at a place, without comments and docstrings, a digest; None where its source cannot be read."""
+    """A digest of the function at a place, without comments and docstrings; None if its source cannot be read."""
     from ostinato.cells.spec import Cell
     from ostinato.places import load_from_here
 
@@ -79,7 +80,7 @@ def _written(place: str) -> str | None:
 
 
 def places(settings: Any) -> Iterator[str]:
-    """Those in settings, with the settings within them."""
+    """The places of cells in settings and in the groups within them."""
     for name, kind in field_types(type(settings)).items():
         value = getattr(settings, name)
         if kind is CellName and isinstance(value, str) and ":" in value:
@@ -89,17 +90,17 @@ def places(settings: Any) -> Iterator[str]:
 
 
 def _recorded(run: Path) -> dict[str, tuple[str | None, str | None]]:
-    """Of each place the file, and the digest of what was written there; None where it is not known."""
+    """For each place the file and the digest of the source when the run began; None for what is not known."""
     try:
         found = json.loads(read_plain(run / FILE))
     except (OSError, ValueError, RecursionError):
-        return {}  # it would only have said more
+        return {}  # the file only makes messages more precise, so the run goes on without it
     told: dict[str, tuple[str | None, str | None]] = {}
     for place, what in (found if isinstance(found, dict) else {}).items():
         match what:
             case [str() | None as file, str() | None as written]:
                 told[place] = file, written
-            case str():  # as it was kept at first
+            case str():  # the format of the first versions: no digest
                 told[place] = what, None
             case _:
                 pass

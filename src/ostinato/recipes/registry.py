@@ -1,7 +1,8 @@
-"""The tasks by name. Loading this loads none of them: `ostinato train` lists them at once.
+"""The tasks by name. Loading this module loads no task: `ostinato train` lists them without a delay.
 
-A task of one's own is registered by `register`, or, so that the command line knows it too, by the package that it is in, under
-`[project.entry-points."ostinato.tasks"]`. One that is not registered is named by its place, `my_package.my_module:MyTask`.
+A task of one's own is registered by `register`; so that the command line knows it too, its package names it under
+`[project.entry-points."ostinato.tasks"]`. A task that is not registered is named by its place,
+`my_package.my_module:MyTask`.
 """
 
 from __future__ import annotations
@@ -23,24 +24,26 @@ from ostinato.extras import needed
 if TYPE_CHECKING:
     from ostinato.recipes.task import Task
 
-GROUP = "ostinato.tasks"  # of entry points
-PLACE = "task.json"  # in the folder of a run, of a task of one's own: where its class is
-DEFAULT = "lm"  # what runs and sweeps are of that say nothing: those of versions that knew only one
+GROUP = "ostinato.tasks"  # the group of entry points
+PLACE = "task.json"  # in the folder of a run whose task is not Ostinato's own: where the task's class is
+DEFAULT = "lm"  # the task of runs and sweeps that name none: they are of versions that knew only this one
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A task.
+    """A task, as the registry knows it.
 
     Attributes:
-        summary: what it is, in a line.
+        summary: what the task does, in a line.
         settings: "module:class" of its settings.
         task: "module:class" of the task.
-        built_in: a file of settings, in this folder or below, for the built-in data; None where the defaults suit them.
-        report: the module that shows a result: `show(result)`, `resume_command(result)`, `show_scores(task, run, scores)`.
-        inspection: the module that `ostinato inspect` looks at a run with: `inspected(path, data, folder)` and `SECTIONS`.
+        built_in: a file of settings for the built-in data, in this folder or below; None if the defaults suit them.
+        report: the module that shows a result: `show(result)`, `resume_command(result)`, `show_scores(task, run,
+            scores)`.
+        inspection: the module with which `ostinato inspect` looks at a run: `inspected(path, data, folder)` and
+            `SECTIONS`.
         example_config: a configuration that ships, for the help of the command line.
-        example_data: a name that data of one's own may have, for its help too.
+        example_data: a name that a user's data may have, for the help of the command line.
     """
 
     summary: str
@@ -53,16 +56,16 @@ class Entry:
     example_data: str = "FILE"
 
     def settings_class(self) -> type[Any]:
-        """Loads the settings, which need no torch."""
+        """Loads the class of the settings, which needs no torch."""
         return places.load(self.settings, "class")
 
     @property
     def built_in_file(self) -> Path | None:
-        """The settings for the built-in data, where they are not the defaults."""
+        """The file of settings for the built-in data; None if the defaults suit them."""
         return None if self.built_in is None else Path(__file__).parent / self.built_in
 
     def built_in_settings(self, **changes: Any) -> Any:
-        """The settings for the built-in data, with others changed by name, such as `run`."""
+        """The settings for the built-in data, with `changes` by name, such as `run`."""
         with needed():
             import yaml
 
@@ -74,7 +77,7 @@ class Entry:
         """Loads the task.
 
         Raises:
-            ConfigError: it cannot be made.
+            ConfigError: the class is not there, or the task cannot be made.
         """
         kind = places.load(self.task, "class")
         try:
@@ -135,10 +138,10 @@ _BUILT_IN = frozenset(TASKS)
 
 
 def register(task: type[Task[Any, Any, Any, Any]]) -> type[Task[Any, Any, Any, Any]]:
-    """Makes a task known by its name, in this process; a decorator of its class.
+    """Makes a task known by its name in this process; can be used as a decorator of its class.
 
     Args:
-        task: its docstring's first line is its summary.
+        task: the class; the first line of its docstring is the summary.
 
     Raises:
         ConfigError: another task has this name already.
@@ -152,10 +155,10 @@ def register(task: type[Task[Any, Any, Any, Any]]) -> type[Task[Any, Any, Any, A
 
 
 def entry_of(task: type[Task[Any, Any, Any, Any]]) -> Entry:
-    """What the registry holds of a class of one's own.
+    """Makes the registry's entry for a class of one's own.
 
     Raises:
-        ConfigError: it is no task, or has no name or no settings.
+        ConfigError: the class is no task, or has no name or no settings.
     """
     from ostinato.recipes.settings import TaskSettings
     from ostinato.recipes.task import Task
@@ -194,13 +197,13 @@ def find(name: str) -> Entry:
 
 
 def name_of(task: Task[Any, Any, Any, Any]) -> str:
-    """What the command line finds a task by: its name, or where that finds none or another, its place."""
+    """The name by which the command line finds a task; if it finds none or another one, the place "module:class"."""
     known, place = tasks().get(task.name), _place_of(type(task))
     return task.name if known is not None and known.task == place else place
 
 
 def task_of(run: str | os.PathLike[str]) -> str:
-    """The name of the task of a run, or where no name finds it its place, as its config.yaml says.
+    """The name of the task of a run, from the run's folder; its place "module:class" if no name finds the task.
 
     Raises:
         RunError: there is no run, or its task is unknown.
@@ -232,7 +235,7 @@ def task_for(run: str | os.PathLike[str]) -> Task[Any, Any, Any, Any]:
 
 
 def record(task: Task[Any, Any, Any, Any], folder: Path) -> None:
-    """Writes into the folder of a run where the class of its task is, unless it is one of this package, which its name finds."""
+    """Writes the place of a task's class into a run's folder, unless the task is Ostinato's own."""
     from ostinato.training.run.files import write_json
 
     place = _place_of(type(task))
@@ -254,7 +257,7 @@ def _place_in(folder: Path) -> str | None:
 
 
 def _entry_at(place: str) -> Entry:
-    """The task that a class is.
+    """Makes the entry of the task whose class is at a place.
 
     Raises:
         ConfigError: there is no such class, or it is no task.
@@ -264,9 +267,10 @@ def _entry_at(place: str) -> Entry:
 
 @functools.cache
 def _installed() -> Mapping[str, Entry]:
-    """The tasks of other packages. Each entry point gives an `Entry`, which loads nothing else, or the class of a task.
+    """The tasks of other installed packages.
 
-    One with the name of a built-in task does not take its place.
+    An entry point names an `Entry`, which loads nothing else, or the class of a task. A task with the name of a
+    built-in task does not replace it.
     """
     found: dict[str, Entry] = {}
     for point in metadata.entry_points(group=GROUP):
@@ -279,7 +283,7 @@ def _of_point(point: metadata.EntryPoint) -> Entry:
     try:
         given = places.load(point.value, "class")
         return given if isinstance(given, Entry) else entry_of(given)
-    except ConfigError as error:  # whatever another package does must not take the other tasks away
+    except ConfigError as error:  # a fault in another package must not hide the other tasks
         return Entry(f"cannot be loaded: {error}", point.value, point.value)
 
 

@@ -1,4 +1,4 @@
-"""Finding runs."""
+"""Naming new runs, and finding the latest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RUNS = Path("runs")
 
 
 def new_run(task: str = DEFAULT) -> Path:
-    """A folder in runs/ that is not there yet, named after the task and the time."""
+    """A folder in runs/ that does not exist yet, named after the task and the time."""
     stem = RUNS / time.strftime(f"{task}-%Y%m%d-%H%M%S")
     path, number = stem, 2
     while path.exists():
@@ -27,7 +27,7 @@ def latest_run(task: str | None = None) -> Path:
         task: look at runs of this task only; None for any.
 
     Raises:
-        RunError: there is none.
+        RunError: there is no run.
     """
     configs = sorted(RUNS.glob("*/config.yaml"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in configs:

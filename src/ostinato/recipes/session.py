@@ -23,10 +23,10 @@ from ostinato.training.run.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class Session:
-    """What is held while a recipe trains.
+    """What a recipe holds while it trains.
 
     Attributes:
-        run: the folder, locked by the first process.
+        run: the run's folder, locked by the first process.
         processes: those that train together.
         progress: what a person sees.
     """
@@ -40,12 +40,12 @@ class Session:
 def opened(
     settings: RunSettings, make_progress: Callable[[bool], Progress], lock_name: str | None = None
 ) -> Iterator[Session]:
-    """Everything that must be right before data are read: a slip of the pen should not cost minutes.
+    """Sets up everything that must be right before data are read: a wrong setting should not cost minutes.
 
     Args:
-        settings: of the run.
-        make_progress: from whether it is to be quiet.
-        lock_name: as that of `RunFolder.locked`; an elastic run has the name of its launch.
+        settings: the settings of the run.
+        make_progress: makes the progress display from whether it is to be quiet.
+        lock_name: see `RunFolder.locked`; an elastic run has the name of its launch instead.
 
     Raises:
         OstinatoError: settings or run folder are not right; the message says what to do.
@@ -56,7 +56,7 @@ def opened(
     fabric = make_fabric(
         settings.device,
         settings.precision,
-        devices=1 if settings.elastic else settings.devices,  # how many there are now, their launch says
+        devices=1 if settings.elastic else settings.devices,  # the launch of an elastic run says how many there are now
         nodes=settings.nodes,
         strategy=settings.strategy,
     )
@@ -74,13 +74,13 @@ def opened(
 
 
 def for_the_record(settings: RunSettings, run: RunFolder, training: Any, *paths: str) -> dict[str, Any]:
-    """What `config.yaml` says: paths and budget spelled out, and nothing about this one call.
+    """The content of `config.yaml`: paths and budget in full, and nothing about this one call.
 
     Args:
-        settings: of the run.
-        run: the folder.
+        settings: the settings of the run.
+        run: the run's folder.
         training: the group of `settings` with the budget.
-        paths: names of other settings, such as "reading.test", that name files.
+        paths: the names of other settings that name files, such as "reading.test".
     """
     budget = dataclasses.asdict(training.budget)
     recorded = dataclasses.asdict(settings)
@@ -105,11 +105,11 @@ def for_the_record(settings: RunSettings, run: RunFolder, training: Any, *paths:
 
 
 def gone_on_with(task: Any, settings: Any) -> Any:
-    """The settings of an elastic run, with `resume` where its folder holds it already: whoever starts it cannot know.
+    """The settings of an elastic run, with `resume` if its folder holds the run already: who starts it cannot know.
 
     Args:
-        task: with the names of its `files`.
-        settings: of the run.
+        task: the task, whose `files` name its settings that are files.
+        settings: the settings of the run.
 
     Raises:
         RunError: the folder holds a run of other settings.
@@ -143,9 +143,9 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 
 def _absolute(names: str) -> str:
-    """A path from the root; of several files with commas between, as pairs of texts are given, each of them.
+    """Makes a path absolute; of several files with commas between, as pairs of texts are given, each of them.
 
-    What was read by a bare name and is no file is the name of built-in data, and stays that.
+    A bare name that is no file is the name of built-in data, and stays as it is.
     """
     if names.isidentifier() and not os.path.exists(names):
         return names

@@ -16,7 +16,7 @@ from ostinato.training.run.settings import Precision, UpdateSettings
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What every task is told.
+    """The settings that every task has.
 
     Args:
         task: the task's name, so that `config.yaml` says it.
@@ -64,7 +64,7 @@ class RunSettings:
         if not 0 <= self.seed < 2**63:
             raise ConfigError(f"seed: expected an integer from 0 to 2^63 - 1, got {self.seed}")
         for name, otherwise in (("data", "the built-in data"), ("run", "a new folder in runs/")):
-            if getattr(self, name) == "":  # as of a variable of the shell that is not set
+            if getattr(self, name) == "":  # as from a shell variable that is not set
                 raise ConfigError(f"{name}: expected a name, got an empty one; leave it out for {otherwise}")
         if dataclasses.is_dataclass(model := getattr(self, "model", None)):
             object.__setattr__(self, "model", model := _with_texts(model))
@@ -72,7 +72,7 @@ class RunSettings:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of `dataclasses.asdict`; what is left out is at its default.
+        """The inverse of `dataclasses.asdict`; a setting that is left out has its default.
 
         Raises:
             ConfigError: an unknown name, or a value of another type or out of its range.
@@ -90,7 +90,7 @@ class RunSettings:
 
 @dataclass(frozen=True)
 class TaskSettings(RunSettings):
-    """What every task that learns from examples is told.
+    """The settings of every task that learns from examples.
 
     Args:
         training: how to train.
@@ -99,24 +99,24 @@ class TaskSettings(RunSettings):
     training: UpdateSettings = field(default_factory=UpdateSettings)
 
 
-# Tokens. What is written is kept for every hypothesis, and a network that has learnt little never ends.
+# Tokens. All tokens written are kept for every hypothesis, and a network that has learnt little never ends a text.
 LONGEST_ANSWER = 10_000
 
 
 def check_answering(how: Any, things: str, *, least: Mapping[str, int] | None = None) -> None:
-    """Looks at what a user sets about texts that are written, which comes from the command line as it was typed.
+    """Checks the settings of answers that are written texts; values from the command line come as they were typed.
 
     Args:
-        how: a dataclass with beam, n_best, max_length, temperature, seed, and whatever else the task has.
-        things: what is written, as "captions".
-        least: of integers by name, which errors about them then say.
+        how: a dataclass with beam, n_best, max_length, temperature, seed, and other settings of the task.
+        things: the noun for what is written, such as "captions".
+        least: the lowest allowed value of some integers, by name, which errors about them state.
 
     Raises:
         ConfigError: a value is of another type or out of its range.
     """
     for name, kind in field_types(type(how)).items():
         value, lowest = getattr(how, name), (least or {}).get(name)
-        # Not-a-number is refused where it is used, which can say more about it.
+        # Not-a-number is refused later, where it is used and the message can say more.
         right = fits(kind, value) or (isinstance(value, float) and fits(kind, 0.0))
         if not right or (lowest is not None and value is not None and value < lowest):
             words = in_words(kind) if lowest is None else f"an integer of at least {lowest}"
@@ -135,7 +135,7 @@ def check_answering(how: Any, things: str, *, least: Mapping[str, int] | None = 
 
 
 def check_reading(reading: Any, **least: int) -> None:
-    """Looks at numbers of `reading` by name, which are at least so large where they are given, and at its shares.
+    """Checks that the numbers of `reading` named in `least` are at least so large, if set, and checks its shares.
 
     Raises:
         ConfigError: one is out of its range.
@@ -148,7 +148,7 @@ def check_reading(reading: Any, **least: int) -> None:
 
 
 def check_shares(validation: float, test: float) -> None:
-    """Looks at the parts of the data that `reading` draws for validation and test.
+    """Checks the shares of the data that `reading` draws for validation and test.
 
     Raises:
         ConfigError: validation has none, or nothing is left to train on.
@@ -161,7 +161,7 @@ def check_shares(validation: float, test: float) -> None:
 
 
 def _changed(default: Any, values: Any, prefix: str) -> Any:
-    """A group of settings: those of `default`, but for `values`."""
+    """A group of settings: those of `default`, with `values` in place of its own."""
     if not isinstance(values, Mapping):
         raise ConfigError(f"{prefix[:-1]}: expected settings by name, got {values!r}")
     check_fields(type(default), values, prefix)
@@ -169,12 +169,12 @@ def _changed(default: Any, values: Any, prefix: str) -> Any:
 
 
 def check_fields(kind: type[Any], values: Mapping[str, Any], prefix: str) -> None:
-    """Looks at values by name for the fields of a data class.
+    """Checks values by name against the fields of a data class.
 
     Args:
         kind: the data class.
-        values: by name.
-        prefix: of the names, for the message, such as "model.".
+        values: the values by name.
+        prefix: written before the names in the message, such as "model.".
 
     Raises:
         ConfigError: an unknown name, or a value of another type.
@@ -194,7 +194,7 @@ def _short(value: Any) -> str:
 
 
 def _with_texts(model: Any) -> Any:
-    """With the text that finds it again in place of a cell, as a run is kept in text: what cannot be found is told of now."""
+    """Replaces each cell by the text that finds it again, as a run is stored as text; fails if none does."""
     kinds = field_types(type(model))
     cells = {name: getattr(model, name) for name, kind in kinds.items() if kind is CellName}
     if all(isinstance(each, str) for each in cells.values()):
@@ -207,7 +207,7 @@ def _with_texts(model: Any) -> Any:
 
 
 def _check_extent(model: Any) -> None:
-    """Far above what anybody builds, and a layer or a unit too many is not found out by building them."""
+    """Refuses sizes far above what anybody builds, so that a digit too many is not found only by building the model."""
     for each in dataclasses.fields(model):
         value = getattr(model, each.name)
         most = 1_000 if each.name == "num_layers" else 1_000_000 if each.name.endswith("_size") else None

@@ -55,9 +55,9 @@ class Opening:
     """What reading the data of a run may need beside the settings.
 
     Attributes:
-        folder: of the run, for data that are kept on disk as they are read.
-        known: what is known about the data already, of a run that goes on or is over.
-        on_progress: called with the bytes read, and how many there are (None if unknown).
+        folder: the run's folder, for data that are kept on disk as they are read.
+        known: what is known about the data already, if the run goes on or is over; else None.
+        on_progress: called with the bytes read so far and the bytes there are (None if unknown).
     """
 
     folder: Path | None = None
@@ -72,7 +72,7 @@ class Finished:
     Attributes:
         run: its folder, which holds the best weights.
         splits: the data.
-        batches: that it was trained on, where they stand now.
+        batches: the batches that it was trained on, at the place where training stopped.
         outcome: how it ended.
         progress: what a person sees.
     """
@@ -85,25 +85,27 @@ class Finished:
 
 
 class Task(ABC, Generic[S, Part, Known, Model]):
-    """A task; a class of its own says what is special about it.
+    """A task; each subclass says what is special about it.
 
     Attributes:
-        name: in the registry, and as the `task` of its settings.
-        settings: their class.
+        name: the task's name in the registry, and the `task` of its settings.
+        settings: the class of its settings.
         item: what the loss is the mean of.
-        noun: what its data are called where a run is given others.
-        percentages: the figures that are shown as such.
+        noun: what its data are called in the message that a run was given other data.
+        percentages: the figures that are shown as percentages.
         errors: the figures of which the smallest is best; of all others the largest is.
         files: the settings, such as "reading.test", that name files.
-        rows: of a batch in evaluation and prediction; changes no result.
-        part_rows: of a partition that one of many workers answers; None for as many as one process sorts by length together.
+        rows: the rows of a batch in evaluation and prediction; it changes no result.
+        part_rows: the rows of a partition that one of many workers answers; None for as many as one process sorts by
+            length together.
         answering: a dataclass of what a user can set about answers, such as how wide a beam is; None for nothing.
         nothing_to_judge: what is said of data whose validation part has no example with a loss.
-        no_answers: what is said where answers are asked for, of a task that has none; empty where it has.
-        in_a_sweep: settings that leave out what only a person looks at.
+        no_answers: the message for a user who asks for answers, if the task gives none; empty if it does.
+        in_a_sweep: settings for trials of a sweep, which leave out what only a person looks at.
         prediction: the class of an answer, whose fields are its parts.
         forms: suffixes of files that its answers can be written to besides those of every task; `lines` writes them.
-        pair: what the two sides of an example are called, where data come as pairs in Python; None where data are texts alone.
+        pair: what the two sides of an example are called, if data come as pairs in Python; None if data are texts
+            alone.
     """
 
     name: ClassVar[str]
@@ -130,7 +132,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         """The data to learn from: the user's, or the built-in."""
 
     def open(self, settings: S, opening: Opening) -> Splits[Part]:
-        """The same, with all that reading them may need."""
+        """The data to learn from, read with what else reading may need, see `Opening`; by default `read`."""
         return self.read(settings)
 
     @abstractmethod
@@ -138,17 +140,17 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         """Data to evaluate on (`labelled`) or to predict for."""
 
     def reads_tables(self, known: Known) -> bool:
-        """Whether what it predicts for may be a table: a frame is then read as a file of it is."""
+        """Whether the data to predict for may be a table: a frame in memory is then read like a table in a file."""
         return True
 
     def from_values(self, settings: S, known: Known, given: Any) -> tuple[Part, bool]:
-        """Plain values to predict for, such as texts or arrays, as the task reads them; and whether they are one example.
+        """Turns plain values into what the task reads, and says whether they are one example.
 
-        What the task reads is given as it is too, and comes back unchanged. Where what is known has a `scaling` of recordings,
-        arrays become recordings.
+        Plain values are texts or arrays, for example. Values that are already what the task reads come back unchanged.
+        If what is known has a `scaling` of recordings, arrays become recordings.
 
         Raises:
-            DataError: they are others than the task reads.
+            DataError: the values are not what the task reads.
         """
         scaling: Any = getattr(known, "scaling", None)
         if isinstance(scaling, Scaling) and may_be_recordings(given):
@@ -168,14 +170,14 @@ class Task(ABC, Generic[S, Part, Known, Model]):
 
     @abstractmethod
     def from_dict(self, content: dict[str, Any]) -> Known:
-        """The inverse of `to_dict`; KeyError, TypeError or ValueError for what it cannot be."""
+        """The inverse of `to_dict`; raises KeyError, TypeError or ValueError if the content cannot be knowledge."""
 
     def save_known(self, known: Known, folder: Path) -> None:
         """Writes knowledge into the folder of a run."""
         write_json(folder / KNOWLEDGE, self.to_dict(known))
 
     def load_known(self, folder: Path) -> Known:
-        """The inverse.
+        """Reads what `save_known` wrote.
 
         Raises:
             RunError: the file is missing or damaged.
@@ -200,7 +202,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         return len(part)  # pyright: ignore[reportArgumentType]
 
     def title(self, part: Part, data: str) -> str:
-        """What a part is called that was read from `data`."""
+        """The name, for people, of a part that was read from `data`."""
         return data
 
     def sizes(self, settings: S, splits: Splits[Part], known: Known) -> str:
@@ -219,27 +221,27 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         return list(getattr(part, "notes", ()))
 
     def batch_steps(self, settings: S) -> int | None:
-        """The most steps of a batch, padding counted, see `Batches`; None for any number."""
+        """The most steps of a batch, padding included, see `Batches`; None for any number."""
         return None
 
     def fingerprint(self, examples: Examples) -> str | None:
-        """Which data these are, for a run to be resumed with the same only; None for not known."""
+        """A checksum of the data, so that a run is resumed with the same data only; None if they are not checked."""
         return None
 
     def fingerprint_of(self, examples: Examples, validation: Examples) -> str | None:
-        """The same of the data that are learnt from and those that choose the weights."""
+        """A checksum of the data to learn from and of those that choose the weights; by default of the former."""
         return self.fingerprint(examples)
 
     def rows_as(self, settings: S, known: Known, suffix: str) -> RowsAs | None:
-        """What a row is of a file to predict for, where some of its rows can be read without the others.
+        """What a row of a file to predict for is, if some of its rows can be read without the others.
 
         Args:
-            settings: of the run.
-            known: what it knows.
-            suffix: of the file.
+            settings: the settings of the run.
+            known: what the run knows about its data.
+            suffix: the suffix of the file's name.
 
         Returns:
-            None where the whole file must be read.
+            None if the whole file must be read.
         """
         return None
 
@@ -258,24 +260,24 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         return []
 
     def choose(self, settings: S, known: Known, splits: Splits[Part]) -> Known:
-        """Called once behind `learn`, before the model is built: what is known once validation has judged too."""
+        """Called once after `learn`, before the model is built; returns what is known after a look at validation."""
         return known
 
     # --- training ---
 
     def progress(self, quiet: bool, console: Console | None) -> Progress:
-        """What shows how training goes."""
+        """The object that shows how training goes."""
         return ExampleProgress(self.item, self.percentages, quiet=quiet, console=console)
 
     def set_units(self, progress: Progress, settings: S, splits: Splits[Part]) -> None:
-        """Tells what shows it what is known of its units once the data are read."""
+        """Tells `progress` what is known about its units once the data are read."""
 
     def trained_with(self, settings: S, examples: Examples) -> UpdateSettings:
-        """How it is trained: as the settings say, what they leave open as suits the data."""
+        """The training settings: what the user's settings leave open is filled in to suit the data."""
         return settings.training
 
     def batches(self, settings: S, examples: Examples, *, rank: int, world: int) -> Any:
-        """What `fit` trains on: the share of process `rank` of `world`. It is closed at the end if it has `close`."""
+        """The batches for `fit`: the share of process `rank` of `world`. Closed at the end if they have `close`."""
         return Batches(
             examples,
             settings.training.batch_size,
@@ -286,11 +288,11 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         )
 
     def watched(self, settings: S, examples: Examples, rows: int, steps: int) -> Any:
-        """Some of the training data, always the same, to measure the model on while it trains; `steps` of what comes in chunks."""
+        """Some training data, always the same, to measure the model on while it trains; in chunks, `steps` steps."""
         return few(examples, rows)
 
     def sample(self, learnt: Learnt[S, Known, Model]) -> Callable[[], str] | None:
-        """What gives a line to show at each evaluation; None for none."""
+        """A function that gives a line to show at each evaluation; None for no such line."""
         return None
 
     def validate(
@@ -309,14 +311,14 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         Args:
             learnt: the model with the weights that it has now.
             part: the validation data.
-            examples: made of them.
+            examples: the examples made of `part`.
             should_stop: asked before each batch; True gives the evaluation up.
             total: sums numbers over the processes.
             processes: those that train together.
             on_batch: as in `judged`.
 
         Returns:
-            What was found, the same in every process; None if it was given up.
+            The evaluation, the same in every process; None if it was given up.
         """
         judge = self.judge(learnt, part, examples, final=False)
         if processes.world > 1 and self.sees_batches and judge.can_be_joined:
@@ -336,8 +338,8 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         if found is None:
             return None
         found = self.settle(learnt, judge, found)
-        # Every process knows everything, and all take the first one's word: two devices may round differently. To add -0 changes no
-        # number, not even -0.
+        # Every process has all the results, and all take those of the first: two devices may round differently. Adding -0
+        # changes no number, not even -0.
         numbers = [found.nats, float(found.tokens), *found.figures.values()]
         nats, tokens, *figures = total(numbers if processes.is_first else [-0.0] * len(numbers))
         named = dict(zip(found.figures, figures, strict=True))
@@ -347,35 +349,35 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         return dataclasses.replace(found, nats=nats, tokens=int(tokens), figures=named, losses=losses)
 
     def finish(self, learnt: Learnt[S, Known, Model] | None, finished: Finished) -> Any:
-        """What training gives in place of a `TaskResult`, with its `report.json` written; None for what all tasks give.
+        """What training returns in place of a `TaskResult`, its `report.json` written already; None for a `TaskResult`.
 
         Args:
-            learnt: the model with the weights that were best; None where training was interrupted, or is another process' to judge.
-            finished: the run.
+            learnt: the model with the best weights; None if training was interrupted, or if another process judges it.
+            finished: the run whose training has ended.
         """
         return None
 
     # --- answers ---
 
     def answerable(self, learnt: Any, part: Part) -> Part:
-        """What can be answered of a part that was read to predict for; its notes name what is left out.
+        """The examples of a part that can be answered, from data read to predict for; its notes name what is left out.
 
         Raises:
-            DataError: nothing of it.
+            DataError: none can be answered.
         """
         return part
 
     def loaded(self, learnt: Any) -> Any:
-        """What `ostinato.load` gives, of a `Trained`."""
+        """What `ostinato.load` returns, made from a `Trained`."""
         return learnt
 
     def judged_by(self, settings: S) -> str | None:
-        """The figure that says which weights are best, largest first unless it is one of `errors`; None for the loss."""
+        """The figure that chooses the weights, by its largest value, or smallest if in `errors`; None for the loss."""
         return None
 
     @abstractmethod
     def judge(self, learnt: Learnt[S, Known, Model], part: Part, examples: Examples, *, final: bool) -> Judge:
-        """What looks at the answers to `examples`, made of `part`; `final` after training, when it may take its time."""
+        """A judge of the answers to `examples`, made of `part`; `final` after training, when it may take its time."""
 
     def judged(
         self,
@@ -390,13 +392,13 @@ class Task(ABC, Generic[S, Part, Known, Model]):
 
         Args:
             learnt: the model.
-            judge: who looks.
+            judge: the judge.
             examples: all of them.
             should_stop: asked before each batch; True gives it up.
             on_batch: called after each batch with how many examples are done, and of how many.
 
         Returns:
-            What was found; None if it was given up.
+            The evaluation; None if it was given up.
         """
         losses: list[torch.Tensor] = []
         counts: list[int] = []
@@ -412,18 +414,18 @@ class Task(ABC, Generic[S, Part, Known, Model]):
                     on_batch(done, len(examples.lengths))
         return self.summed(
             learnt, judge, torch.stack(losses).tolist(), counts
-        )  # the only time that the device is waited for
+        )  # the only place that waits for the device
 
     def summed(
         self, learnt: Learnt[S, Known, Model], judge: Judge, means: Sequence[float], counts: Sequence[int]
     ) -> Evaluation:
-        """What was found in all batches.
+        """Sums up what was found in all batches.
 
         Args:
             learnt: the model.
-            judge: who has seen them.
+            judge: the judge that has seen them.
             means: the loss of each batch, nats.
-            counts: terms that it is the mean of.
+            counts: how many terms each of these losses is the mean of.
         """
         nats = math.fsum(mean * count for mean, count in zip(means, counts, strict=True) if count)
         figures, chosen = judge.figures(), judge.chosen_by(self.judged_by(learnt.settings))
@@ -435,7 +437,7 @@ class Task(ABC, Generic[S, Part, Known, Model]):
 
     @property
     def sees_batches(self) -> bool:
-        """Whether a judge sees `order`, batch by batch, so that several processes can see them between them."""
+        """Whether a judge sees the batches of `order` one by one, so that several processes can share them."""
         return type(self).judged is Task.judged and type(self).in_order is Task.in_order
 
     def order(self, learnt: Learnt[S, Known, Model], examples: Examples) -> InOrder:
@@ -443,28 +445,28 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         return InOrder(examples, self.rows, max_steps=self.batch_steps(learnt.settings))
 
     def in_order(self, learnt: Learnt[S, Known, Model], examples: Examples) -> Iterator[Batch]:
-        """Every example once, on the model's device."""
+        """The batches of `order`, on the model's device."""
         return on_device_of(learnt.model, self.order(learnt, examples))
 
     def settle(self, learnt: Learnt[S, Known, Model], judge: Judge, found: Evaluation) -> Evaluation:
         """Called after each evaluation on the validation data while training, before weights are kept.
 
-        Here the model may be given what is fitted on data that it is not trained on, such as a temperature.
+        The model may get here what is fitted on data that it is not trained on, such as a temperature.
 
         Args:
             learnt: its model has the weights that were evaluated.
-            judge: who has seen the answers.
-            found: what came of it.
+            judge: the judge that has seen the answers.
+            found: the evaluation.
 
         Returns:
-            The evaluation as it is now.
+            The evaluation, with the numbers that hold from now on.
         """
         return found
 
     def baselines(
         self, settings: S, train: Part, parts: Mapping[str, Part]
     ) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
-        """What simple models reach that anybody can make, for a person to see whether the network was worth its while.
+        """What simple models reach that anybody can make, to show whether the network was worth the effort.
 
         Args:
             settings: of the run.
@@ -481,14 +483,14 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         """What the model says about each row of a batch of `part`, as JSON can hold it."""
 
     def table_rows(self, learnt: Any, answer: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-        """The rows of an answer in a table; None for what all tasks have, see `ostinato.recipes.engines.answer_files`."""
+        """The rows of an answer in a table; None for the usual ones, see `ostinato.recipes.engines.answer_files`."""
         return None
 
     def exported(self, learnt: Any) -> Exported:
-        """What `ostinato export` writes of the model of a run, a `Trained`.
+        """What `ostinato export` writes of the model of a run; `learnt` is a `Trained`.
 
         Raises:
-            ConfigError: the task does not say.
+            ConfigError: the task does not define it.
         """
         raise ConfigError(
             f"the task {self.name} does not say what is exported of its models: give it a method `exported` (docs/export.md), or "
@@ -498,19 +500,19 @@ class Task(ABC, Generic[S, Part, Known, Model]):
     def lines(
         self, learnt: Learnt[S, Known, Model], data: str, path: str, answers: Iterable[Mapping[str, Any]]
     ) -> Iterator[str]:
-        """Answers in one of `forms`, for files of the kind that the task reads.
+        """Writes answers in one of `forms`, the kinds of file that the task reads.
 
         Args:
-            learnt: of the run.
+            learnt: the model of the run.
             data: what was predicted for: a file, a folder or "-".
-            path: of the file to write, whose suffix is one of `forms`.
-            answers: in the order of the data.
+            path: the file to write; its suffix is one of `forms`.
+            answers: the answers in the order of the data.
 
         Yields:
-            Text, with the ends of its lines.
+            Pieces of text, which contain the line ends.
 
         Raises:
-            ConfigError: they do not fit the form.
+            ConfigError: the answers do not fit the form.
         """
         raise ConfigError(f"--output {path}: answers of {self.name} are not written so; write .jsonl")
 
@@ -529,10 +531,10 @@ class Task(ABC, Generic[S, Part, Known, Model]):
             yield self.question(learnt, part, batch, target)
 
     def question(self, learnt: Any, part: Part, batch: Batch, target: str | None) -> Question:
-        """The same about the only row of a batch. By default: what makes its labels likely, by the loss of the model.
+        """What is asked about the only row of a batch. By default: what makes its labels likely, by the model's loss.
 
         Raises:
-            ConfigError: the task cannot be asked so, or not for this target.
+            ConfigError: the task cannot be asked about its answers, or not about this target.
         """
         from ostinato.recipes.reasons.of_loss import question_of_loss
 
@@ -541,5 +543,5 @@ class Task(ABC, Generic[S, Part, Known, Model]):
         return question_of_loss(self.name, learnt.model, batch)
 
     def shown(self, answer: Mapping[str, Any]) -> Text | None:
-        """An answer as a person reads it on a terminal; None where that is its JSON."""
+        """An answer as a person reads it on a terminal; None to print its JSON."""
         return None

@@ -67,10 +67,10 @@ def show_scores(task: Task[Any, Any, Any, Any], run: str, scores: Scores, consol
 
 
 def write_scores(path: str, scores: Scores) -> None:
-    """Writes all of it as JSON.
+    """Writes the scores with all details as JSON.
 
     Raises:
-        OstinatoError: it cannot be written.
+        OstinatoError: the file cannot be written.
     """
     try:
         with open(path, "w", encoding="utf-8") as file:
@@ -80,17 +80,17 @@ def write_scores(path: str, scores: Scores) -> None:
 
 
 def lost(task: Task[Any, Any, Any, Any], scores: Scores) -> list[str]:
-    """In what a simple model is better, a line for each that is."""
+    """The figures in which a simple model is better, a line for each such model."""
     lines = []
     for name, figures in scores.baselines.items():
         ours, theirs = _cells(task, scores), _cells(task, scores, figures)
         worse = [
             f"nats/{task.item}" if figure == "loss" else figure.replace("_", " ")
             for figure, value in figures.items()
-            if figure != "calibration_error"  # a model that knows nothing can have none
+            if figure != "calibration_error"  # a model that knows nothing can have an error of 0
             and _is_better(task, figure, value, scores.loss if figure == "loss" else scores.figures[figure])
         ]
-        worse = [figure for figure in worse if theirs[figure] != ours[figure]]  # what shows no difference is no loss
+        worse = [figure for figure in worse if theirs[figure] != ours[figure]]  # unless both are shown alike
         if worse:
             said = ", ".join(f"{figure} {theirs[figure]} against {ours[figure]}" for figure in worse)
             lines.append(f"the model loses to {name}: {said}")
@@ -104,7 +104,7 @@ def _is_better(task: Task[Any, Any, Any, Any], figure: str, one: float, other: f
 def _cells(
     task: Task[Any, Any, Any, Any], scores: Scores, baseline: Mapping[str, float] | None = None
 ) -> dict[str, str]:
-    """What is shown, by name: of the model, or of a simple one on the same data."""
+    """The table cells of a model, text by name; of the trained model, or of a simple one on the same data."""
     numbers = ExampleProgress(task.item, task.percentages, quiet=True)
     figures = scores.figures if baseline is None else baseline
     loss = scores.loss if baseline is None else baseline.get("loss")

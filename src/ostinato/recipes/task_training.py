@@ -1,12 +1,12 @@
 """Training for any task that learns from examples: data in; a run folder with a model, its figures and pictures out.
 
-| run folder | beside what `ostinato.training.run.run_folder` lists |
+| run folder | in addition to what `ostinato.training.run.run_folder` lists |
 | --- | --- |
 | `knowledge.json` | what is known about the data: labels, vocabularies, scales; a language model has `vocabulary.json` |
-| `task.json` | of a task of one's own: where its class is |
-| `cells.json` | of cells of one's own: in which files they were |
+| `task.json` | where the class of the task is; for a task of one's own only |
+| `cells.json` | in which files the cells were; for cells of one's own only |
 | `report.json` | figures and details on the validation and the test data |
-| `pictures/` | what there is to see of them, as PNG and SVG |
+| `pictures/` | pictures of the answers to both, as PNG and SVG |
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ from ostinato.training.run.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What training gave.
+    """The result of training.
 
     Attributes:
-        run: the folder.
-        task: what it was.
-        outcome: how it ended; after "interrupted" and "pruned" the rest is empty.
-        scores: of the best weights, by part of the data: "validation" and, where there is one, "test".
+        run: the run's folder.
+        task: the task that was trained.
+        outcome: how training ended; after "interrupted" and "pruned" the rest is empty.
+        scores: the scores of the best weights, by part of the data: "validation" and, if there is one, "test".
         pictures: the files that were drawn.
     """
 
@@ -74,19 +74,19 @@ def train(
     on_evaluation: Callable[[int, float], bool | None] | None = None,
     lock_name: str | None = None,
 ) -> Any:
-    """Trains the model of a task, or goes on training it, and judges it on the data that it has not seen.
+    """Trains the model of a task, or goes on training it, and judges it on the validation and test data.
 
     Args:
-        task: what to do.
-        settings: all of them.
+        task: the task.
+        settings: the settings of the run.
         console: where progress goes; standard output by default.
-        on_evaluation: called after each evaluation with the step and what is minimised (the figure that the task is judged by,
-            negative); True ends the run there.
-        lock_name: what those have in common of whom one may go on with the run in the place of another, as that of
-            `RunFolder.locked`.
+        on_evaluation: called after each evaluation with the step and the number that is minimised (of a figure that
+            should be large its negative); True ends the run there.
+        lock_name: see `RunFolder.locked`: a name shared by the calls of which one may go on with the run in the place
+            of another.
 
     Returns:
-        A `TaskResult`, or what the task gives in its place.
+        A `TaskResult`, or what `Task.finish` returns in its place.
 
     Raises:
         OstinatoError: settings, data or run folder are not right, or the loss diverged; the message says what to do.
@@ -108,9 +108,9 @@ class _Prepared:
 
 
 def _prepare(task: Task[Any, Any, Any, Any], settings: TaskSettings, session: Session, content: Any) -> _Prepared:
-    """Makes it; `content` is what another process knows about the data, or None."""
+    """Makes everything that training needs; `content` is what another process knows about the data, or None."""
     run, known = session.run, None
-    # A run may have been killed before its first checkpoint.
+    # A resumed run may have been killed before its first checkpoint: it then begins too.
     begins = not settings.resume or not run.checkpoints.steps()
     if content is not None:
         known = task.from_dict(content)
@@ -132,7 +132,7 @@ def _prepare(task: Task[Any, Any, Any, Any], settings: TaskSettings, session: Se
 
 
 def _in_every_process(task: Task[Any, Any, Any, Any], settings: TaskSettings, session: Session) -> _Prepared:
-    """Made by the first process before the others, so that it alone tells what is wrong; they take what it knows of the data."""
+    """Prepares in the first process, which alone reports errors; the others then take its knowledge of the data."""
     made: list[_Prepared] = []
 
     def make() -> Any:
@@ -202,7 +202,7 @@ def _tell(prepared: _Prepared, session: Session) -> None:
 
 
 def _evaluator(prepared: _Prepared, processes: Processes, progress: Progress) -> Evaluator:
-    """Judges the model at work on the validation data."""
+    """An evaluator of the model that is trained, on the validation data."""
     trained = prepared.trained
 
     def evaluate(
@@ -251,14 +251,14 @@ def _finish(task: Task[Any, Any, Any, Any], finished: Finished) -> Any:
 
 
 def _draw(judge: Judge, run: RunFolder, part: str) -> list[Path]:
-    """Draws into the run folder; returns the PNGs."""
+    """Draws the judge's pictures into the run folder; returns the PNG files."""
     from ostinato.insight.plots import save
 
     return [save(figure, run.path / "pictures" / f"{name}_{part}")[0] for name, figure in judge.pictures().items()]
 
 
 def without_nan(tree: Any) -> Any:
-    """The same with None for numbers that JSON cannot hold."""
+    """Replaces numbers that JSON cannot hold (infinite or NaN) by None, in nested dicts and lists."""
     if isinstance(tree, Mapping):
         return {key: without_nan(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):

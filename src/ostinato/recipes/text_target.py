@@ -1,4 +1,4 @@
-"""A text that is written, whatever it is written about: which of those that a model can write, and how good they are."""
+"""Texts that a model writes, in any task: choosing among those that it can write, and scoring them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _METRICS = ("bleu", "chrf")
 
 
 def beam_settings(how: Any) -> BeamSettings:
-    """The beam that the settings of a task's answers say, see `check_answering`.
+    """The beam search settings in a task's settings of answers, see `check_answering`.
 
     Raises:
         ConfigError: a number is out of its range.
@@ -32,14 +32,14 @@ def hypotheses(
     seed: int,
     **given: Any,
 ) -> list[list[Hypothesis]]:
-    """The texts of each row, best first: those of a beam, or one that is greedy or drawn.
+    """The texts of each row, best first: those of a beam search, or a single one that is greedy or drawn.
 
     Args:
         how: the settings of a task's answers.
-        write: of a model, with what it reads: see `Seq2Seq.write`.
-        search: likewise, see `Seq2Seq.translate`.
-        seed: of what is drawn.
-        **given: arguments of both.
+        write: the model's method that writes one text a row, such as `Seq2Seq.write`.
+        search: the model's method for beam search, such as `Seq2Seq.translate`.
+        seed: the seed of drawn texts.
+        **given: arguments of both methods.
     """
     if how.temperature or how.beam == 1:
         drawn = write(seed=seed, **_set(how, "temperature", "top_k", "top_p"), **given)
@@ -55,14 +55,14 @@ def scores_of_texts(
     tokenize: str = "13a",
     effective_order: bool = False,
 ) -> dict[str, tuple[float, str]]:
-    """BLEU and chrF, 0 to 100, as sacreBLEU computes them, and how it signs them; without a text 0 and no signature.
+    """BLEU and chrF, 0 to 100, as sacreBLEU computes them, each with its signature; without texts 0 and no signature.
 
     Args:
         written: N texts.
-        wanted: for each of them those that are right.
+        wanted: for each text its references.
         lower_case: do not look at case.
         tokenize: how sacreBLEU splits texts for BLEU.
-        effective_order: whether BLEU has only the runs of words that a text is long enough for.
+        effective_order: whether BLEU leaves out n-grams that are longer than the text.
     """
     with needed():
         from sacrebleu.metrics.bleu import BLEU
@@ -70,11 +70,11 @@ def scores_of_texts(
 
     if not written:
         return dict.fromkeys(_METRICS, (0.0, ""))
-    # A stream of references for each text that may be right.
+    # The n-th stream has the n-th reference of each text, or None.
     streams: list[Any] = [
         [texts[n] if n < len(texts) else None for texts in wanted] for n in range(max(map(len, wanted)))
     ]
-    # force: it would else warn of texts that look as if their punctuation had been cut off.
+    # force: otherwise it warns about texts that look as if their punctuation had been cut off.
     bleu = BLEU(lowercase=lower_case, tokenize=tokenize, effective_order=effective_order, force=True)
     scores: dict[str, tuple[float, str]] = {}
     for name, metric in zip(_METRICS, (bleu, CHRF(lowercase=lower_case)), strict=True):
@@ -84,7 +84,7 @@ def scores_of_texts(
 
 
 def checksum(ids: Iterable[np.ndarray], *before: bytes) -> str:
-    """Of texts as tokens, and of what is `before` them."""
+    """A checksum of texts as token ids, and of the bytes `before` them."""
     digest = hashlib.sha256()
     for each in before:
         digest.update(each)
@@ -94,5 +94,5 @@ def checksum(ids: Iterable[np.ndarray], *before: bytes) -> str:
 
 
 def _set(how: Any, *names: str) -> dict[str, Any]:
-    """Those of the settings that the task has."""
+    """The settings with these names that the task has."""
     return {name: getattr(how, name) for name in names if hasattr(how, name)}

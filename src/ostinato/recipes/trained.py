@@ -1,4 +1,4 @@
-"""The model of a run with all that is known about its data: it predicts and is evaluated."""
+"""The model of a run with all that is known about its data: it predicts, and can be evaluated."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from ostinato.training.run.run_folder import RunFolder
 
 OnBatch: TypeAlias = Callable[[int, int], None]
 NOTHING = Opening()
-POOL_BATCHES = 16  # sorted by length together, and held until all of them are done
+POOL_BATCHES = 16  # batches that are sorted by length together, and held until all of them are answered
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Scores:
     """How good a model is on some data.
 
     Attributes:
-        data: their name.
-        examples: how many there are.
-        loss: mean, nats; NaN where no example has a loss.
-        count: terms that it is the mean of.
-        figures: of the task, by name.
+        data: the name of the data.
+        examples: how many examples there are.
+        loss: the mean loss, nats; NaN if no example has a loss.
+        count: how many terms the loss is the mean of.
+        figures: the task's figures, by name.
         details: what else was found.
-        warnings: about the data.
-        baselines: what simple models reach on the same data, by their name: figures by name, and "loss".
+        warnings: what a user should know about the data.
+        baselines: what simple models reach on the same data, by the name of the model: figures by name, and "loss".
     """
 
     data: str
@@ -62,7 +62,7 @@ class Scores:
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def to_html(self) -> str:
-        """What a notebook shows of them: the model beside the simple ones."""
+        """HTML for a notebook: the model beside the simple ones."""
         columns = {"": {**self.figures, "loss": self.loss}, **self.baselines}
         names = [*self.figures, "loss"]
         rows = [[name.replace("_", " "), *(each.get(name, "") for each in columns.values())] for name in names]
@@ -78,17 +78,17 @@ A = TypeVar("A", bound=Prediction, default=Any)
 
 
 class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
-    """A model and what belongs to it, with the task that it does. Print it: it tells of the run and how good it is.
+    """A model, what belongs to it, and the task that it does. Printed, it tells of the run and how good it is.
 
     Attributes:
-        task: what it does.
-        settings: of the run.
-        known: about the data.
+        task: the task.
+        settings: the settings of the run.
+        known: what is known about the data.
         model: the network.
-        answering: how it answers, of the type `task.answering`; None where there is nothing to set.
-        folder: of the run; None where it is not known.
+        answering: how it answers, of the type `task.answering`; None if there is nothing to set.
+        folder: the run's folder; None if it is not known.
         notes: what a user should know about the data that were read last, a line each.
-        unread: files among these data that cannot be read, and have no answer; a line each.
+        unread: the files among these data that cannot be read and so have no answer; a line each.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         return self.about().html(type(self).__name__)
 
     def to(self, device: str) -> Trained[S, Part, Known, Model, A]:
-        """Moves the model: "auto", "cpu", "cuda", "cuda:N" or "mps"."""
+        """Moves the model to a device: "auto", "cpu", "cuda", "cuda:N" or "mps"."""
         self.model.to(choose_device(device))
         return self
 
@@ -118,7 +118,7 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         """Sets how it answers.
 
         Args:
-            options: by name; those left out are at their default.
+            options: values by name; an option that is left out has its default.
 
         Raises:
             ConfigError: the task has no such option, or it has another type or range.
@@ -151,16 +151,17 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
             trained.predict(pathlib.Path("reviews.csv"))     # a list, of the rows of a file
 
         Args:
-            values: plain values, as the task reads such: a text; lists of words; numbers (T, C), from NumPy, torch or lists;
-                images of Pillow or arrays; series; a list of such, or an array with an axis more, for several. Or a frame of
-                polars or pandas, a mapping of columns, a list of rows, or a file as `pathlib.Path`: a str is a text and never a
-                file. Or what the task reads from a file.
+            values: plain values of a kind that the task reads: a text; lists of words; numbers (T, C), from NumPy,
+                torch or lists; images of Pillow or arrays; series; for several examples a list of these, or an array
+                with one axis more. Or a frame of polars or pandas, a mapping of columns, a list of rows, or a file as
+                `pathlib.Path`: a str is a text and never a file. Or what the task has read from a file.
             on_batch: called after each batch with how many examples are done, and of how many.
             data: a file or folder in place of values, as a str or a path; or data in memory, as `ostinato.train` takes them.
 
         Returns:
-            Of one example its answer, of several a list in their order. An answer is a dict, as JSON has it, with the same parts as
-            fields; for which see the task, such as `ostinato.recipes.classify.prediction.ClassPrediction`.
+            For one example its answer, for several a list in their order. An answer is a dict, the same as its JSON,
+            and its parts are fields too, which the task lists, such as
+            `ostinato.recipes.classify.prediction.ClassPrediction`.
 
         Raises:
             DataError: the data cannot be read, or are not what the model reads.
@@ -173,26 +174,27 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
     def stream(
         self, values: Any = None, on_batch: OnBatch | None = None, *, data: Any = None, rows: slice | None = None
     ) -> Iterator[A]:
-        """The same one after the other; the answers to a few batches are held at a time.
+        """Gives the answers of `predict` one after the other; the answers to a few batches are held at a time.
 
-        The data are read at once, so that what is wrong with them is told before the first answer is asked for.
+        The data are read at once, so that a fault in them is told before the first answer is asked for.
 
         Args:
-            values: as of `predict`, like the next two.
-            on_batch: see there.
-            data: see there.
-            rows: which of the examples, as `slice(1000, 2000)`, so that several processes share the work; None for all.
+            values: as in `predict`.
+            on_batch: as in `predict`.
+            data: as in `predict`.
+            rows: which of the examples, such as `slice(1000, 2000)`, so that several processes share the work; None for
+                all.
 
         Raises:
-            DataError: as of `predict`.
-            ConfigError: as of `predict`; or `rows` is no slice, or has a step.
+            DataError: as in `predict`.
+            ConfigError: as in `predict`; or `rows` is no slice, or has a step.
         """
         if rows is not None and (not isinstance(rows, slice) or rows.step not in (None, 1)):
             raise ConfigError(f"rows: expected a slice of neighbours, as slice(1000, 2000), got {rows!r}")
         return self._stream(self._given(values, data)[0], on_batch, rows)
 
     def _given(self, values: Any, data: Any) -> tuple[Any, bool]:
-        """A part of what was given, and whether it is one example."""
+        """Reads the values or data into a part of the task's kind, and says whether they are one example."""
         if self.task.no_answers:
             raise ConfigError(f"{self.folder or self.task.name} {self.task.no_answers}")
         if (values is None) == (data is None):
@@ -218,10 +220,10 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         return part, is_one
 
     def part_of(self, data: Any, *, labelled: bool) -> Any:
-        """What the task reads of data: of a file, or of memory as `predict` and `evaluate` take them.
+        """Reads data into what the task works on: from a file, or from memory as `predict` and `evaluate` take them.
 
         Args:
-            data: what the task has read already stays as it is.
+            data: the data; what the task has read already comes back unchanged.
             labelled: whether labels are needed.
 
         Raises:
@@ -233,14 +235,14 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         given = is_labelled_data(data) or is_picture(data) or is_picture(first) or isinstance(data, Mapping)
         if not given:
             return data
-        # A tuple is (x, y), or a pair of a list of such; lists are values: words, or the numbers of a step.
+        # A tuple is (x, y), or one pair in a list of pairs; other lists are values: words, or the numbers of a step.
         rows = is_table(data) or isinstance(data, tuple | Dataset) or type(first) is tuple
         if rows or labelled or self.task.no_answers:
             return self._read(data, labelled=labelled)[0]
         return self.task.from_values(self.settings, self.known, data)[0]
 
     def _read(self, data: Any, *, labelled: bool) -> tuple[Any, str]:
-        """Data of a file, or of memory by way of one; and their name."""
+        """Reads data from a file, or data in memory by way of a file; returns the part and its name."""
         if isinstance(data, str | os.PathLike):
             part = self.read_part(os.fspath(data), labelled=labelled)
             return part, self.task.title(part, os.fspath(data))
@@ -261,7 +263,7 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         Raises:
             DataError: they cannot be read, or there is not enough memory for them.
         """
-        if not data:  # as of a variable of the shell that is not set
+        if not data:  # as from a shell variable that is not set
             raise DataError("the name of the data is empty; expected that of a file or a folder")
         with holding(data):
             part = self.task.read_part(self.settings, self.known, data, labelled=labelled)
@@ -273,16 +275,16 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         """The answers to some of the examples of a part, in their order; a few batches are held at a time.
 
         Args:
-            part: as it was read.
-            examples: of all of it.
-            rows: which of them.
+            part: the part, as it was read.
+            examples: the examples made of the whole part.
+            rows: the numbers of the examples to answer.
             on_batch: called after each batch with how many of them have an answer, and how many there are.
         """
         made: Any = self.task.prediction
         pool = POOL_BATCHES * self.task.rows
         for start in range(rows.start, rows.stop, pool):
             found: dict[int, dict[str, Any]] = {}
-            with reading(self.model):  # whoever takes the answers does so outside
+            with reading(self.model):  # only while answers are computed, not while the caller uses them
                 for batch in self.task.in_order(self, _Slice(examples, start, min(start + pool, rows.stop))):
                     found.update(zip(batch.rows.tolist(), self.task.answers(self, part, batch), strict=True))
                     if on_batch is not None:
@@ -299,14 +301,14 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         """How good the model is on labelled data.
 
         Args:
-            data: a file or folder of the kinds that the task reads, what it reads from them, or data in memory as `ostinato.train`
-                takes them, such as a frame or pairs; None for the test data of the run, and where it has none for those of
-                validation.
-            name: of the data; by default where they are.
+            data: a file or folder of the kinds that the task reads, what it has read from one, or data in memory as
+                `ostinato.train` takes them, such as a frame or pairs; None for the test data of the run, or for its
+                validation data if there are no test data.
+            name: the name of the data; by default their path.
             on_batch: called after each batch with how many examples are done, and of how many.
 
         Returns:
-            What was found; and who found it, who can draw pictures of it.
+            The scores; and the judge, which can draw pictures of what it saw.
 
         Raises:
             DataError: the data cannot be read, or there is no example.
@@ -315,7 +317,7 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         examples = self.task.examples(self.settings, self.known, part)
         judge = self.task.judge(self, part, examples, final=True)
         found = self.task.judged(self, judge, examples, should_stop=never, on_batch=on_batch)
-        assert found is not None  # nobody stops it
+        assert found is not None  # `never` stops it
         return self.scored(part, name, found, judge), judge
 
     def part_to_judge(self, data: Any, name: str | None = None) -> tuple[Any, str]:
@@ -337,7 +339,7 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
         return part, name or ""
 
     def scored(self, part: Any, name: str, found: Evaluation, judge: Judge) -> Scores:
-        """What was found in a part, as `evaluate` gives it."""
+        """Makes the `Scores` of `evaluate` from the evaluation of a part."""
         loss = found.nats_per_token if found.tokens else math.nan
         warnings = (*self.task.notes(part), *judge.warnings())
         size = self.task.size(part)
@@ -345,11 +347,11 @@ class Trained(Learnt[S, Known, Model], Generic[S, Part, Known, Model, A]):
 
 
 def read_splits(task: Task[S, Part, Any, Any], settings: S, opening: Opening = NOTHING) -> Splits[Part]:
-    """The data that a run is told to learn from.
+    """Reads the data that the settings of a run name.
 
     Args:
-        task: what learns from them.
-        settings: of the run.
+        task: the task that learns from them.
+        settings: the settings of the run.
         opening: what else reading them may need.
 
     Raises:
@@ -360,11 +362,11 @@ def read_splits(task: Task[S, Part, Any, Any], settings: S, opening: Opening = N
 
 
 def validation_of(task: Task[Any, Part, Any, Any], learnt: Any) -> Callable[[], Part]:
-    """What reads the validation data of a run, when it is called.
+    """A function that reads the validation data of a run when it is called.
 
     Args:
-        task: of the run.
-        learnt: a `Trained` of it.
+        task: the task of the run.
+        learnt: the `Trained` of the run.
     """
     return lambda: read_splits(task, learnt.settings, Opening(learnt.folder, learnt.known)).validation
 
@@ -374,7 +376,7 @@ def load(task: Task[S, Part, Known, Model], path: str | os.PathLike[str]) -> Tra
 
     Raises:
         RunError: there is no run of this task, or a file of it is missing or damaged.
-        ConfigError: a cell of one's own is not there any more.
+        ConfigError: a cell of one's own is no longer there.
     """
     run = RunFolder(path)
     config = run.read_config()
@@ -388,7 +390,7 @@ def load(task: Task[S, Part, Known, Model], path: str | os.PathLike[str]) -> Tra
 
 
 class _Slice:
-    """Some of the examples, under their own numbers."""
+    """A range of the examples, numbered from 0; its batches keep the numbers of the whole."""
 
     def __init__(self, examples: Examples, start: int, stop: int):
         self._examples, self._start = examples, start

@@ -1,4 +1,4 @@
-"""Whether values that were read from a file are of the types that a dataclass says its fields have."""
+"""Checking that values read from a file have the types of a dataclass' fields."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ def field_types(kind: type[Any]) -> dict[str, Any]:
 def fits(kind: Any, value: Any) -> bool:
     """Whether a value is of a type.
 
-    An integer is a number, true and false are neither; not-a-number is no number. A tuple is a list.
+    An integer counts as a number; true and false are neither numbers nor integers; NaN is no number. A tuple counts as
+    a list.
 
     Args:
         kind: bool, int, float, str, None, Literal, CellName, list, dict, unions of these, Any, or a class.
-        value: as YAML, JSON or Python gives it.
+        value: a value from YAML, JSON or Python.
     """
     if kind is Any:
         return True
@@ -57,7 +58,7 @@ def fits(kind: Any, value: Any) -> bool:
 
 
 def in_words(kind: Any) -> str:
-    """A type, for people."""
+    """A type in words, for error messages."""
     if kind is CellName:
         return expected()
     origin, inner = get_origin(kind), get_args(kind)

@@ -1,4 +1,4 @@
-"""Insight while a run trains: the setting `training.watch_every`."""
+"""Insight while a run trains, switched on by the setting `training.watch_every`."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from ostinato.training.distributed.processes import Processes
 from ostinato.training.run.settings import UpdateSettings
 from ostinato.training.update.tree import map_tensors
 
-PREFIX = "insight/"  # of the names in metrics.jsonl
-COST = f"{PREFIX}share of the time"  # that measuring took
-ROWS, STEPS = 8, 64  # of the batch that is measured on; what does not come in chunks has its own steps
+PREFIX = "insight/"  # of these names in metrics.jsonl
+COST = f"{PREFIX}share of the time"  # the share of the time that measuring took
+ROWS, STEPS = 8, 64  # size of the batch that is measured on; data that do not come in chunks have their own steps
 
 
 def watching(
     module: nn.Module, batch: Callable[[], Any], settings: RunSettings, how: UpdateSettings, processes: Processes
 ) -> Callable[[int], Mapping[str, float]] | None:
-    """What `fit` should call after each step; None where nobody watches, which costs nothing.
+    """The function that `fit` should call after each step; None if nothing is watched, which costs nothing.
 
     Args:
-        module: that trains, with its `loss(batch, state)`.
+        module: the module that is trained, with `loss(batch, state)`.
         batch: makes some rows of the training data, always the same ones.
-        settings: of the run.
-        how: their group `training`.
-        processes: those that train together; the first one watches.
+        settings: the settings of the run.
+        how: the group `training` of these settings.
+        processes: the processes that train together; the first one watches.
 
     Raises:
-        ConfigError: each process has a part of the weights only.
+        ConfigError: each process has only a part of the weights.
         InsightError: the module has no recurrent layer to watch.
     """
     if how.watch_every is None:
@@ -46,7 +46,7 @@ def watching(
     if not processes.is_first:
         return None
     watch = Watch(module, batch(), _loss, every=how.watch_every)
-    watch.measure()  # what cannot be watched is told before training, not after a while
+    watch.measure()  # fails before training if the module cannot be watched
 
     def look(step: int) -> Mapping[str, float]:
         values = watch(step)
@@ -56,6 +56,6 @@ def watching(
 
 
 def _loss(module: Any, batch: Any) -> torch.Tensor:
-    """On the device where the module has been brought meanwhile."""
+    """The module's loss of the batch, on the device that the module has been moved to in the meantime."""
     device = next(module.parameters()).device
     return module.loss(map_tensors(lambda tensor: tensor.to(device), batch), None)[0]

@@ -1,1 +1,1 @@
-"""One experiment a file, each with an `EXPERIMENT`."""
+"""The experiments, one a module, each with an `EXPERIMENT`."""

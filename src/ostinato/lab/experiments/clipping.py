@@ -1,4 +1,4 @@
-"""Clipping gradients by norm and by value: what it does at the cliff, and whether the direction is kept."""
+"""Clipping gradients by norm and by value: what it does at a cliff of the loss, and whether the direction is kept."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 WAYS = {"none": {}, "norm 0.05": {"norm": 0.05}, "value 0.05": {"value": 0.05}}
 _STEPS, _TARGET = 50, 0.7
-_STARTS = ((4.0, 5.5), (-2.5, -1.8))  # from where w and b are drawn: the slope that leads to the cliff
-_FIRST = (4.5, -2.0)  # the start that is drawn in the picture
+_STARTS = ((4.0, 5.5), (-2.5, -1.8))  # the ranges of the first w and b: the slope that leads to the cliff
+_FIRST = (4.5, -2.0)  # the start of the descents in the picture
 _RATE = 0.5
 
 
 def loss_at(w: Tensor, b: Tensor) -> Tensor:
-    """The cliff: one unit, h_t = w sigmoid(h_{t-1}) + b from h_0 = 0.5, and (sigmoid(h_50) - 0.7)^2; any shape of w and b.
+    """The loss with the cliff, (sigmoid(h_50) - 0.7)^2, h_t = w sigmoid(h_{t-1}) + b from h_0 = 0.5; w, b of any shape.
 
     Source: Pascanu et al. 2013, figure 6.
     """
@@ -60,13 +60,13 @@ def descend(
 
 
 def _degrees(before: Tensor, after: Tensor) -> float:
-    # By both, as the cosine alone cannot tell an angle of 1e-8 from none.
+    # From the cross product and the dot product: a cosine alone cannot tell an angle of 1e-8 from zero.
     cross = before[0] * after[1] - before[1] * after[0]
     return abs(math.degrees(math.atan2(float(cross), float(before @ after))))
 
 
 def measure(seed: int, quick: bool) -> Table:
-    """Descents from the same starts, clipped each way."""
+    """Descents from the same starts with each way of clipping."""
     count, updates = (3, 30) if quick else (10, 200)
     drawn = torch.rand(count - 1, 2, dtype=torch.float64)
     low, high = torch.tensor(_STARTS, dtype=torch.float64).unbind(1)
@@ -79,7 +79,7 @@ def measure(seed: int, quick: bool) -> Table:
 
 
 def longest_steps(measured: Table) -> dict[str, float]:
-    """The longest move that one update made in (w, b), by the way of clipping."""
+    """The longest step of a single update in (w, b), for each way of clipping."""
     found = {}
     for name in WAYS:
         parts = [measured.where(clipping=name, start=n) for n in measured.kinds("start")]
@@ -88,7 +88,7 @@ def longest_steps(measured: Table) -> dict[str, float]:
 
 
 def last_losses(measured: Table) -> dict[str, float]:
-    """The loss over the last tenth of the updates, mean over starts, by the way of clipping."""
+    """The mean loss over the last tenth of the updates and all starts, for each way of clipping."""
     since = max(measured.column("update")) * 0.9
     found = {}
     for name in WAYS:
@@ -99,7 +99,7 @@ def last_losses(measured: Table) -> dict[str, float]:
 
 
 def judge(measured: Table) -> Verdict:
-    """By norm the direction is kept, by value it is not; without clipping one update throws the weights far away."""
+    """Only clipping by norm keeps the direction; without clipping one update moves far and the last loss is higher."""
     turned = {name: max(measured.where(clipping=name).column("turned_degrees")) for name in WAYS}
     steps, losses = longest_steps(measured), last_losses(measured)
     none, norm, value = WAYS
@@ -117,7 +117,7 @@ def judge(measured: Table) -> Verdict:
 
 
 def draw(measured: Table) -> Figure:
-    """Left: three descents from one start on the map of the loss. Right: how far clipping turned the gradient."""
+    """Left: three descents from one start, over the loss surface. Right: by how much clipping turned the gradient."""
     figure, (left, right) = pictures.panels(2)
     w, b = torch.meshgrid(torch.linspace(3.6, 5.2, 121), torch.linspace(-2.7, -1.7, 101), indexing="ij")
     shades = left.pcolormesh(
@@ -139,7 +139,7 @@ def draw(measured: Table) -> Figure:
         part = measured.where(clipping=name)
         colour, points = pictures.COLOURS[(1, 0, 2)[n]], part.column("turned_degrees")
         if name != "none":
-            norms = part.column("gradient_norm")  # thousands of points: drawn as a picture inside the SVG
+            norms = part.column("gradient_norm")  # thousands of points: stored as pixels inside the SVG
             right.semilogx(norms, points, "o", markersize=3, color=colour, label=f"by {name}", rasterized=True)
     right.legend(fontsize=9, frameon=False, loc="upper right")
     plots.name_axes(right, "gradient norm before clipping", "turned by clipping (degrees)", "Is the direction kept?")

@@ -1,4 +1,4 @@
-"""Deep stacks, plain, residual and highway."""
+"""Deep stacks of layers: plain, residual and highway."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _HIDDEN, _ROWS, _LENGTH, _REPEATS = 24, 32, 10, 2
 
 
 def network(connection: str, depth: int) -> tuple[RNN, nn.Linear]:
-    """Layers of tanh networks one above the other, and what reads the last of them."""
+    """A stack of tanh layers, and the linear output layer that reads the last one."""
     layer = RNN(ORDER.inputs, _HIDDEN, depth, connection=CONNECTIONS[connection])
     return layer, nn.Linear(_HIDDEN, ORDER.outputs)
 
 
 def share_at_first_layer(layer: RNN, head: nn.Linear, batch: LabBatch) -> float:
-    """||dL/dW_hh|| of the first layer as a share of that of the last layer."""
+    """||dL/dW_hh|| of the first layer, divided by that of the last layer."""
     loss = ORDER.loss(head(layer(batch.input)[0]), batch.target)
     weights = [layer.get_parameter(f"weight_hh_l{n}") for n in (0, layer.num_layers - 1)]
     first, last = (float(g.norm()) for g in torch.autograd.grad(loss, weights))
@@ -44,9 +44,9 @@ def share_at_first_layer(layer: RNN, head: nn.Linear, batch: LabBatch) -> float:
 
 
 def train(layer: RNN, head: nn.Linear, updates: int) -> float:
-    """Trains to tell the order of two symbols. Returns the mean loss of the last tenth of the updates, in nats."""
+    """Trains on the task of temporal order; returns the mean loss of the last tenth of the updates, in nats."""
     parameters: list[Any] = [*layer.parameters(), *head.parameters()]
-    # Not Adam, which divides the size of the gradient out.
+    # Not Adam: it divides by the size of the gradient, which is what is compared here.
     optimizer = torch.optim.SGD(parameters, 0.1, momentum=0.9)
     losses: list[float] = []
     for _ in range(updates):
@@ -66,7 +66,7 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def measure(seed: int, quick: bool) -> Table:
-    """The gradient that arrives at the first layer at the start, and the loss after training, by depth."""
+    """By depth: the gradient that arrives at the first layer before training, and the loss after training."""
     rows = []
     for depth in DEPTHS:
         for connection in CONNECTIONS:
@@ -88,7 +88,7 @@ def measure(seed: int, quick: bool) -> Table:
 
 
 def judge(measured: Table) -> Verdict:
-    """In the deepest stack residual and highway keep the gradient and learn; the plain one does neither."""
+    """Reproduced if in the deepest stack residual and highway keep the gradient and learn, and plain does neither."""
     deepest = max(measured.column("layers"))
     share, loss = (
         {c: measured.one(column, connection=c, layers=deepest) for c in CONNECTIONS}
@@ -106,7 +106,7 @@ def judge(measured: Table) -> Verdict:
 
 
 def draw(measured: Table) -> Figure:
-    """Left: gradients by depth. Right: losses."""
+    """Left: gradients by depth. Right: losses by depth."""
     figure, axes = pictures.panels(2)
     for axis, column in zip(axes, ("first_layer_gradient_share", "loss_nats"), strict=True):
         axis.set_xscale("log")

@@ -1,4 +1,4 @@
-"""Dropout for recurrent networks on a small text: Zaremba's, Gal's, zoneout."""
+"""Dropout for recurrent networks on a small text: Zaremba's, Gal's and zoneout."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _LOOK_EVERY = 50
 
 
 def train(way: str, text: str, updates: int) -> list[tuple[int, float, float]]:
-    """A character model of two layers that reads `_SEEN` characters over and over.
+    """Trains a character model of two layers on the same `_SEEN` characters again and again.
 
     Returns:
-        Update, nats a character on what it reads, and on what it does not, at every look.
+        At each evaluation: the update, the loss on the training text, and the loss on held-out text, nats a character.
     """
     vocabulary = CharVocabulary.build([text], 0)
     model = LanguageModel(vocabulary, 32, _HIDDEN, 2, **WAYS[way])
@@ -51,7 +51,7 @@ def train(way: str, text: str, updates: int) -> list[tuple[int, float, float]]:
 
 
 def measure(seed: int, quick: bool) -> Table:
-    """Losses by update, on what is read and what is held out."""
+    """Losses by update, on the training text and on held-out text."""
     text = small_text(_SEEN + _HELD_OUT)
     rows = []
     for way in WAYS:
@@ -60,7 +60,7 @@ def measure(seed: int, quick: bool) -> Table:
 
 
 def judge(measured: Table) -> Verdict:
-    """Every way ends with a lower held-out loss than none, and a smaller gap between what is seen and what is not."""
+    """Reproduced if each way ends with a lower held-out loss than none, and with a smaller gap to the training loss."""
     last = {way: measured.where(dropout=way).rows[-1] for way in WAYS}
     held_out, gap = ({way: f(row) for way, row in last.items()} for f in (lambda r: r[3], lambda r: r[3] - r[2]))
     best = {way: min(measured.where(dropout=way).column("held_out_nats")) for way in WAYS}
@@ -80,7 +80,7 @@ def judge(measured: Table) -> Verdict:
 
 
 def draw(measured: Table) -> Figure:
-    """Left: held-out losses. Right: losses on what is read."""
+    """Left: losses on held-out text. Right: losses on the training text."""
     figure, axes = pictures.panels(2)
     for axis, column, title in zip(
         axes, ("held_out_nats", "seen_nats"), ("On text that is held out", "On the text that is read"), strict=True

@@ -1,10 +1,10 @@
-"""What gates do with elapsed time: the level of a drug, of which doses come at irregular times.
+"""Gates and elapsed time: the level of a drug whose doses come at irregular times.
 
-A dose adds to the level, and over a gap dt the level falls to exp(-dt / tau) of itself. A network reads the doses, and says the
-level after each. An LSTM does not see the gaps; another reads the gap as one more number of its input; the memory of a third decays
-over the gap, at rates that it learns; GRU-D decays with an offset, learned too; and the time gate of CfC opens with the gap. What
-they keep over a gap is read off their derivatives. An LTC is not among them: there an input acts during the whole gap before it,
-and a dose does not.
+A dose adds to the level, and over a gap dt the level falls to exp(-dt / tau) of its value. A network reads the doses
+and predicts the level after each. Five networks are compared: an LSTM that does not see the gaps; an LSTM that reads
+the gap as one more input; an LSTM whose memory decays over the gap, at rates that it learns; GRU-D, which decays with
+an offset that it learns too; and CfC, whose time gate depends on the gap. How much they keep over a gap is measured
+from their derivatives. LTC is not among them: its input acts during the whole gap before it, while a dose acts at once.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     source="after Che et al. 2018, arXiv 1606.01865, and Mei & Eisner 2017, arXiv 1612.09328",
 )
 def decaying_lstm(x: Gates, s: State, U: Any, dt: Tensor, log_rate: Tensor) -> State:
-    """An LSTM whose states have decayed since the step before: h and c times exp(-rate dt), a rate for each unit."""
+    """An LSTM whose states decay over the gap before each step: h and c times exp(-rate dt), one rate for each unit."""
     left = torch.exp(-torch.exp(log_rate) * dt)
     u = U(left * s.h)
     c = sigmoid(x.f + u.f) * left * s.c + sigmoid(x.i + u.i) * tanh(x.g + u.g)
@@ -55,13 +55,13 @@ def decaying_lstm(x: Gates, s: State, U: Any, dt: Tensor, log_rate: Tensor) -> S
 
 @dataclass(frozen=True)
 class Way:
-    """How a network comes to know the time.
+    """How a network is told the time.
 
     Attributes:
-        make: the layer of so many features and hidden units.
-        reads: the gap is one more feature.
-        extras: what else the layer is given, of gaps (T, B).
-        memory: which of its states is the memory.
+        make: makes the layer from the number of features and of hidden units.
+        reads: whether the gap is one more feature.
+        extras: makes further arguments of the layer from the gaps, (T, B).
+        memory: the index of the state that is the memory.
     """
 
     make: Callable[[int, int], Any]
@@ -86,23 +86,23 @@ SHORTEST_SEEN, LONGEST_SEEN = 0.5, 4.0  # gaps of training, hours
 GAPS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)  # hours
 _HIDDEN, _ROWS, _JUDGED_ROWS, _STEPS = 16, 32, 512, 20
 _RATE = 1e-2
-_NETWORKS = 2  # of each kind; the table has their means
+_NETWORKS = 2  # of each kind; the table holds their means
 
 
 class LevelReader(nn.Module):
-    """A recurrence that reads doses, and maybe gaps, and says levels."""
+    """A recurrent network that reads doses, perhaps with gaps, and predicts levels."""
 
     def __init__(self, way: Way) -> None:
         super().__init__()
         self.way, self.layer, self.head = way, way.make(1 + way.reads, _HIDDEN), nn.Linear(_HIDDEN, 1)
 
     def read(self, doses: Tensor, gaps: Tensor, state: Any = None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The level after each dose, and the last states.
+        """The predicted level after each dose, (T, B), and the last states.
 
         Args:
             doses: (T, B).
             gaps: (T, B), hours between a dose and the one before.
-            state: before the first; None for that of the layer.
+            state: before the first step; None for the layer's own.
         """
         input = torch.stack((doses, gaps), -1) if self.way.reads else doses[..., None]
         if state is not None and len(state) == 1:
@@ -112,7 +112,7 @@ class LevelReader(nn.Module):
 
 
 def doses_and_gaps(rows: int, last_gap: float | None = None) -> tuple[Tensor, Tensor]:
-    """Doses from 0 to 1 at gaps of training, (T, B) each; the last gap is `last_gap` where it is given."""
+    """Doses from 0 to 1, with gaps as in training, (T, B) each; `last_gap`, where given, replaces the last gap."""
     gaps = SHORTEST_SEEN + (LONGEST_SEEN - SHORTEST_SEEN) * torch.rand(_STEPS, rows)
     if last_gap is not None:
         gaps[-1] = last_gap
@@ -129,7 +129,7 @@ def levels(doses: Tensor, gaps: Tensor, time_constant: float) -> Tensor:
 
 
 def train(way: Way, time_constant: float, updates: int) -> LevelReader:
-    """A network that has learned the levels of a drug."""
+    """Trains a network to predict the levels of a drug with this time constant."""
     model = LevelReader(way)
     optimizer = torch.optim.Adam(model.parameters(), _RATE)
     for update in range(updates):
@@ -145,12 +145,13 @@ def train(way: Way, time_constant: float, updates: int) -> LevelReader:
 
 
 def look(model: LevelReader, time_constant: float, gap: float) -> tuple[float, float, float]:
-    """What a network does with one last gap, on fresh data.
+    """Measures, on fresh data, how a network handles one last gap.
 
     Returns:
-        The error of the level after it, the root of the mean square, in doses; the share of the dose before it that is left in what
-        the network says, d level / d dose; and what a unit of its memory keeps of itself, the mean of the diagonal of dc' / dc,
-        or of dh' / dh where there is no c: of an LSTM, how far its forget gate is open.
+        The error of the level after the gap, a root mean square, in doses; how much of the dose before the gap is left
+        in the prediction, d level / d dose; and how much a unit of the memory keeps of its value, the mean of the
+        diagonal of dc' / dc, or of dh' / dh where there is no c. In an LSTM the last is how far its forget gate is
+        open.
     """
     doses, gaps = doses_and_gaps(_JUDGED_ROWS, gap)
     with torch.no_grad():
@@ -170,7 +171,7 @@ def look(model: LevelReader, time_constant: float, gap: float) -> tuple[float, f
 
 @one_thread()
 def measure(seed: int, quick: bool) -> Table:
-    """Every kind of network for drugs of several time constants, judged by the last gap."""
+    """Every kind of network, for drugs of several time constants, measured by the length of the last gap."""
     rows = []
     for time_constant in TIME_CONSTANTS:
         for name, way in WAYS.items():
@@ -183,15 +184,16 @@ def measure(seed: int, quick: bool) -> Table:
 
 
 def error(measured: Table, way: str, time_constant: float, gaps: list[float]) -> float:
-    """The mean error over these last gaps."""
+    """The mean error over these last gaps, in doses."""
     found = [measured.one("error_doses", network=way, time_constant_hours=time_constant, gap_hours=gap) for gap in gaps]
     return sum(found) / len(found)
 
 
 def learned_time_constant(measured: Table, way: str, time_constant: float) -> float:
-    """Of the exponential that fits, by least squares of logarithms, what a network keeps over gaps that it has seen; in hours.
+    """The time constant that a network has learned, in hours, from the gaps that were seen in training.
 
-    Infinite for a network that keeps no less over a longer gap, or nothing at all.
+    It is that of the exponential which fits best what is left of a dose: a least-squares line through the logarithms.
+    It is infinite for a network that keeps no less over a longer gap, or nothing at all.
     """
     part = measured.where(network=way, time_constant_hours=time_constant)
     kept = [
@@ -207,23 +209,23 @@ def learned_time_constant(measured: Table, way: str, time_constant: float) -> fl
 
 
 def unseen(measured: Table) -> list[float]:
-    """The gaps that are shorter or longer than all of training."""
+    """The gaps that are shorter or longer than all gaps of training."""
     return [gap for gap in measured.kinds("gap_hours") if not SHORTEST_SEEN <= gap <= LONGEST_SEEN]
 
 
 def unseen_error(measured: Table, name: str) -> float:
-    """The mean error at gaps never seen, over all time constants."""
+    """The mean error at gaps that training did not have, over all time constants."""
     return sum(error(measured, name, tau, unseen(measured)) for tau in TIME_CONSTANTS) / len(TIME_CONSTANTS)
 
 
 def seen_error(measured: Table, name: str) -> float:
-    """The mean error at gaps of training, over all time constants."""
+    """The mean error at gaps as in training, over all time constants."""
     seen = [gap for gap in measured.kinds("gap_hours") if gap not in unseen(measured)]
     return sum(error(measured, name, tau, seen) for tau in TIME_CONSTANTS) / len(TIME_CONSTANTS)
 
 
 def judge(measured: Table) -> Verdict:
-    """Networks that see the time order the time constants and err less by far; the decaying LSTM errs least at new gaps."""
+    """Networks that see the time order the time constants and err less; the decaying LSTM errs least at new gaps."""
     seen, new = ({name: f(measured, name) for name in WAYS} for f in (seen_error, unseen_error))
     learned = {name: [learned_time_constant(measured, name, tau) for tau in TIME_CONSTANTS] for name in WAYS}
     timed = [name for name in WAYS if name != IGNORES]
@@ -246,7 +248,7 @@ def judge(measured: Table) -> Verdict:
 
 
 def draw(measured: Table) -> Figure:
-    """By gap, for a drug of the middle time constant: errors, what is left of a dose, and what a unit keeps of itself."""
+    """By last gap, for the middle time constant: the error, what is left of a dose, and what a unit keeps of itself."""
     tau = TIME_CONSTANTS[len(TIME_CONSTANTS) // 2]
     figure, axes = pictures.panels(3, width=4.9)
     columns = {

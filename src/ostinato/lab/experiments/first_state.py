@@ -1,4 +1,4 @@
-"""The state before the first step: zeros, learned, noisy, and wrong."""
+"""The state before the first step: zeros, learned, noisy, and wrong on purpose."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 STARTS = {"zeros": "zeros", "learned": "learned", "noisy": "noisy(0.5)"}
-EARLY = 10  # steps that count as the beginning
+EARLY = 10  # the first steps, over which errors are averaged
 _HIDDEN, _ROWS, _STEPS = 32, 32, 40
 _NOISE = 0.1
-_WRONG = 0.5  # standard deviation of a wrong first state
+_WRONG = 0.5  # standard deviation of a wrong first state, drawn at random
 
 
 def train(start: str, updates: int) -> tuple[GRU, nn.Linear]:
-    """A network that forecasts the next value of a wave, begun as `start` says."""
+    """Trains a network to forecast the next value of a wave, with this kind of first state."""
     layer, head = GRU(1, _HIDDEN, initial_state=STARTS[start]), nn.Linear(_HIDDEN, 1)
     parameters = [*layer.parameters(), *head.parameters()]
     optimizer = torch.optim.Adam(parameters, 1e-2)
@@ -42,7 +42,7 @@ def train(start: str, updates: int) -> tuple[GRU, nn.Linear]:
 
 
 def measure(seed: int, quick: bool) -> Table:
-    """Error by step, begun as in training and begun from a wrong state."""
+    """Errors by step, from the first state of training and from a wrong one."""
     series, true = waves(512, _STEPS + 1, _NOISE)
     wrong = _WRONG * torch.randn(1, 512, _HIDDEN)
     rows = []
@@ -58,13 +58,13 @@ def measure(seed: int, quick: bool) -> Table:
 
 
 def harm(measured: Table, start: str) -> list[float]:
-    """What a wrong first state adds to the error, by step."""
+    """How much a wrong first state adds to the error, by step."""
     part = measured.where(first_state=start)
     return [w - e for w, e in zip(part.column("error_after_wrong_start"), part.column("error"), strict=True)]
 
 
 def judge(measured: Table) -> Verdict:
-    """A wrong start is washed out in time, and does less harm to the network that was trained with noise."""
+    """The effect of a wrong first state fades, and it is smaller for the network that was trained with noise."""
     early = {start: sum(harm(measured, start)[:EARLY]) / EARLY for start in STARTS}
     late = {start: sum(harm(measured, start)[-EARLY:]) / EARLY for start in STARTS}
     error = {start: sum(measured.where(first_state=start).column("error")[:EARLY]) / EARLY for start in STARTS}
@@ -81,7 +81,7 @@ def judge(measured: Table) -> Verdict:
 
 
 def draw(measured: Table) -> Figure:
-    """Left: errors of networks begun as trained. Right: begun wrong."""
+    """Left: errors from the first state of training. Right: errors from a wrong first state."""
     figure, axes = pictures.panels(2)
     top = max(measured.column("error_after_wrong_start")) * 1.05
     for axis, column, title in zip(

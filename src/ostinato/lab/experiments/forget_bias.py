@@ -1,4 +1,4 @@
-"""The bias of the forget gate: 0, 1, 2."""
+"""The bias of the forget gate at 0, 1 and 2."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BIASES = (0.0, 1.0, 2.0)
-TOLERANCE = 0.1  # of the share that a step keeps, relative to the prediction
+TOLERANCE = 0.1  # the greatest relative error of the share that a step keeps, against the prediction
 _INPUT, _HIDDEN, _ROWS, _STEPS = 8, 64, 16, 100
 _SHOWN = 1e-14  # smaller shares are not drawn
-_SMALL = 0.1  # "small random weights" (Jozefowicz et al. 2015): this part of torch's range
+_SMALL = 0.1  # "small random weights" (Jozefowicz et al. 2015): torch's range, times this
 
 
 def measure(seed: int, quick: bool) -> Table:
-    """||dL/dc_t|| by distance for each forget bias, and the prediction sigmoid(bias) to the power of the distance."""
+    """By distance, for each forget bias: ||dL/dc_t||, and as prediction sigmoid(bias) to the power of the distance."""
     steps = 40 if quick else _STEPS
     x = torch.randn(steps, _ROWS, _INPUT, dtype=torch.float64)
     rows = []
@@ -42,7 +42,7 @@ def measure(seed: int, quick: bool) -> Table:
 
 
 def set_forget_bias(cell: LSTMCell, bias: float) -> None:
-    """Both biases of the forget gate add up to `bias`: rows H to 2 H of b_i b_f b_g b_o."""
+    """Makes the two biases of the forget gate add up to `bias`; they are rows H to 2 H of b_i b_f b_g b_o."""
     H = cell.hidden_size
     with torch.no_grad():
         cell.bias_ih[H : 2 * H] = bias
@@ -50,13 +50,13 @@ def set_forget_bias(cell: LSTMCell, bias: float) -> None:
 
 
 def kept_a_step(measured: Table) -> dict[float, float]:
-    """Which share of dL/dc a step keeps, by bias."""
+    """The share of dL/dc that one step keeps, by bias."""
     shares = {bias: measured.where(forget_bias=bias).column("gradient_share") for bias in BIASES}
     return {bias: 10 ** slope(share) for bias, share in shares.items()}
 
 
 def judge(measured: Table) -> Verdict:
-    """The share that a step keeps is sigmoid(bias)."""
+    """The share that a step keeps is near sigmoid(bias), and a larger bias reaches farther."""
     kept = kept_a_step(measured)
     predicted = {bias: 1 / (1 + math.exp(-bias)) for bias in BIASES}
     reached = {bias: reach([1.0, *measured.where(forget_bias=bias).column("gradient_share")]) for bias in BIASES}

@@ -1,4 +1,4 @@
-"""How far the gradient reaches back through each cell."""
+"""How many steps back the gradient reaches in each cell."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ CELLS: dict[str, Callable[..., Any]] = {
     "RHN": lambda *sizes, **options: RHNCell(*sizes, depth=2, **options),
     "minGRU": MinGRUCell,
 }
-GROWN = 10.0  # times its size: a gradient that the sentence calls grown
-OPEN = 4.0  # bias that opens the gates which keep the memory: sigmoid(4) = 0.98
+GROWN = 10.0  # times its size at distance 1: the text calls such a gradient grown
+OPEN = 4.0  # the bias that opens the gates which keep the memory: sigmoid(4) = 0.98
 _INPUT, _HIDDEN, _ROWS, _STEPS = 8, 48, 16, 300
 
 
 def measure(seed: int, quick: bool) -> Table:
-    """Gradient of the whole state by distance: gates half open (bias 0) and opened for memory; RNN has none to open."""
+    """The gradient of the whole state by distance, with gates half open (bias 0) and open; the RNN has no gates."""
     steps = 60 if quick else _STEPS
     x = torch.randn(steps, _ROWS, _INPUT, dtype=torch.float64)
     rows = []
@@ -72,7 +72,7 @@ def judge(measured: Table) -> Verdict:
 
 
 def draw(measured: Table) -> Figure:
-    """The gradient by distance, with gates half open and open."""
+    """The gradient by distance. Left: gates half open. Right: gates open."""
     figure, axes = pictures.panels(2)
     top = max(100.0, 2 * max(share for share in measured.column("gradient_share") if math.isfinite(share)))
     for axis, gates, title in zip(

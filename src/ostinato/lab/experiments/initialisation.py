@@ -1,4 +1,4 @@
-"""How the weights begin: torch's own, Xavier, He, orthogonal, identity, chrono."""
+"""First weights: torch's own, Xavier, He, orthogonal, identity and chrono."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _INPUT, _HIDDEN, _ROWS, _STEPS = 8, 64, 16, 200
-CARRIED, KEPT = 3, 0.1  # times as far as torch's start; share that is left after all steps
-_STRENGTH = 0.1  # of the input: what the weights do shows where tanh is near its straight part
+CARRIED, KEPT = 3, 0.1  # how many times as far as torch's; the share that is left after all steps
+_STRENGTH = 0.1  # of the input; weak, so that tanh is nearly linear and the effect of the weights shows
 
 
 def _identity(input_size: int, hidden_size: int, **options: Any) -> RNNCell:
@@ -48,7 +48,7 @@ STARTS: dict[str, Callable[..., Any]] = {
 
 
 def measure(seed: int, quick: bool) -> Table:
-    """Gradient of the whole state by distance, for each way to begin."""
+    """The gradient of the whole state by distance, for each initialisation."""
     steps = 50 if quick else _STEPS
     x = _STRENGTH * torch.randn(steps, _ROWS, _INPUT, dtype=torch.float64)
     zeros = torch.zeros(_ROWS, _HIDDEN, dtype=torch.float64)
@@ -61,7 +61,7 @@ def measure(seed: int, quick: bool) -> Table:
 
 
 def judge(measured: Table) -> Verdict:
-    """Torch's start loses the gradient; Xavier and orthogonal carry it farther, identity and chrono keep it, He makes it grow."""
+    """Torch's start loses the gradient; Xavier, orthogonal carry it farther; identity, chrono keep it; He grows it."""
     shares = {name: measured.where(start=name).column("gradient_share") for name in STARTS}
     reached = {name: reach(share) for name, share in shares.items()}
     last = {name: share[-1] for name, share in shares.items()}

@@ -1,4 +1,4 @@
-"""Where LSTM and ResNet meet: a cell state with its gates open is a residual network over time."""
+"""Where LSTM and ResNet meet: an LSTM with open gates is a residual network over time."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _HIDDEN, _ROWS, _DEPTH = 32, 64, 60
-_OPEN = 40.0  # a bias at which sigmoid is 1 to the last digit of a double
-_SMALL = 0.1  # part of torch's range: F(x) of a residual block starts small
+_OPEN = 40.0  # sigmoid of it is 1 in double precision
+_SMALL = 0.1  # times torch's range: F(x) of a residual block is small at the start
 
 
 def lstm_as_resnet(steps: int) -> tuple[LSTMCell, Tensor]:
-    """An LSTM whose forget and input gates are open, and the residual branch that its steps add.
+    """An LSTM with open gates, in which each step is a residual block.
 
-    With f = i = o = 1, c_t = c_{t-1} + tanh(W_g x_t + U_g h_{t-1} + b_g) and h = tanh(c): x + F(x), one block a step.
+    With f = i = o = 1 a step is c_t = c_{t-1} + tanh(W_g x_t + U_g h_{t-1} + b_g), h = tanh(c): a block x + F(x).
 
     Returns:
-        The cell, and one input a step (T, B, I).
+        The cell, and its inputs, (T, B, I), one for each step.
     """
     cell = LSTMCell(_HIDDEN, _HIDDEN, dtype=torch.float64)
     with torch.no_grad():
@@ -40,14 +40,14 @@ def lstm_as_resnet(steps: int) -> tuple[LSTMCell, Tensor]:
 
 
 def residual_twin(cell: LSTMCell) -> Callable[[Tensor, Tensor], Tensor]:
-    """The residual block c + F(c, x) with the LSTM's candidate weights, written without any gate."""
-    rows = slice(2 * _HIDDEN, 3 * _HIDDEN)  # g of b_i b_f b_g b_o
+    """The residual block c + F(c, x) with the LSTM's weights of g, without any gate."""
+    rows = slice(2 * _HIDDEN, 3 * _HIDDEN)  # the rows of g, in b_i b_f b_g b_o
     W, U, b = cell.weight_ih[rows], cell.weight_hh[rows], (cell.bias_ih + cell.bias_hh)[rows]
     return lambda x, c: c + torch.tanh(x @ W.T + torch.tanh(c) @ U.T + b)
 
 
 def measure(seed: int, quick: bool) -> Table:
-    """Gradient by distance through each network, and the largest difference between the LSTM's cell state and its twin's."""
+    """The gradient by distance in each network, and how far the LSTM's cell state differs from its twin's at most."""
     depth = 20 if quick else _DEPTH
     cell, x = lstm_as_resnet(depth)
     twin = residual_twin(cell)
@@ -74,7 +74,7 @@ def measure(seed: int, quick: bool) -> Table:
                 return branch
             if kind == "residual":
                 return v + _SMALL * branch
-            carry = torch.sigmoid(2.0 + v @ gate.T)  # Highway Networks start with gates that mostly carry
+            carry = torch.sigmoid(2.0 + v @ gate.T)  # highway networks start with gates that mostly carry
             return carry * v + (1 - carry) * branch
 
         return step
@@ -95,7 +95,7 @@ def measure(seed: int, quick: bool) -> Table:
 
 
 def judge(measured: Table) -> Verdict:
-    """The open LSTM and its residual twin are one function; both keep the gradient that the plain net loses."""
+    """The open LSTM and its residual twin are the same function; both keep the gradient that a plain net loses."""
     last = {name: measured.where(network=name).column("gradient_share")[-1] for name in measured.kinds("network")}
     difference = max(measured.column("lstm_minus_resnet"))
     depth = measured.column("distance_layers")[-1]

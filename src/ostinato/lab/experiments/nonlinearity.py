@@ -1,4 +1,4 @@
-"""tanh, sigmoid and ReLU in the same network: why tanh."""
+"""tanh, sigmoid and ReLU in the same network: why tanh is used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HIDDEN, _ROWS, _STEPS = 64, 32, 60
 
 
 def measure(seed: int, quick: bool) -> Table:
-    """Gradient by distance and size of the state by step, for an orthogonal W_hh times `gain`, driven by weak noise."""
+    """Gradient by distance and state size by step, for an orthogonal W_hh times `gain`; the input is weak noise."""
     steps = _STEPS // 3 if quick else _STEPS
     orthogonal = torch.nn.init.orthogonal_(torch.empty(_HIDDEN, _HIDDEN, dtype=torch.float64))
     x = 0.1 * torch.randn(steps, _ROWS, _HIDDEN, dtype=torch.float64)
@@ -50,7 +50,7 @@ def _step(name: str, weight: Tensor) -> RNNCell:
 
 
 def judge(measured: Table) -> Verdict:
-    """Sigmoid loses the gradient fastest, at 1/4 a step or faster; ReLU's state has no bound, tanh's has."""
+    """Sigmoid loses the gradient fastest and keeps at most 1/4 a step; ReLU's state is unbounded, tanh's is bounded."""
     falls = {name: slope(measured.where(nonlinearity=name, gain=1.0).column("gradient_norm")) for name in NAMES}
     kept = {name: 10**fall for name, fall in falls.items()}
     ends = {name: measured.where(nonlinearity=name, gain=2.0).column("state_norm")[-1] for name in NAMES}

@@ -1,4 +1,4 @@
-"""The same W_hh at every step: what its spectral radius makes of the gradient."""
+"""The same W_hh at every step: how its spectral radius decides what happens to the gradient."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SCALES = (0.5, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
-TOLERANCE = 0.02  # of a slope, in decimal orders of magnitude a step
+TOLERANCE = 0.02  # of a slope, in powers of ten a step
 _HIDDEN, _ROWS = 48, 16
 
 
 def measure(seed: int, quick: bool) -> Table:
-    """||dh_T/dh_t|| by distance for W_hh of spectral radius `scale`, at rest (tanh' = 1) and driven by noise."""
+    """||dh_T/dh_t|| by distance for W_hh of spectral radius `scale`, at rest (tanh' = 1) and with noise as input."""
     steps = 60 if quick else 200
     direction = torch.randn(_HIDDEN, _HIDDEN, dtype=torch.float64)
     direction /= torch.linalg.eigvals(direction).abs().max()
@@ -41,7 +41,7 @@ def measure(seed: int, quick: bool) -> Table:
 
 
 def slopes(measured: Table, network: str) -> dict[float, float]:
-    """Decimal orders of magnitude a step, by scale; from half the distance on, where the largest eigenvalue rules."""
+    """Powers of ten a step, by scale; from half the distance on, where the largest eigenvalue decides."""
     found = {}
     for scale in measured.kinds("scale"):
         norms = measured.where(network=network, scale=scale).column("gradient_norm")
@@ -50,7 +50,7 @@ def slopes(measured: Table, network: str) -> dict[float, float]:
 
 
 def judge(measured: Table) -> Verdict:
-    """Every slope at rest is log10(scale): below 1 it falls, at 1 it stays, above 1 it rises."""
+    """Every slope at rest is log10(scale): a scale below 1 makes the gradient fall, 1 keeps it, above 1 it grows."""
     rest, driven = slopes(measured, "at rest"), slopes(measured, "driven")
     off = max(abs(found - math.log10(scale)) for scale, found in rest.items())
     least, most = min(rest), max(rest)
@@ -67,7 +67,7 @@ def judge(measured: Table) -> Verdict:
 
 
 def draw(measured: Table) -> Figure:
-    """Left: the gradient by distance. Right: the slopes beside the prediction."""
+    """Left: the gradient by distance. Right: the slopes, with the prediction."""
     figure, (left, right) = pictures.panels(2)
     shown = [scale for scale in measured.kinds("scale") if scale in (0.5, 0.8, 1.0, 1.25, 2.0)]
     rest = {

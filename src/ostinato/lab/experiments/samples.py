@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 MOMENTS = (100, 300, 700, 2000)
 _TEXT, _HELD_OUT = 300_000, 20_000  # characters
 _HIDDEN, _ROWS, _STEPS = 160, 24, 48
-_SAMPLE = 1500  # characters written at each moment, of which the first are shown
+_SAMPLE = 1500  # characters written at each moment; the first of them are shown
 _SHOWN = 170
 
 
 def real_words(sample: str, text: str) -> float:
-    """Which share of the words of a sample (of two letters and more) occur in the text."""
+    """The share of the words in a sample (of two letters or more) that occur in the text."""
     words, known = ("".join(c if c.isalpha() else " " for c in part).split() for part in (sample, text))
     long, lexicon = [word for word in words if len(word) > 1], set(known)
     return sum(word in lexicon for word in long) / max(1, len(long))
 
 
 def measure(seed: int, quick: bool) -> Table:
-    """Loss on held-out text, the share of real words, and a sample, at each moment."""
+    """At each moment: the loss on held-out text, the share of real words, and a sample."""
     text = small_text(_TEXT + _HELD_OUT)
     vocabulary = CharVocabulary.build([text], 0)
     seen, held_out = torch.from_numpy(vocabulary.encode(text)).long().split([_TEXT, _HELD_OUT])
@@ -55,7 +55,7 @@ def measure(seed: int, quick: bool) -> Table:
 
 
 def judge(measured: Table) -> Verdict:
-    """From moment to moment the loss falls, and the last sample has more real words than the first."""
+    """The loss falls from moment to moment, and the last sample has more real words than the first."""
     updates, nats, words = (measured.column(name) for name in measured.columns[:3])
     falls = all(after < before for before, after in pairwise(nats))
     return Verdict(
@@ -68,7 +68,7 @@ def judge(measured: Table) -> Verdict:
 
 
 def draw(measured: Table) -> Figure:
-    """The loss, and beside it what the model writes."""
+    """Left: the loss. Right: what the model writes."""
     figure, (left, right) = plots.figure(11, 5, columns=2)
     left.plot(
         measured.column("updates"), measured.column("held_out_nats"), "o-", color=pictures.COLOURS[0], linewidth=2
@@ -88,7 +88,7 @@ def draw(measured: Table) -> Figure:
 
 
 def shown(sample: str) -> str:
-    """A few lines of a sample, none too long for the picture."""
+    """The first lines of a sample, folded to the width of the picture."""
     folded = [
         line for part in sample.strip("\n").split("\n") for line in textwrap.wrap(part, 62, drop_whitespace=False)
     ]

@@ -1,10 +1,11 @@
-"""Parity at lengths never seen: a state that a linear recurrence with factors from 0 to 1 does not track.
+"""Parity at lengths longer than in training: linear recurrences with factors from 0 to 1 cannot keep track of it.
 
-After each bit a network says whether the number of ones so far is odd: two states, which a one exchanges and a zero keeps. A linear
-recurrence multiplies its state by a factor that the input may choose. To exchange two states it needs a factor of -1; with factors
-from 0 to 1 no number of layers gives parity at every length, in finite precision (Sarrof et al. 2024, arXiv 2405.17394; Grazzi et
-al. 2024). What Merrill et al. 2024 prove is of harder states, such as permutations of five things: they are beyond linear
-recurrences with diagonal matrices of either sign. That nothing forbids a cell to learn parity does not say that it does.
+After each bit a network says whether the number of ones so far is odd. That takes two states, which a one exchanges and
+a zero keeps. A linear recurrence multiplies its state by a factor that may depend on the input. To exchange two states
+the factor must be -1; with factors from 0 to 1 no number of layers gives parity at every length, in finite precision
+(Sarrof et al. 2024, arXiv 2405.17394; Grazzi et al. 2024). The proof of Merrill et al. 2024 is about harder states,
+such as permutations of five things: linear recurrences with diagonal matrices cannot track them, whatever the sign of
+the factors. That a cell can represent parity does not mean that training finds it.
 """
 
 from __future__ import annotations
@@ -33,19 +34,19 @@ if TYPE_CHECKING:
 
 @cell(gates="z h", states="h", recurrent=False, source="Grazzi et al. 2024, arXiv 2411.12537")
 def signed_min_gru(x: Gates, s: State, U: None) -> State:
-    """h' = (1 - z) h + z (W_h x + b_h), with z = 2 sigmoid(W_z x + b_z): minGRU, its factor 1 - z from -1 to 1."""
+    """h' = (1 - z) h + z (W_h x + b_h), z = 2 sigmoid(W_z x + b_z): minGRU, with 1 - z from -1 to 1."""
     z = 2 * sigmoid(x.z)
     return State(h=(1 - z) * s.h + z * x.h)
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A cell that is tried.
+    """A cell to be tested.
 
     Attributes:
-        cell: its name in the catalogue, or itself.
-        recurrence: "nonlinear"; "unmixed", nonlinear too, but a unit sees no other; "linear", by factors from 0 to 1, or by complex
-            ones that are the same whatever is read; "signed", by factors from -1 to 1.
+        cell: its name in the catalogue, or the cell itself.
+        recurrence: "nonlinear"; "unmixed", nonlinear too, but no unit sees another; "linear", with factors from 0 to 1,
+            or complex factors that do not depend on the input; "signed", with factors from -1 to 1.
     """
 
     cell: str | Cell
@@ -53,7 +54,7 @@ class Contestant:
 
     @property
     def layers(self) -> int:
-        """One where units see each other; else two, as a second layer sees what all units of the first remember."""
+        """One where each unit sees the others; otherwise two: the second layer sees all units of the first."""
         return 1 if self.recurrence == "nonlinear" else 2
 
 
@@ -69,16 +70,16 @@ CELLS = {
 }
 LONGEST_SEEN = 20
 LENGTHS = (2, 3, 4, 5, 7, 10, 15, 20, 30, 40, 60, 80, 120, 160, 200)
-NEVER_SEEN = 40  # from here on lengths count as never seen: twice the longest of training
-# Right answers from which a state is tracked, and up to which it is lost; guessing gives half.
+NEVER_SEEN = 40  # lengths from here on count as new: twice the longest of training
+# A state counts as tracked from the first share of right answers, and as lost up to the second; guessing gives half.
 TRACKED, LOST = 0.9, 0.7
 _HIDDEN, _ROWS, _JUDGED_ROWS = 32, 32, 512
-_NETWORKS = 3  # of each cell: one alone depends much on how it began
+_NETWORKS = 3  # of each cell: the result of one depends much on its first weights
 _RATE = 1e-2
 
 
 class ParityNetwork(nn.Module):
-    """A recurrence that reads bits, and a readout with a hidden layer, so that what fails is not the readout."""
+    """Reads bits with a recurrence; its readout has a hidden layer, so that a failure is not the readout's."""
 
     def __init__(self, of: Contestant) -> None:
         super().__init__()
@@ -86,17 +87,17 @@ class ParityNetwork(nn.Module):
         self.head = nn.Sequential(nn.Linear(_HIDDEN, _HIDDEN), nn.ReLU(), nn.Linear(_HIDDEN, 1))
 
     def forward(self, bits: Tensor) -> Tensor:
-        """How much speaks for odd, after each of the bits: (T, B) -> (T, B)."""
+        """The logit that the number of ones is odd, after each bit: (T, B) -> (T, B)."""
         return self.head(self.layer(F.one_hot(bits, 2).float())[0])[..., 0]
 
 
 def parity(bits: Tensor) -> Tensor:
-    """1 where the number of ones so far is odd, else 0: (T, B) integers -> (T, B)."""
+    """1 where the number of ones so far is odd, otherwise 0: (T, B) integers -> (T, B)."""
     return (bits.cumsum(0) % 2).float()
 
 
 def train(of: Contestant, updates: int) -> ParityNetwork:
-    """A network trained to say the parity after each bit; sequences grow from 2 to 20 bits in the first half of training."""
+    """Trains a network to give the parity after each bit; in the first half sequences grow from 2 to 20 bits."""
     model = ParityNetwork(of)
     optimizer = torch.optim.Adam(model.parameters(), _RATE)
     for update in range(updates):
@@ -114,7 +115,7 @@ def train(of: Contestant, updates: int) -> ParityNetwork:
 
 @one_thread()
 def measure(seed: int, quick: bool) -> Table:
-    """The share of sequences whose parity is right, by length, of several networks of each cell."""
+    """For several networks of each cell, by length: the share of sequences whose parity is right."""
     bits = torch.randint(2, (max(LENGTHS), _JUDGED_ROWS))
     rows = []
     for name, of in CELLS.items():
@@ -127,12 +128,12 @@ def measure(seed: int, quick: bool) -> Table:
 
 
 def middle(measured: Table, name: str, length: int) -> float:
-    """The share of right answers of the median network of a cell."""
+    """The share of right answers at a length: that of the median network of a cell."""
     return median(measured.where(cell=name, length_steps=length).column("right_share"))
 
 
 def longest_tracked(measured: Table, name: str) -> int:
-    """The greatest length up to which the median network of a cell is right at every length; 0 for none."""
+    """The greatest length up to which the median network is right at every length; 0 where it never is."""
     found = 0
     for length in measured.kinds("length_steps"):
         if middle(measured, name, length) < TRACKED:
@@ -142,7 +143,7 @@ def longest_tracked(measured: Table, name: str) -> int:
 
 
 def judge(measured: Table) -> Verdict:
-    """At lengths never seen nonlinear cells are right, linear ones are not, and one with signed factors is right at the first."""
+    """At new lengths nonlinear cells are right and linear ones are not; signed factors are right at the first one."""
     lengths = measured.kinds("length_steps")
     unseen = [length for length in lengths if length >= NEVER_SEEN]
     cells = {name: measured.where(cell=name).column("recurrence")[0] for name in measured.kinds("cell")}
@@ -165,7 +166,7 @@ def judge(measured: Table) -> Verdict:
 
 
 def draw(measured: Table) -> Figure:
-    """Right answers by length: of nonlinear cells, and of linear ones. A line is the median network, a dot a network."""
+    """Right answers by length. Left: nonlinear cells. Right: linear ones. Lines are median networks, dots networks."""
     figure, axes = pictures.panels(2, width=5.2)
     lengths, shown = measured.kinds("length_steps"), [2, 5, 10, 20, 40, 80, 200]
     kinds = (("nonlinear", "unmixed"), ("linear", "signed"))

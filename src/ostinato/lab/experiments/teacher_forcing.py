@@ -1,4 +1,4 @@
-"""What a forecaster is fed while it learns: the truth, its own forecasts, or more and more of them."""
+"""The input of a forecaster in training: the true values, its own forecasts, or more and more of its own forecasts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ostinato.types import Tensor
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# The share of steps at which the network is fed its own forecast, by the share of training that is over.
+# The share of steps whose input is the network's own forecast, as a function of the share of training that is done.
 WAYS: dict[str, Callable[[float], float]] = {
     "teacher forcing": lambda _: 0.0,
     "scheduled sampling": lambda done: done,
@@ -28,24 +28,24 @@ WAYS: dict[str, Callable[[float], float]] = {
 }
 _HIDDEN, _ROWS, _SEEN, _AHEAD, _TESTED = 32, 32, 16, 32, 64
 _RATE = 1e-2
-_NETWORKS = 3  # of each way: one alone depends much on how it began
-_NOISE = 0.2  # standard deviation of what is measured around the true wave, of size 1
+_NETWORKS = 3  # of each way: the result of one depends much on its first weights
+_NOISE = 0.2  # standard deviation of the measured values around the true wave, of size 1
 
 
 class OneStepForecaster(nn.Module):
-    """A GRU that is fed a value a step and says the next."""
+    """A GRU that reads one value a step and forecasts the next."""
 
     def __init__(self) -> None:
         super().__init__()
         self.cell, self.head = GRUCell(1, _HIDDEN), nn.Linear(_HIDDEN, 1)
 
     def forward(self, series: Tensor, own_share: float, seen: int) -> Tensor:
-        """Forecasts of each next value (T - 1, B, 1).
+        """The forecast of each next value, (T - 1, B, 1).
 
         Args:
             series: (T, B, 1).
-            own_share: from step `seen` on, the probability that a row is fed its own forecast in place of the series.
-            seen: steps that are always fed from the series.
+            own_share: the probability, from step `seen` on, that a row reads its own forecast instead of the series.
+            seen: the number of first steps that always read the series.
         """
         state, said, value = None, [], series[0]
         for t in range(len(series) - 1):
@@ -57,7 +57,7 @@ class OneStepForecaster(nn.Module):
 
 
 def train(share: Callable[[float], float], updates: int) -> OneStepForecaster:
-    """A forecaster trained on noisy waves, fed its own forecasts as `share` says."""
+    """Trains a forecaster on noisy waves; `share` gives how often it reads its own forecasts."""
     model = OneStepForecaster()
     parameters = list(model.parameters())
     optimizer = torch.optim.Adam(parameters, _RATE)
@@ -75,7 +75,7 @@ def train(share: Callable[[float], float], updates: int) -> OneStepForecaster:
 
 
 def measure(seed: int, quick: bool) -> Table:
-    """Error against the true wave by steps ahead, over several networks: fed with the series to the end, and running free."""
+    """The error against the true wave by steps ahead: reading the series to the end, and reading only own forecasts."""
     series, true = waves(256, _SEEN + _TESTED, _NOISE)
     rows = []
     for name, share in WAYS.items():
@@ -90,13 +90,13 @@ def measure(seed: int, quick: bool) -> Table:
 
 
 def mean(measured: Table, name: str, column: str) -> float:
-    """Of a column over all steps ahead."""
+    """The mean of a column over all steps ahead."""
     values = measured.where(training=name).column(column)
     return sum(values) / len(values)
 
 
 def judge(measured: Table) -> Verdict:
-    """After teacher forcing the error grows along the network's own forecasts; after scheduled sampling it is lower."""
+    """After teacher forcing the error grows while a network reads its own forecasts; scheduled sampling lowers it."""
     fed = {name: mean(measured, name, "error_fed_truth") for name in WAYS}
     free = {name: mean(measured, name, "error_running_free") for name in WAYS}
     teacher, scheduled, running = WAYS
@@ -113,7 +113,7 @@ def judge(measured: Table) -> Verdict:
 
 
 def draw(measured: Table) -> Figure:
-    """Errors by steps ahead, fed the truth and running free."""
+    """Errors by steps ahead. Left: reading the true series. Right: reading own forecasts."""
     figure, axes = pictures.panels(2)
     most = max(measured.column("error_running_free")) * 1.05
     for axis, column, title in zip(

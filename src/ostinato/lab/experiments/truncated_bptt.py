@@ -1,4 +1,4 @@
-"""How long the chunks of truncated BPTT must be, and what they cost in memory."""
+"""How long the chunks of truncated BPTT must be, and how much memory they cost."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CHUNKS = (2, 4, 8, 16, 32, 64)
-HARDLY = 0.2  # above guessing: what a chunk that ends too early may learn
-DELAY = 10  # steps back to what must be said again
+HARDLY = 0.2  # above guessing: the most that may be learned with chunks of up to `DELAY` steps
+DELAY = 10  # the number of steps after which a symbol must be repeated
 _SYMBOLS, _HIDDEN, _ROWS, _UPDATES = 4, 64, 32, 900
 _KIBIBYTE = 1024
 
 
 def stream(steps: int) -> tuple[Tensor, Tensor]:
-    """Random symbols one-hot (T, B, 4), and at each step the symbol of `DELAY` steps before (T, B)."""
+    """Random symbols, one-hot (T, B, 4), and for each step the symbol of `DELAY` steps before, (T, B)."""
     ids = torch.randint(_SYMBOLS, (steps + DELAY, _ROWS))
     return F.one_hot(ids[DELAY:], _SYMBOLS).float(), ids[:-DELAY]
 
 
 def train(length: int, updates: int) -> tuple[float, int, int]:
-    """Trains a GRU with chunks of `length` steps, the state carried from each to the next.
+    """Trains a GRU on chunks of `length` steps; each chunk starts from the state at the end of the one before.
 
     Returns:
-        The share of symbols that it gets right on a fresh stream, and the bytes kept for the backward pass of the second
-        update, the first that is given a state, and of the last.
+        The share of right symbols on new data, and the bytes kept for the backward pass in the second update (the first
+        that starts from an earlier state) and in the last.
     """
     layer, head = GRU(_SYMBOLS, _HIDDEN), nn.Linear(_HIDDEN, _SYMBOLS)
     parameters = [*layer.parameters(), *head.parameters()]
@@ -66,7 +66,7 @@ def train(length: int, updates: int) -> tuple[float, int, int]:
 
 
 def measure(seed: int, quick: bool) -> Table:
-    """Share of right symbols, and memory, by the length of a chunk; as many updates for each."""
+    """By length of the chunks: the share of right symbols, and memory; each with the same number of updates."""
     rows = []
     for length in CHUNKS:
         right, first, last = train(length, 4 if quick else _UPDATES)
@@ -75,7 +75,7 @@ def measure(seed: int, quick: bool) -> Table:
 
 
 def judge(measured: Table) -> Verdict:
-    """Chunks that end before the delay learn next to nothing, long ones learn all; memory grows with the length."""
+    """Chunks of up to `DELAY` steps learn almost nothing, long ones learn all; memory grows with the length."""
     lengths, right = measured.column("chunk_steps"), measured.column("right_share")
     kept, guess = measured.column("kept_kib"), measured.column("guessing_share")[0]
     short = max(r for length, r in zip(lengths, right, strict=True) if length <= DELAY)
@@ -93,7 +93,7 @@ def judge(measured: Table) -> Verdict:
 
 
 def draw(measured: Table) -> Figure:
-    """Left: quality. Right: memory."""
+    """Left: right symbols. Right: memory."""
     figure, (left, right) = pictures.panels(2)
     lengths = measured.column("chunk_steps")
     left.plot(lengths, [100 * r for r in measured.column("right_share")], "o-", color=pictures.COLOURS[0], linewidth=2)

@@ -1,1 +1,1 @@
-"""Networks with one answer for a sequence."""
+"""Networks that give one answer for a sequence."""

@@ -1,4 +1,4 @@
-"""Temperature scaling: how sure a classifier is made to fit how often it is right."""
+"""Temperature scaling: a classifier's probabilities are made to agree with how often it is right."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from torch.nn import functional as F
 
 
 def best_scales(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
-    """What the logits of models are multiplied by before they are summed, to give the targets the highest likelihood.
+    """The factors for the logits of several models, whose sum then gives the targets the highest likelihood.
 
         s = argmin over s > 0 of  sum over n of -log softmax(sum over k of s_k z_kn)[target_n] + sum over k of (log K s_k)^2 / 2
 
-    Of one model, 1 / s is its temperature, and no answer changes. The last term is a prior around the mean of the models, which
-    matters for few examples only: without it, a few that are all right would make the scale infinite.
+    For one model, 1 / s is its temperature, and no answer changes. The last term is a prior around the mean of the
+    models; it matters for few examples only: without it, a few that are all right would make the scale infinite.
 
     Source: Guo et al. 2017, arXiv 1706.04599, section 4.2, for one model; Hinton 2002, "Training products of experts", for several.
 
     Args:
         logits: (K, N, C), of K models.
-        target: (N,) int64; those that are no class from 0 to C - 1 are left out, as are rows with a logit that is not finite.
-        weight: (C,), how much an example of each class counts; None for 1 each.
+        target: (N,) int64; targets that are no class from 0 to C - 1 are left out, as are rows with a logit that is not
+            finite.
+        weight: (C,), the weight of an example of each class; None for 1 each.
 
     Returns:
         (K,) float64, above 0.

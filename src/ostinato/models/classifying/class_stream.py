@@ -1,4 +1,4 @@
-"""A decision while a sequence is still coming: what the classifier says of the steps so far."""
+"""A decision while a sequence is still coming: the classifier's answer to the steps so far."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from ostinato.nn.streams.snapshot import Shape, shapes_of
 
 
 class ClassStream(ModelStream):
-    """`Stream(classifier)`: the logits of the sequence so far, `(C,)`, or `(n, C)` of n rows.
+    """`Stream(classifier)`: the logits of the sequence so far, `(C,)`, or `(n, C)` for n rows.
 
-    They are what `model(input[:t])` gives in evaluation mode after t steps, of all poolings, with naive Bayes where the model has
-    it; `softmax` makes probabilities of them. An input is a token's number, or a vector `(I,)`; of n rows `(n,)` or `(n, I)`.
+    They are those of `model(input[:t])` in evaluation mode after t steps, for every pooling, with naive Bayes if the
+    model has it; `softmax` turns them into probabilities. An input is a token's number, or a vector `(I,)`; for n rows
+    `(n,)` or `(n, I)`.
     """
 
     @property
@@ -37,7 +38,7 @@ class ClassStream(ModelStream):
 
     @torch.inference_mode(False)
     def reset(self, rows: Any = None) -> None:
-        """Let some rows, or all, begin anew."""
+        """Begins some rows, or all, anew."""
         kept = self._evidence
         super().reset(rows)
         self._evidence = kept
@@ -80,7 +81,7 @@ class ClassStream(ModelStream):
             self._evidence[row] = self._evidence[row].with_tensors(given)
 
     def copy(self) -> ClassStream:
-        """See `ModelStream`."""
+        """See `ModelStream.copy`."""
         made = super().copy()
         made._evidence = [each.copy() for each in self._evidence]
         return made

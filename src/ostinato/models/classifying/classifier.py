@@ -45,21 +45,22 @@ class Classifier(nn.Module):
         pooling: how all steps become one vector, see `Pooling`.
         dropout: the rate between the layers and before the output, from 0 to below 1.
         input_dropout: the rate for what enters the first layer, from 0 to below 1.
-        augmentation: how much each sequence of vectors is changed whenever it is trained on, see `Augmentation`; 0 of tokens, and
-            of a cell that reads something beside its input.
+        augmentation: how much each sequence of vectors is changed each time it is trained on, see `Augmentation`; 0 for
+            tokens, and for a cell that reads something beside its input.
         options: keyword options of the recurrent layer, such as `{"zoneout": 0.1}`.
-        class_weights: (C,), how much an example of each class counts in the training loss; None for 1 each. The loss is the sum of
-            weighted losses over the number of examples: with weights whose mean over the training data is 1, its mean over batches
-            of any size is that of all examples. (`torch.nn.CrossEntropyLoss` divides by the weights of the batch instead.)
-        naive_bayes: of tokens, how many runs of 2, 3, ... tokens are counted, see `NaiveBayes`; whoever gives it puts the counts in
-            with `model.naive_bayes.take`. None for none.
-        with_extras: whether a cell may be one that reads something beside its input, such as GRU-D; `input_size` is then that of
-            input and extras side by side, in the cell's order.
-        label_smoothing: s in [0, 1): the training loss takes (1 - s) of the right class and s / C of every class (Szegedy et al.
-            2016, section 7).
+        class_weights: (C,), the weight of an example of each class in the training loss; None for 1 each. The loss is
+            the sum of weighted losses divided by the number of examples: with weights whose mean over the training data
+            is 1, its mean over batches of any size is that over all examples. (`torch.nn.CrossEntropyLoss` divides by
+            the weights of the batch instead.)
+        naive_bayes: for tokens, how many runs of 2, 3, ... tokens are counted, see `NaiveBayes`; the caller then sets
+            the counts with `model.naive_bayes.take`. None for no naive Bayes.
+        with_extras: whether the cell may read something beside its input, as GRU-D does; `input_size` is then the size
+            of input and extras side by side, in the cell's order.
+        label_smoothing: s in [0, 1): the training loss is (1 - s) times that of the right class plus s / C times that
+            of every class (Szegedy et al. 2016, section 7).
 
     Raises:
-        ConfigError: sizes, rates or options that do not fit.
+        ConfigError: sizes, rates or options do not fit.
     """
 
     class_weights: torch.Tensor | None
@@ -142,7 +143,7 @@ class Classifier(nn.Module):
         number = 1 if self.naive_bayes is None else 2
         self.register_buffer("scales", torch.full((number,), 1.0 / number))
         weights = None if class_weights is None else torch.tensor(list(class_weights), dtype=torch.float32)
-        # Not in the state_dict: the weights are a setting of training, and a run keeps its settings.
+        # Not in the state_dict: the weights are a training setting, which a run stores with its settings.
         self.register_buffer("class_weights", weights, persistent=False)
 
     @takes_lists
@@ -151,18 +152,19 @@ class Classifier(nn.Module):
 
         Args:
             input: (T, B) int64 tokens, or (T, B, I) vectors; T at least 1.
-            lengths: (B,) integers from 0 to T, the steps that are real; None for all. Those past a row's end change nothing.
+            lengths: (B,) integers from 0 to T, the steps that are real; None for all. Steps past a row's end change
+                nothing.
         """
         if self.training:
             return self._network(input, lengths)
         return self.combined(self.experts(input, lengths))
 
     def open_stream(self, **arguments: Any) -> ClassStream:
-        """What `Stream(model, ...)` makes of it, see `ClassStream`."""
+        """Opens the stream of `Stream(model, ...)`, see `ClassStream`."""
         return ClassStream(self, **arguments)
 
     def stream(self, **arguments: Any) -> ClassStream:
-        """A decision while the sequence is still coming, see `ClassStream`; `**arguments` are those of `Stream`."""
+        """Decides while the sequence is still coming, see `ClassStream`; `**arguments` are those of `Stream`."""
         return self.open_stream(**arguments)
 
     @takes_lists
@@ -171,48 +173,48 @@ class Classifier(nn.Module):
 
     @takes_lists
     def experts(self, input: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
-        """The logits of the network and, where it is there, of naive Bayes, (1 or 2, B, C); as `forward`."""
+        """The logits of the network and, if there is one, of naive Bayes, (1 or 2, B, C); arguments as in `forward`."""
         found = [self._network(input, lengths)]
         if self.naive_bayes is not None:
             found.append(self.naive_bayes(input, lengths).to(found[0].dtype))
         return torch.stack(found)
 
     def combined(self, experts: torch.Tensor) -> torch.Tensor:
-        """Their sum as `scales` weigh them, (N, C), from (1 or 2, N, C)."""
+        """The sum of the experts' logits weighted by `scales`, (N, C), from (1 or 2, N, C)."""
         return torch.einsum("k,knc->nc", self.scales.to(experts), experts)
 
     def calibrate(self, experts: torch.Tensor, target: torch.Tensor) -> None:
-        """Sets the scales that are best for examples that were not trained on, see `best_scales`.
+        """Sets `scales` to the best ones for examples that were not trained on, see `best_scales`.
 
         Args:
-            experts: (1 or 2, N, C), what `experts` gave for them in evaluation mode.
-            target: (N,) int64; those that are no class are left out.
+            experts: (1 or 2, N, C), the result of `experts` for them in evaluation mode.
+            target: (N,) int64; targets that are no class are left out.
         """
         weight = None if self.class_weights is None else self.class_weights.to(experts.device)
         self.scales.copy_(best_scales(experts, target, weight))
 
     @takes_lists
     def steps(self, input: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
-        """What the last recurrent layer gives at every step, (T, B, D H); as `forward`."""
+        """The output of the last recurrent layer at every step, (T, B, D H); arguments as for `forward`."""
         input = self.augmentation(input, lengths) if self.embedding is None else self.embedding(input)
         x, extras = parted(self.recurrent, input)
         return self.recurrent(self.input_dropout(x), lengths=lengths, **extras)[0]
 
     def loss(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, None]:
-        """The mean cross entropy in nats an example, a scalar, and no state.
+        """The mean cross entropy in nats an example, a scalar; and None for a state.
 
-        Class weights and label smoothing act in training only. Targets that are no class, as of a label that training never had,
-        are left out; without any other it is 0.
+        Class weights and label smoothing act in training only. Examples whose target is no class, such as a label that
+        training never had, are left out; the loss is 0 if no other is left.
         """
         logits = self(batch.input, batch.lengths)
         return self.cross_entropy(logits, batch.target), None
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
-        state_dict.setdefault(f"{prefix}scales", torch.ones(1))  # of models that are older than it
+        state_dict.setdefault(f"{prefix}scales", torch.ones(1))  # for models saved before there were scales
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def cross_entropy(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """See `loss`.
+        """The loss of logits, see `loss`.
 
         Args:
             logits: (B, C).

@@ -1,4 +1,4 @@
-"""Counts the texts of each class that have a token, or a run of tokens, for naive Bayes; in bounded memory."""
+"""Counting, for naive Bayes, the texts of each class that contain a token or a run of tokens; in bounded memory."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ import numpy as np
 
 from ostinato.data.tokens.counts import counting_on_disk
 
-MOST_NUMBERS = 4_000_000  # of a table of counts, 16 MB
-_LEAST_TEXTS = 2  # a run of tokens of one text says nothing about others
+MOST_NUMBERS = 4_000_000  # numbers in a table of counts, 16 MB
+_LEAST_TEXTS = 2  # texts that must have a run: a run in one text only says nothing about others
 _BLOCK_TOKENS = 2**20
-_HELD = 2**20  # counts that are held, 16 MB, some 100 while they are added up; more go to disk
-_FILES = 64  # of each length of runs, of which one is looked at at a time
+_HELD = 2**20  # counts held in memory, 16 MB, and some 100 MB while they are added up; more go to disk
+_FILES = 64  # files for the runs of each length; one is read at a time
 _COUNT = np.dtype([("key", np.int64), ("label", np.int32), ("count", np.int32)])
 
 
 @dataclass(frozen=True)
 class FeatureCounts:
-    """What was counted in training texts.
+    """The counts of features in training texts.
 
     Attributes:
-        runs: for runs of 2, 3, ... N tokens, their keys in order, (M_n,) int64; that of ids a, b is a V + b, and so on.
-        counts: (V + M_2 + ... + M_N, C) int64, texts of each class with each token, then with each run.
-        classes: (C,) int64, texts of each class.
+        runs: for runs of 2, 3, ... N tokens, their sorted keys, (M_n,) int64; the key of the ids a, b is a V + b, and
+            so on.
+        counts: (V + M_2 + ... + M_N, C) int64, the texts of each class with each token, then with each run.
+        classes: (C,) int64, the texts of each class.
     """
 
     runs: tuple[np.ndarray, ...]
@@ -36,7 +37,7 @@ class FeatureCounts:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many runs there are of each length."""
+        """How many runs of each length there are."""
         return tuple(len(keys) for keys in self.runs)
 
 
@@ -49,17 +50,18 @@ def count_features(
     longest: int = 2,
     most: int = MOST_NUMBERS,
 ) -> FeatureCounts:
-    """Counts the texts of each class that have a token, or a run of tokens; once or often in a text is the same.
+    """Counts the texts of each class that contain a token or a run of tokens, once or more often.
 
-    Source: Wang & Manning 2012, section 2.1, whose counts these are ("binarized").
+    Source: Wang & Manning 2012, section 2.1 ("binarized" counts).
 
     Args:
-        texts: N of them, ids from 0 to V - 1.
+        texts: N texts, ids from 0 to V - 1.
         labels: (N,) int64, from 0 to C - 1.
         vocabulary_size: V.
         num_classes: C.
-        longest: N, tokens of the longest run; 1 for none.
-        most: numbers in the table; runs of fewer texts are left out above it, as are those of one text anyway.
+        longest: N, the tokens of the longest run; 1 to count no runs.
+        most: how many numbers the table may have; the runs in the fewest texts are left out above it, and runs in one
+            text always.
     """
     V, C = vocabulary_size, num_classes
     tokens = np.zeros(V * C, np.int64)
@@ -87,7 +89,7 @@ def count_features(
 
 
 def _blocks(texts: Sequence[np.ndarray], labels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Tokens of some texts, (M,) int64; the text of each, from 0 on, (M,); and the labels of these texts."""
+    """Blocks of texts: their tokens, (M,) int64; the text of each token, from 0, (M,); and the texts' labels."""
     begin, held = 0, list[np.ndarray]()
     count = 0
     for at, each in enumerate(texts):
@@ -100,12 +102,12 @@ def _blocks(texts: Sequence[np.ndarray], labels: np.ndarray) -> Iterator[tuple[n
 
 
 def _counted(features: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How many texts of each class have each feature that there is, in the order of features, then of classes; as `_COUNT`.
+    """How many texts of each class have each feature that occurs, sorted by feature, then by class; as `_COUNT`.
 
     Args:
         features: (M,) int64.
-        rows: (M,), the text of each, ascending.
-        labels: of the texts.
+        rows: (M,), the text of each feature, ascending.
+        labels: the labels of the texts.
     """
     order = np.argsort(features, kind="stable")
     features, rows = features[order], rows[order]
@@ -119,7 +121,7 @@ def _counted(features: np.ndarray, rows: np.ndarray, labels: np.ndarray) -> np.n
 
 
 def _differs(values: np.ndarray) -> np.ndarray:
-    """Whether each is another than the one before."""
+    """Whether each value differs from the one before it."""
     found = np.ones(len(values), dtype=bool)
     found[1:] = values[1:] != values[:-1]
     return found
@@ -132,10 +134,10 @@ def _counts(keys: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> np.ndar
 
 
 class _RunCounter:
-    """Adds up counts of runs of one length.
+    """Adds up the counts of runs of one length.
 
     Args:
-        stack: at whose end the files go.
+        stack: the stack that deletes the files at its end.
     """
 
     def __init__(self, stack: ExitStack):
@@ -143,7 +145,7 @@ class _RunCounter:
         self._held, self._size = list[np.ndarray](), 0
 
     def add(self, counts: np.ndarray) -> None:
-        """More, as `_counted` gives them."""
+        """Adds counts in the form of `_counted`."""
         self._held.append(counts)
         self._size += len(counts)
         if self._size > _HELD:
@@ -167,7 +169,7 @@ class _RunCounter:
         self._held, self._size = [], 0
 
     def parts(self) -> Iterator[np.ndarray]:
-        """All counts, in parts; those of a run are in one."""
+        """Gives all counts in parts, each with all counts of its runs."""
         if self._folder is None:
             if self._held:
                 self._added_up()
@@ -181,7 +183,7 @@ class _RunCounter:
 
 
 def _sum(counts: np.ndarray) -> np.ndarray:
-    """Those of a run and a class added up, in order."""
+    """Adds up the counts of each run and class, and sorts them."""
     counts = counts[np.lexsort((counts["label"], counts["key"]))]
     first = np.flatnonzero(_differs(counts["key"]) | _differs(counts["label"]))
     if not len(first):
@@ -190,7 +192,7 @@ def _sum(counts: np.ndarray) -> np.ndarray:
 
 
 def _most_frequent(counters: Sequence[_RunCounter], room: int) -> list[np.ndarray]:
-    """Counts of those of the most texts, of all lengths together; among equals the shorter, then in the order of keys."""
+    """The counts of the runs in the most texts, of all lengths together; shorter runs first, then by key."""
     kept = [np.zeros(0, _COUNT) for _ in counters]
     for at, counter in enumerate(counters):
         for part in counter.parts():
@@ -207,7 +209,7 @@ def _best(kept: list[np.ndarray], room: int) -> list[np.ndarray]:
         texts.append(np.add.reduceat(counts["count"], first) if len(first) else np.zeros(0, np.int64))
         keys.append(counts["key"][first])
     said = np.concatenate(texts) if texts else np.zeros(0, np.int64)
-    order = np.argsort(-said, kind="stable")[:room]  # they lie in the order of lengths, then of keys
+    order = np.argsort(-said, kind="stable")[:room]  # a stable sort of what is sorted by length, then by key
     chosen = np.zeros(len(said), dtype=bool)
     chosen[order] = said[order] >= _LEAST_TEXTS
     found: list[np.ndarray] = []

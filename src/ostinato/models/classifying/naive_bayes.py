@@ -3,9 +3,9 @@
     z_c = log p(c) + 1 / sqrt(n) * sum over the n features f of the text of (log p(f | c) - mean over classes of log p(f | c))
     p(f | c) = (N_fc + 1) / (N_c + F)
 
-N_fc counts the training texts of class c that have the feature f, a token or a run of up to N tokens; N_c is their sum over the F
-features. The evidence of neighbouring features is much the same, so that it grows with sqrt(n) rather than
-n: without that, long texts would get far too sure an answer.
+N_fc counts the training texts of class c that have the feature f, a token or a run of up to N tokens; N_c is their sum
+over the F features. The evidence of neighbouring features is much the same, so that their sum is divided by sqrt(n),
+and grows with sqrt(n) rather than n: otherwise the answers to long texts would be far too sure.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from ostinato.models.classifying.counting import FeatureCounts
 
 @dataclass
 class Evidence:
-    """What a text has shown so far.
+    """The evidence of a text so far.
 
     Attributes:
-        last: its last tokens, as many as the longest run has but one.
-        seen: its features, rows of the table of counts.
-        sums: (C,) float64, what they say together.
+        last: its last tokens, one fewer than the longest run has.
+        seen: its features, as rows of the table of counts.
+        sums: (C,) float64, the summed evidence of these features.
         totals: (C,), log(N_c + F).
     """
 
@@ -40,30 +40,30 @@ class Evidence:
     totals: torch.Tensor
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """All but the totals."""
+        """The evidence as tensors, without the totals."""
         lists = {name: torch.tensor(list(getattr(self, name)), dtype=torch.int64, device="cpu") for name in self.LISTS}
         return {**lists, "sums": self.sums}
 
     def with_tensors(self, given: Mapping[str, torch.Tensor]) -> Evidence:
-        """Another of what `tensors` gave."""
+        """Evidence from what `tensors` gave, with these totals."""
         seen = dict.fromkeys(given["seen"].tolist())
         return Evidence(given["last"].tolist(), seen, given["sums"].clone(), self.totals)
 
     def copy(self) -> Evidence:
-        """Another that goes on alone."""
+        """An independent copy."""
         return Evidence([*self.last], {**self.seen}, self.sums.clone(), self.totals)
 
 
 class NaiveBayes(nn.Module):
-    """Logits from counts, see above; nothing in it is trained.
+    """Logits from counts, see the module; it has no parameters to train.
 
-    Source: Wang & Manning 2012, "Baselines and bigrams: simple, good sentiment and topic classification", for counts of tokens and
-    pairs as what a better model should not fall behind.
+    Source: Wang & Manning 2012, "Baselines and bigrams: simple, good sentiment and topic classification": counts of
+    tokens and pairs as a baseline that a better model should beat.
 
     Args:
         vocabulary_size: V.
         num_classes: C.
-        runs: how many runs of 2, 3, ... tokens are known, see `FeatureCounts.sizes`.
+        runs: how many runs of 2, 3, ... tokens are counted, see `FeatureCounts.sizes`.
     """
 
     counts: torch.Tensor
@@ -80,16 +80,16 @@ class NaiveBayes(nn.Module):
         self.register_buffer("prior", torch.zeros(num_classes))
 
     def extra_repr(self) -> str:
-        """Sizes."""
+        """The sizes."""
         return f"{self.vocabulary_size} tokens, {sum(self.runs)} runs of up to {len(self.runs) + 1}"
 
     @torch.no_grad()
     def take(self, counted: FeatureCounts, *, balanced: bool = False) -> None:
-        """Puts in what was counted.
+        """Sets the counts.
 
         Args:
-            counted: of this module's sizes.
-            balanced: all classes are as likely as each other before the text is read.
+            counted: counts of this module's sizes.
+            balanced: take all classes as equally likely before the text is read.
         """
         for n, keys in enumerate(counted.runs, start=2):
             self.get_buffer(f"keys_{n}").copy_(torch.from_numpy(keys))
@@ -113,12 +113,12 @@ class NaiveBayes(nn.Module):
     # step by step
 
     def no_evidence(self) -> Evidence:
-        """That of a text without a token, for `go_on`."""
+        """The evidence of a text without tokens, for `go_on`."""
         totals = torch.log(self.counts.sum(0) + len(self.counts))
         return Evidence([], {}, torch.zeros_like(totals, dtype=torch.float64), totals)
 
     def go_on(self, evidence: Evidence, token: int) -> torch.Tensor:
-        """Logits of the text so far, `(C,)`, with one token more, which `evidence` remembers."""
+        """The logits `(C,)` of the text so far with one more token, which is added to `evidence`."""
         run, start = token, self.vocabulary_size
         places = [token]
         for n, size in enumerate(self.runs, start=2):
@@ -127,7 +127,7 @@ class NaiveBayes(nn.Module):
             run += evidence.last[1 - n] * self.vocabulary_size ** (n - 1)
             if size:
                 keys = self.get_buffer(f"keys_{n}")
-                key = (run + 2**63) % 2**64 - 2**63  # as int64 has it
+                key = (run + 2**63) % 2**64 - 2**63  # the number that int64 holds after an overflow
                 at = min(int(torch.searchsorted(keys, key)), size - 1)
                 if int(keys[at]) == key:
                     places.append(start + at)
@@ -140,7 +140,7 @@ class NaiveBayes(nn.Module):
         return (self.prior + evidence.sums / max(len(evidence.seen), 1) ** 0.5).to(self.prior.dtype)
 
     def _features(self, ids: torch.Tensor, lengths: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rows of the table, (P, B) int64, and which of them count: those that are there, once each."""
+        """Rows of the table of counts, (P, B) int64; and which of them count: features that are known, once each."""
         steps = torch.arange(len(ids), device=ids.device)[:, None]
         real = torch.full_like(ids[0], len(ids)) if lengths is None else lengths
         key, start = ids, self.vocabulary_size
@@ -155,7 +155,7 @@ class NaiveBayes(nn.Module):
             start += size
         place, is_known = torch.cat(places), torch.cat(known)
         place = place.masked_fill(~is_known, len(self.counts) - 1)
-        # Sorted, what is there twice has its like above it; those that do not count come last in order of (place, not known).
+        # Sorted, a repeated feature follows its equal; those that do not count come last.
         order = torch.argsort(place * 2 + (~is_known).long(), dim=0)
         place, is_known = place.gather(0, order), is_known.gather(0, order)
         again = torch.zeros_like(is_known)

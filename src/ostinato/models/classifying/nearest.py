@@ -1,8 +1,9 @@
-"""The nearest of known recordings under dynamic time warping: what a classifier of series that learns must beat.
+"""The nearest known recording under dynamic time warping: a baseline for classifiers of series.
 
     D(i, j) = sum over the channels of (q_ic - r_jc)^2 + min(D(i - 1, j), D(i, j - 1), D(i - 1, j - 1))
 
-of a query q with N steps and a known recording r with M; their distance is D(N - 1, M - 1). All channels are warped together.
+D is for a query q of N steps and a known recording r of M steps; their distance is D(N - 1, M - 1). All channels are
+warped together.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ import numpy as np
 from ostinato.errors import ConfigError, DataError
 
 MOST_CELLS = 2_000_000_000
-_BLOCK = 24_000  # numbers of an anti-diagonal of all pairs of a block: 188 kB, so that the few arrays of a block stay in cache
-_STRETCH = 1.1  # of lengths in a block: what is computed in vain
+_BLOCK = 24_000  # numbers on an anti-diagonal of a block: 188 kB, so that its few arrays stay in cache
+_STRETCH = 1.1  # ratio of lengths in a block; longer padding is computed in vain
 
 
 @dataclass(frozen=True)
 class Nearest:
-    """What was found.
+    """The nearest recordings of all queries.
 
     Attributes:
-        nearest: Of each query, the index of the nearest known recording, (Q,) int64.
+        nearest: For each query, the index of the nearest known recording, (Q,) int64.
         used: How many known recordings were compared.
     """
 
@@ -35,7 +36,7 @@ class Nearest:
 def nearest_by_dtw(
     train: Sequence[np.ndarray], queries: Sequence[np.ndarray], *, window: float = 1.0, most_cells: int = MOST_CELLS
 ) -> Nearest:
-    """The nearest known recording of each query; of several that are equally near, the first.
+    """The nearest known recording of each query; the first of several that are equally near.
 
     Source: Sakoe & Chiba 1978 for the band; Berndt & Clifford 1994, "Using dynamic time warping to find patterns in time series";
     Shokoohi-Yekta et al. 2017, "Generalizing DTW to the multi-dimensional case requires an adaptive approach", for channels that
@@ -44,14 +45,15 @@ def nearest_by_dtw(
     Args:
         train: Known recordings, (M, C) numbers each, M at least 1, none missing.
         queries: (N, C) numbers each, N at least 1, none missing.
-        window: What part of the longer of two lengths, from 0 to 1, i and j may differ by: rounded to whole steps, and never less
-            than the lengths do. 0 is the Euclidean distance where lengths are equal, 1 is no bound.
-        most_cells: Pairs (i, j) to compute. Where all recordings need more, evenly spaced ones of `train` are compared.
+        window: How far i and j may differ, as a share from 0 to 1 of the longer of two lengths: rounded to whole steps,
+            and at least the difference of the lengths. 0 gives the Euclidean distance for equal lengths, 1 is no bound.
+        most_cells: How many pairs (i, j) may be computed. If all recordings need more, evenly spaced ones of `train`
+            are compared.
 
     Raises:
         ConfigError: `window` is out of range.
-        DataError: There is no known recording, they have not the same channels, values are missing; or one known recording
-            alone needs more than `most_cells`.
+        DataError: There is no known recording, channels differ, or values are missing; or one known recording alone
+            needs more than `most_cells`.
     """
     if not 0 <= window <= 1:
         raise ConfigError(f"window must be from 0 to 1, a part of the longer of two recordings; got {window}")
@@ -68,7 +70,7 @@ def nearest_by_dtw(
         lengths, values = _lengths(some), _padded(some, backwards=True)
         for rows in _blocks(_lengths(asked), max(1, _BLOCK // len(columns))):
             found = _distances([asked[at] for at in rows], values, lengths, window)
-            # Columns are in the order of length, not of the data: among equals the smallest index, here and in other blocks.
+            # Columns are sorted by length: among equals take the smallest index, here and across blocks.
             best = found.min(1)
             first = np.where(found == best[:, None], columns, len(known)).min(1)
             better = (best < least[rows]) | ((best == least[rows]) & (first < nearest[rows]))
@@ -78,7 +80,7 @@ def nearest_by_dtw(
 
 
 def _checked(recordings: Sequence[np.ndarray], what: str, first: np.ndarray) -> list[np.ndarray]:
-    """They, as arrays of the same channels without what is not a number."""
+    """The recordings as arrays, checked to have the same channels and finite numbers only."""
     found = [np.asarray(each) for each in recordings]
     for at, each in enumerate(found):
         if each.ndim != 2 or each.shape[1:] != first.shape[1:] or not len(each):
@@ -96,12 +98,12 @@ def _lengths(recordings: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _bands(n: np.ndarray, m: np.ndarray, window: float) -> np.ndarray:
-    """By how much i and j may differ."""
+    """How far i and j may differ, in steps."""
     return np.maximum(np.rint(window * np.maximum(n, m)).astype(np.int64), abs(n - m))
 
 
 def _kept(known: np.ndarray, asked: np.ndarray, window: float, most: int) -> np.ndarray:
-    """Which known recordings are compared, given all lengths."""
+    """The indices of the known recordings to compare, given all lengths."""
     n, times = np.unique(asked, return_counts=True)
     distinct, which = np.unique(known, return_inverse=True)
     needs = np.empty(len(distinct))
@@ -123,7 +125,7 @@ def _kept(known: np.ndarray, asked: np.ndarray, window: float, most: int) -> np.
 
 
 def _blocks(lengths: np.ndarray, most: int) -> Iterator[np.ndarray]:
-    """Indices of recordings of about the same length, at most as many as have `most` steps together, but at least one."""
+    """Blocks of indices of recordings of about the same length, with at most `most` steps, but at least one."""
     order = np.argsort(lengths, kind="stable")
     start = 0
     while start < len(order):
@@ -139,11 +141,11 @@ def _blocks(lengths: np.ndarray, most: int) -> Iterator[np.ndarray]:
 
 
 def _padded(recordings: Sequence[np.ndarray], *, backwards: bool) -> np.ndarray:
-    """(C, T, N) float64; what is behind the end of a recording changes nothing before it.
+    """The recordings padded, (C, T, N) float64; padding after the end of a recording changes nothing before it.
 
     Args:
         recordings: N of them.
-        backwards: The last step first, so that an anti-diagonal walks through both recordings in the same direction.
+        backwards: The last step first, so that along an anti-diagonal the indices of both recordings grow.
     """
     padded = np.zeros((recordings[0].shape[1], max(map(len, recordings)), len(recordings)))
     for at, each in enumerate(recordings):
@@ -152,13 +154,13 @@ def _padded(recordings: Sequence[np.ndarray], *, backwards: bool) -> np.ndarray:
 
 
 def _distances(asked: Sequence[np.ndarray], known: np.ndarray, m: np.ndarray, window: float) -> np.ndarray:
-    """(Q, K): those of Q queries from K known recordings, anti-diagonal by anti-diagonal, all pairs at once.
+    """The distances (Q, K) of Q queries from K known recordings, all pairs at once, anti-diagonal by anti-diagonal.
 
     Args:
-        asked: Q of them.
+        asked: Q queries.
         known: (C, M, K), backwards.
-        m: (K,), their lengths.
-        window: As above.
+        m: (K,), the lengths of the known recordings.
+        window: See `nearest_by_dtw`.
     """
     n = _lengths(asked)
     query = _padded(asked, backwards=False)
@@ -167,7 +169,7 @@ def _distances(asked: Sequence[np.ndarray], known: np.ndarray, m: np.ndarray, wi
     last = n[:, None] + m[None] - 2
     narrowest, widest = int(band.min()), int(band.max())
     result = np.empty(band.shape)
-    # An anti-diagonal's cell (i, d - i) is at i + 1, so that there is one before the first and one after the last.
+    # The cell (i, d - i) of an anti-diagonal is stored at i + 1, with a border before the first and after the last.
     older, old, new = (np.full((N + 2, *band.shape), np.inf) for _ in range(3))
     older[0] = 0.0
     costs, squares = np.empty((N, *band.shape)), np.empty((N, *band.shape))
@@ -177,7 +179,7 @@ def _distances(asked: Sequence[np.ndarray], known: np.ndarray, m: np.ndarray, wi
         new[low] = new[high + 2] = np.inf
         if low <= high:
             cells, cost, square = slice(low + 1, high + 2), costs[: high + 1 - low], squares[: high + 1 - low]
-            back = M - 1 - d  # where j = d - i lies in what is backwards
+            back = M - 1 - d  # the place of j = d - i in an array that runs backwards
             for c in range(channels):
                 into = square if c else cost
                 a, b = query[c, low : high + 1, :, None], known[c, back + low : back + high + 1, None]

@@ -1,4 +1,4 @@
-"""From what a recurrent layer gives at every step to one vector a sequence: the many-to-one of a classifier.
+"""Pooling: one vector from the outputs of a recurrent layer at all steps, the many-to-one of a classifier.
 
 | pooling | vector of a row with n steps h_1 .. h_n |
 | --- | --- |
@@ -7,7 +7,7 @@
 | max | the largest of each unit over the steps |
 | attention | sum of a_t h_t with a = softmax over t of v . tanh(W h_t + b): one vector v asks all steps the same question |
 
-Steps past a row's end count for nothing. A row without any step gets zeros.
+Steps past a row's end do not count. A row without steps gets zeros.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ POOLINGS: tuple[PoolingName, ...] = ("last", "mean", "max", "attention")
 
 
 class Pooling(nn.Module):
-    """One vector a sequence; see the table above.
+    """Gives one vector a sequence; see the table of the module.
 
     Source: attention is that of Yang et al. 2016, "Hierarchical attention networks", equations 5 to 7, over words.
 
     Args:
-        name: which.
-        size: F, units of each step, those of all directions.
-        directions: 1, or 2 where the second half of the units has run backwards.
+        name: the kind of pooling.
+        size: F, the units of each step, in all directions together.
+        directions: 1, or 2 if the second half of the units has run backwards.
 
     Raises:
         ConfigError: an unknown name.
@@ -54,10 +54,10 @@ class Pooling(nn.Module):
 
     @takes_lists
     def forward(self, h: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
-        """(T, B, F) to (B, F).
+        """Pools (T, B, F) to (B, F).
 
         Args:
-            h: of every step.
+            h: the outputs at every step.
             lengths: (B,) int64 from 0 to T, the steps that count; None for all.
         """
         lengths = (
@@ -68,17 +68,17 @@ class Pooling(nn.Module):
         past = _past_the_end(h, lengths)[..., None]  # (T, B, 1)
         if self.name == "max":
             return h.masked_fill(past, -torch.inf).amax(0).masked_fill((lengths == 0)[:, None], 0.0)
-        h = h.masked_fill(past, 0.0)  # not a product: where there is no data, not even NaN may come in
+        h = h.masked_fill(past, 0.0)  # no product, as padding may be NaN, and 0 times NaN is NaN
         if self.name == "mean":
             return h.sum(0) / lengths.clamp_min(1)[:, None]
         return (self.weights(h, lengths)[..., None] * h).sum(0)
 
     @takes_lists
     def weights(self, h: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
-        """How much attention each step gets: (T, B), the sum over a row's steps is 1; zeros for a row without any.
+        """The attention weight of each step: (T, B), with a sum of 1 over a row's steps; zeros for a row without steps.
 
         Raises:
-            ConfigError: it is another pooling.
+            ConfigError: the pooling is another one.
         """
         if self.name != "attention":
             raise ConfigError(f"expected pooling attention, whose steps have weights, got {self.name}")
@@ -86,14 +86,14 @@ class Pooling(nn.Module):
         if lengths is None:
             return scores.softmax(0)
         past = _past_the_end(h, moved(lengths, h.device))
-        # The lowest number in place of minus infinity: a row without any step would else be 0 / 0.
+        # The lowest number instead of minus infinity, with which a row without steps would be 0 / 0.
         weights = scores.masked_fill(past, torch.finfo(scores.dtype).min).softmax(0)
         return weights.masked_fill(past, 0.0)
 
     # step by step
 
     def begin(self, rows: int, like: torch.Tensor) -> dict[str, torch.Tensor]:
-        """What so many rows have to remember before their first step, `(rows, ...)` by name, for `go_on`."""
+        """The memory of so many rows before their first step, `(rows, ...)` by name, for `go_on`."""
         zeros, none = like.new_zeros(rows, self.size), like.new_zeros(rows, 1)
         lowest = -torch.inf
         return {
@@ -104,7 +104,7 @@ class Pooling(nn.Module):
         }[self.name]
 
     def go_on(self, before: dict[str, torch.Tensor], h: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """One step more of a direction, `(n, F)`: what is to be remembered then, and the vectors of the steps so far, `(n, F)`.
+        """Takes one more step of a direction, `(n, F)`; returns the new memory, and the steps so far pooled, `(n, F)`.
 
         Attention is summed up beside its largest score so far, so that nothing overflows (Milakov & Gimelshein 2018, arXiv
         1805.02867, algorithm 3).
@@ -132,5 +132,5 @@ class Pooling(nn.Module):
 
 
 def _past_the_end(h: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """(T, B) bool."""
+    """Which steps are past a row's end, (T, B) bool."""
     return torch.arange(h.shape[0], device=h.device)[:, None] >= lengths

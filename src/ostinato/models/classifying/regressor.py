@@ -1,4 +1,4 @@
-"""Many to one, with a number in place of a class."""
+"""Many to one, with a number instead of a class."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ostinato.nn.lengths import takes_lists
 from ostinato.types import Lengths
 
 NumberLoss: TypeAlias = Literal["squared", "absolute", "gaussian"]
-_LEAST = math.log(1e-3)  # of a deviation
+_LEAST = math.log(1e-3)  # logarithm of the least deviation
 
 
 class SequenceRegressor(Classifier):
-    """A classifier's network whose output is a number y, at a scale at which numbers have deviation 1, see there.
+    """A classifier's network whose output is a number y, at a scale at which the numbers have deviation 1.
 
     | loss of one example | what y is |
     | --- | --- |
@@ -28,11 +28,11 @@ class SequenceRegressor(Classifier):
     | gaussian | log s + ((y - target) / s)^2 / 2: mean and deviation s of a normal distribution (Nix & Weigend 1994) |
 
     Args:
-        number_loss: one of these.
-        **given: those of `Classifier`, but for what belongs to classes.
+        number_loss: one of the names above.
+        **given: the arguments of `Classifier`, without those about classes.
 
     Raises:
-        ConfigError: as there; or class weights or label smoothing were given.
+        ConfigError: as for `Classifier`; or class weights or label smoothing were given.
     """
 
     def __init__(self, number_loss: NumberLoss = "squared", **given: Any):
@@ -45,24 +45,24 @@ class SequenceRegressor(Classifier):
 
     @takes_lists
     def forward(self, input: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
-        """(B, 1) the number; of gaussian (B, 2), it and the logarithm of its deviation."""
+        """The number, (B, 1); for gaussian (B, 2), the number and the logarithm of its deviation."""
         return self._network(input, lengths)
 
     def loss(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, None]:
-        """The mean loss of the examples that have a number, a scalar, and no state; 0 where none has."""
+        """The mean loss of the examples that have a number, a scalar (0 if none has); and None for a state."""
         return self.number_losses(self(batch.input, batch.lengths), batch.target), None
 
     def number_losses(self, said: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """See `mean_number_loss`."""
+        """The mean loss of outputs, see `mean_number_loss`."""
         return mean_number_loss(said, target, self.number_loss)
 
 
 def mean_number_loss(said: torch.Tensor, target: torch.Tensor, kind: NumberLoss) -> torch.Tensor:
-    """The mean over the targets that are there.
+    """The mean loss over the targets that are numbers.
 
     Args:
-        said: (..., 1 or 2).
-        target: (...), NaN where there is none.
+        said: (..., 1 or 2), the outputs.
+        target: (...), NaN for no number.
         kind: see `SequenceRegressor`.
     """
     said = said.float() if said.dtype in (torch.bfloat16, torch.float16) else said
@@ -78,5 +78,5 @@ def mean_number_loss(said: torch.Tensor, target: torch.Tensor, kind: NumberLoss)
 
 
 def deviation_of(said: torch.Tensor) -> torch.Tensor | None:
-    """Of a gaussian output (..., 2) the deviation; None of others."""
+    """The deviation in a gaussian output (..., 2); None for other outputs."""
     return said[..., 1].clamp_min(_LEAST).exp() if said.shape[-1] == 2 else None

@@ -1,4 +1,4 @@
-"""Many to one, with several labels at once: each of C labels is there or not."""
+"""Many to one, with several labels at once: each of C labels applies or not."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from ostinato.types import Lengths
 
 
 class MultiLabelClassifier(Classifier):
-    """A classifier's network of which each output is a label of its own: p(label | sequence) = sigmoid(logit).
+    """A classifier's network in which each output is a label of its own: p(label | sequence) = sigmoid(logit).
 
-    A label is in the answer where its probability is at least `threshold`, which `choose_threshold` sets on data that were not
-    trained on.
+    A label is in the answer if its probability is at least `threshold`, which `choose_threshold` sets on data that were
+    not trained on.
 
     Args:
         num_labels: C.
-        **given: those of `Classifier`; `class_weights` are what an example with the label counts, those without counting 1.
+        **given: the arguments of `Classifier`; `class_weights` are the weights of an example with the label, where one
+            without it has 1.
     """
 
     threshold: torch.Tensor
@@ -36,15 +37,15 @@ class MultiLabelClassifier(Classifier):
         return self._network(input, lengths)
 
     def loss(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, None]:
-        """The binary cross entropy in nats, summed over labels, its mean over the examples whose labels are known; and no state."""
+        """The binary cross entropy in nats, summed over labels, mean over examples with known labels; and None."""
         return self.label_loss(self(batch.input, batch.lengths), batch.target), None
 
     def label_loss(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """See `loss`.
+        """The loss of logits, see `loss`.
 
         Args:
             logits: (B, C).
-            target: (B, C), 1 or 0; NaN of an example whose labels nobody says.
+            target: (B, C), 1 or 0; NaN for an example whose labels are not known.
         """
         logits = logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits
         known = target.isfinite().all(-1)
@@ -57,9 +58,9 @@ class MultiLabelClassifier(Classifier):
         return losses.masked_fill(~known, 0.0).sum() / known.sum().clamp_min(1)
 
     def choose_threshold(self, probabilities: torch.Tensor, target: torch.Tensor) -> None:
-        """Sets the threshold with the best F1 over all labels together; of several the one nearest to 1/2.
+        """Sets the threshold with the best F1 over all labels together; the one nearest to 1/2 if there are several.
 
-        One for all labels: of few examples each label has too few to choose one of its own.
+        All labels share one threshold: with few examples, a label has too few to choose its own.
 
         Args:
             probabilities: (N, C).
@@ -73,7 +74,7 @@ class MultiLabelClassifier(Classifier):
         p, y = p[order], y[order]
         right = y.cumsum(0).double()
         f1 = 2 * right / (torch.arange(1, len(p) + 1, device=p.device) + y.sum())
-        # Between what is in and what is out; equal ones are in together.
+        # Thresholds between one probability and the next lower one; equal probabilities cannot be separated.
         ends = torch.cat([p[:-1] > p[1:], torch.ones(1, dtype=torch.bool, device=p.device)])
         below = torch.cat([p[1:], torch.zeros(1, dtype=p.dtype, device=p.device)])
         best = (f1 >= f1[ends].max() - 1e-12) & ends

@@ -1,4 +1,4 @@
-"""What a forecaster's next value is measured from: a forecast that anybody can make, of which the network learns the error."""
+"""Baselines of a forecaster: simple forecasts from which the next value is measured; their errors are learnt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BASELINE_NAMES: tuple[BaselineName, ...] = get_args(BaselineName)  # the simples
 
 @dataclass(frozen=True)
 class Baseline:
-    """The next value of a window, of values before it alone.
+    """The baseline b_t for the next value of a window, from the values before it.
 
     | name | b_t is |
     | --- | --- |
@@ -25,14 +25,14 @@ class Baseline:
     | season_mean | the mean of the past at the same place in the season; the mean of the past where m is 1 |
     | seasonal_change | x_{t-1} + x_{t-m} - x_{t-m-1}, a random walk that changes as it did a season ago |
 
-    with m steps a season. Where the window does not reach back so far, the last value.
+    with m steps a season. If the window does not reach back so far, b_t is the last value.
 
     Args:
-        name: which.
-        season: m, at least 1; at least 2 for a change.
+        name: one of the names above.
+        season: m, at least 1; at least 2 for seasonal_change.
 
     Raises:
-        ConfigError: there is none, or the season is too short.
+        ConfigError: there is no such name, or the season is too short.
     """
 
     name: BaselineName = "last_value"
@@ -47,18 +47,18 @@ class Baseline:
 
     @property
     def reach(self) -> int:
-        """Steps back that it looks from a step to come."""
+        """How many steps it looks back from a step to come."""
         return {"seasonal_naive": self.season, "seasonal_change": self.season + 1}.get(self.name, 1)
 
     def next(
         self, value: Callable[[int], torch.Tensor], begun: Callable[[int], torch.Tensor], mean: torch.Tensor | None
     ) -> torch.Tensor:
-        """b_t.
+        """The baseline b_t.
 
         Args:
-            value: gives what was so many steps before t, missing values filled.
-            begun: tells whether the window had a value by then.
-            mean: of the past, at the place of t in the season; only season_mean looks at it.
+            value: gives the value so many steps before t, with missing values filled.
+            begun: tells whether the window had a value by that step.
+            mean: the mean of the past at the place of t in the season; only season_mean uses it.
         """
         if self.name == "season_mean":
             assert mean is not None
@@ -71,9 +71,10 @@ class Baseline:
         return torch.where(begun(m + 1), last + value(m) - value(m + 1), last)
 
     def means(self, filled: torch.Tensor, is_there: torch.Tensor, past: torch.Tensor) -> torch.Tensor | None:
-        """(m, B): the mean of each row's past at the places of the m steps behind it, of values in a window's scale.
+        """The means of each row's past at the places of the m steps after it, (m, B), in the window's scale.
 
-        Where the past has no value at a place it is 0, which in that scale is the last value. None where nobody asks for it.
+        A place without a value in the past has 0, which is the last value in that scale. None if the baseline does not
+        need means.
 
         Args:
             filled: (T, B).
@@ -92,7 +93,7 @@ class Baseline:
         return sums / counts.clamp_min(1)
 
     def of_window(self, filled: torch.Tensor, is_there: torch.Tensor, past: torch.Tensor) -> torch.Tensor:
-        """(T, B): b_t of every step, each from the true values before it; of the means, from the past alone.
+        """The baselines b_t of all steps, (T, B), each from the true values before it; means are of the past only.
 
         Args:
             filled: (T, B), in the window's scale.
@@ -107,6 +108,6 @@ class Baseline:
 
 
 def shifted(values: torch.Tensor, lag: int, begin: float = 0.0) -> torch.Tensor:
-    """(T, B, ...): each step has what was `lag` steps before it, the first ones `begin`."""
+    """Shifts values (T, B, ...): each step gets the value of `lag` steps before, the first ones `begin`."""
     first = values.new_full((min(lag, len(values)), *values.shape[1:]), begin)
     return torch.cat([first, values[: max(len(values) - lag, 0)]])

@@ -1,7 +1,7 @@
-"""Distributions of what is never negative: counts, and amounts.
+"""Distributions of values that are never negative: counts, and amounts.
 
-They are of the value itself, not of its change, so they need to know where zero is (`Frame`). Their first number moves them from
-the baseline: with zeros of the output layer their mean, or median, is what the baseline says.
+They are distributions of the value itself, not of its change, so they need to know where zero is (`Frame`). Their first
+number moves them relative to the baseline: if the output layer gives zeros, their mean or median is the baseline.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from ostinato.models.forecasting.draws import gamma_quantile, poisson_quantile
 from ostinato.models.forecasting.frame import Frame, precise
 from ostinato.models.forecasting.widths import unsoftened, width_of
 
-_LEAST_SHARE = 0.05  # of the size of the past, that a baseline of 0 counts as: softplus has an inverse above 0 only
+_LEAST_SHARE = 0.05  # of the size of the past, that replaces a baseline of 0, as softplus has an inverse above 0 only
 _LEAST_DISPERSION = 1e-4
-_LEAST_AMOUNT = 1e-3  # of the size: what a log-normal takes 0 for
+_LEAST_AMOUNT = 1e-3  # of the size: a log-normal replaces 0 by it
 
 
 class NegativeBinomial:
-    """Counts with the mean m and the variance m + a m^2.
+    """Counts with mean m and variance m + a m^2.
 
-    m = v softplus(.), a = softplus(.) / sqrt(v), with v the size of the past. The loss is in nats. Drawn as a Poisson whose mean is
-    a gamma.
+    m = v softplus(.), a = softplus(.) / sqrt(v), with v the size of the past. The loss is in nats. It is drawn as a
+    Poisson whose mean is drawn from a gamma distribution.
 
-    Source: Salinas et al. 2020 (DeepAR), arXiv 1704.04110, section 3.1 and 3.3. Different here: with zeros m is the baseline.
+    Source: Salinas et al. 2020 (DeepAR), arXiv 1704.04110, sections 3.1 and 3.3. Different here: if the output layer
+    gives zeros, m is the baseline.
     """
 
     size = 2
@@ -36,7 +37,7 @@ class NegativeBinomial:
     middle_is = "mean"
 
     def numbers(self, raw: torch.Tensor, frame: Frame) -> torch.Tensor:
-        """(..., K) float64: mean and dispersion."""
+        """Mean and dispersion, (..., K) float64."""
         mean, dispersion = self._parts(raw, frame)
         return torch.stack([mean, dispersion], -1)
 
@@ -59,11 +60,11 @@ class NegativeBinomial:
         return frame.changes(self.drawn(self.numbers(raw, frame), precise(uniform)))
 
     def drawn(self, numbers: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-        """(N,) float64: values of `numbers` (N, K) by uniform numbers (2, N)."""
+        """Values of N places, (N,) float64, from their `numbers` (N, K) and uniform numbers (2, N)."""
         return _drawn(numbers[:, 0], numbers[:, 1], uniform)
 
     def middle(self, raw: torch.Tensor, frame: Frame) -> torch.Tensor:
-        """See `Head.middle`; the mean."""
+        """See `Head.middle`; it is the mean."""
         return frame.changes(self.numbers(raw, frame)[:, 0])
 
     def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: Frame) -> torch.Tensor:
@@ -75,7 +76,7 @@ class NegativeBinomial:
 
 
 class ZeroInflated:
-    """Counts that are 0 with the probability p = sigmoid(.), and else a `NegativeBinomial`, whose own zeros count too.
+    """Counts that are 0 with probability p = sigmoid(.), else from a `NegativeBinomial`, which may be 0 too.
 
     Source: Greene 1994, Accounting for excess zeros and sample selection in Poisson and negative binomial regression models.
     """
@@ -86,7 +87,7 @@ class ZeroInflated:
     middle_is = "mean"
 
     def numbers(self, raw: torch.Tensor, frame: Frame) -> torch.Tensor:
-        """(..., K) float64: mean and dispersion of the counts, and the probability of a zero beside theirs."""
+        """Mean and dispersion of the counts, and the probability of an additional zero, (..., K) float64."""
         return torch.stack([*self._parts(raw, frame)], -1)
 
     def _parts(self, raw: torch.Tensor, frame: Frame) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -103,7 +104,7 @@ class ZeroInflated:
         return -self._log(_counts(frame, change), self._parts(raw, frame)).to(raw.dtype)
 
     def start(self, changes: torch.Tensor, frame: Frame) -> torch.Tensor:
-        """See `Head.start`; where zeros are added, the mean of the others rises so that all together keep the baseline's."""
+        """See `Head.start`; with zeros added, the mean of the others rises, so that the baseline stays the mean."""
         return _fitted(self, changes, frame, [[0.0, 0.5, 1.0, 2.0], _GRID, [-6.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0]])
 
     def sample(self, raw: torch.Tensor, uniform: torch.Tensor, frame: Frame) -> torch.Tensor:
@@ -118,7 +119,7 @@ class ZeroInflated:
         return torch.where(u[0] < zero, 0.0, drawn)
 
     def middle(self, raw: torch.Tensor, frame: Frame) -> torch.Tensor:
-        """See `Head.middle`; the mean, zeros counted."""
+        """See `Head.middle`; it is the mean, including zeros."""
         mean, _, zero = self._parts(raw, frame)
         return frame.changes((1.0 - zero) * mean)
 
@@ -131,7 +132,7 @@ class ZeroInflated:
 
 
 class LogNormal:
-    """Amounts above 0 whose logarithm is N(m, s): e^m is the baseline times e^(.), s = softplus(.). The loss is in nats."""
+    """Amounts above 0 whose logarithm is N(m, s): e^m is the baseline times e^(.), s = softplus(.). Loss in nats."""
 
     size = 2
     reads_frame = True
@@ -139,7 +140,7 @@ class LogNormal:
     middle_is = "median"
 
     def numbers(self, raw: torch.Tensor, frame: Frame) -> torch.Tensor:
-        """(..., K) float64: mean and deviation of the logarithm."""
+        """Mean and deviation of the logarithm, (..., K) float64."""
         return torch.stack([*self._parts(raw, frame)], -1)
 
     def _parts(self, raw: torch.Tensor, frame: Frame) -> tuple[torch.Tensor, torch.Tensor]:
@@ -170,17 +171,17 @@ class LogNormal:
         return (numbers[:, 0] + numbers[:, 1] * torch.special.ndtri(uniform[0])).exp()
 
     def middle(self, raw: torch.Tensor, frame: Frame) -> torch.Tensor:
-        """See `Head.middle`; the median."""
+        """See `Head.middle`; it is the median."""
         return frame.changes(self._parts(raw, frame)[0].exp())
 
     def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: Frame) -> torch.Tensor:
-        """See `Head.surprise`; of the logarithm."""
+        """See `Head.surprise`; computed for the logarithm."""
         mean, width = self._parts(raw, frame)
         return 0.5 * ((self._logs(change, frame) - mean) / width).square()
 
 
 class Rectified:
-    """Amounts that may be 0: a Gaussian of which what lies below 0 is 0 (Tobin 1958, Econometrica 26, 24-36).
+    """Amounts that may be 0: a Gaussian whose values below 0 become 0 (Tobin 1958, Econometrica 26, 24-36).
 
     The loss is the negative log density above 0, and the negative log probability of 0, in nats.
     """
@@ -191,7 +192,7 @@ class Rectified:
     middle_is = "mean"
 
     def numbers(self, raw: torch.Tensor, frame: Frame) -> torch.Tensor:
-        """(..., K) float64: mean and deviation of the Gaussian, in the unit of the series."""
+        """Mean and deviation of the Gaussian, in the unit of the series, (..., K) float64."""
         mean, width = self._parts(raw)
         return torch.stack([frame.values(mean), width * precise(frame.width)], -1)
 
@@ -220,7 +221,7 @@ class Rectified:
         return (numbers[:, 0] + numbers[:, 1] * torch.special.ndtri(uniform[0])).clamp_min(0.0)
 
     def middle(self, raw: torch.Tensor, frame: Frame) -> torch.Tensor:
-        """See `Head.middle`; the mean, as the median stays at 0."""
+        """See `Head.middle`; it is the mean, as the median may stay at 0."""
         mean, width = self._parts(raw)
         zero = precise(frame.zero)
         apart = (mean - zero) / width
@@ -228,7 +229,7 @@ class Rectified:
         return (zero + width * above).to(frame.zero.dtype)
 
     def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: Frame) -> torch.Tensor:
-        """See `Head.surprise`; no surprise where the Gaussian is below 0 and so is what came."""
+        """See `Head.surprise`; 0 if both the Gaussian's mean is below 0 and the value is 0."""
         mean, width = self._parts(raw)
         middle = torch.maximum(mean, precise(frame.zero))
         return 0.5 * ((precise(change) - middle) / width).square()
@@ -242,7 +243,7 @@ def _counts(frame: Frame, change: torch.Tensor) -> torch.Tensor:
 
 
 def _is_zero(change: torch.Tensor, frame: Frame) -> torch.Tensor:
-    # What rounding leaves of a zero, of a value that was measured from another.
+    # A zero with rounding errors, as values are measured relative to another value.
     return frame.values(change) <= 1e-5 * precise(frame.size)
 
 
@@ -259,7 +260,7 @@ def _drawn(mean: torch.Tensor, dispersion: torch.Tensor, uniform: torch.Tensor) 
 
 @torch.no_grad()
 def _fitted(head: object, changes: torch.Tensor, frame: Frame, grid: Sequence[Sequence[float]]) -> torch.Tensor:
-    """The numbers of a grid with which the changes are likeliest."""
+    """The head's numbers, from a grid, under which the changes are likeliest."""
     choices = torch.cartesian_prod(*(torch.tensor(each, dtype=changes.dtype, device=changes.device) for each in grid))
     losses = [float(head.loss(each.expand(len(changes), -1), changes, frame).mean()) for each in choices]  # pyright: ignore[reportAttributeAccessIssue]
     return choices[min(range(len(losses)), key=losses.__getitem__)]

@@ -1,4 +1,4 @@
-"""Draws of counts by functions of uniform numbers: quantiles of the gamma and of the Poisson distribution."""
+"""Drawing counts by functions of uniform numbers: quantiles of the gamma and the Poisson distribution."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import functools
 
 import torch
 
-_LEAST_SHAPE, _MOST_SHAPE = 1e-3, 8.0  # of the table; beyond it a cube of a Gaussian is the gamma, nearly
+_LEAST_SHAPE, _MOST_SHAPE = 1e-3, 8.0  # shapes of the table; above it, the cube of a Gaussian is close to the gamma
 _SHAPES, _SCORES, _FARTHEST = 121, 241, 6.0
-_FEW = 24.0  # a Poisson mean up to which its terms are added up
+_FEW = 24.0  # a Poisson mean up to which its terms are summed
 
 
 def gamma_quantile(shape: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
     """The quantile of Gamma(shape, 1).
 
-    From a table over shape and normal score, to about a thousandth; beyond a shape of 8 by Wilson & Hilferty 1931, Proceedings of
-    the National Academy of Sciences 17, 684-688.
+    It comes from a table over shape and normal score, with an error of about a thousandth; above a shape of 8 from
+    Wilson & Hilferty 1931, Proceedings of the National Academy of Sciences 17, 684-688.
 
     Args:
         shape: (N,), above 0.
@@ -38,13 +38,13 @@ def gamma_quantile(shape: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
 
 @functools.cache
 def _table() -> torch.Tensor:
-    """(shapes, scores) float64: logarithms of quantiles, by bisection."""
+    """Logarithms of quantiles, (shapes, scores) float64, by bisection."""
     options = {"dtype": torch.float64, "device": "cpu"}
     edges = torch.tensor([_LEAST_SHAPE, _MOST_SHAPE], **options).log()
     shape = torch.linspace(float(edges[0]), float(edges[1]), _SHAPES, **options).exp()[:, None]
     score = torch.linspace(-_FARTHEST, _FARTHEST, _SCORES, **options)[None]
     u = torch.special.ndtr(score).expand(_SHAPES, -1)
-    # Far below, where bisection has no digits left, the distribution is a power.
+    # Far below, where bisection runs out of digits, the distribution function is a power.
     power = (torch.special.log_ndtr(score) + torch.lgamma(shape + 1.0)) / shape
     low, high = torch.full_like(power, -20.0), torch.full_like(power, 5.0)
     shapes = shape.expand_as(power).contiguous()
@@ -56,9 +56,10 @@ def _table() -> torch.Tensor:
 
 
 def poisson_quantile(mean: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
-    """The quantile of a Poisson distribution: the least count whose probability of not being exceeded is at least u.
+    """The quantile of a Poisson distribution: the least count that is not exceeded with probability at least u.
 
-    Of a mean up to 24 its terms are added up; beyond, by the expansion of Cornish and Fisher, off by one for few u.
+    For a mean up to 24 its terms are summed; above, the expansion of Cornish and Fisher is used, which is off by one
+    for few u.
 
     Args:
         mean: (N,), at least 0.

@@ -1,4 +1,4 @@
-"""A series value by value, and forecasts from wherever it is."""
+"""Reading a series value by value, and forecasting from any step."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ostinato.nn.streams.rows import Rows, is_one
 
 
 class ForecastStream(ModelStream):
-    """`Stream(forecaster)`: reads a past, then one value after the other, and forecasts from there without reading it again.
+    """`Stream(forecaster)`: reads a past, then value after value, and forecasts from there without reading them again.
 
         stream.begin(past)
         stream(value)
         paths = stream.forecast(horizon)
 
-    After each value `surprise` has how strange it was beside what was likeliest, `()` or `(n,)`, NaN where it was missing; see
-    `Head.surprise`.
+    After each value, `surprise` says how strange it was compared with the likeliest value, `()` or `(n,)`, NaN for a
+    missing one; see `Head.surprise`.
 
-    The unit in which the model reads, its `Scale`, is that of the past, as for forecasts of a window that begins with it. Where a
-    series moves far from there, begin again with a newer past.
+    The model reads values in the unit of the past, its `Scale`, as for forecasts of a window that begins with this
+    past. If a series moves far from there, begin again with a newer past.
     """
 
     def __init__(self, model: Any, **arguments: Any) -> None:
@@ -69,20 +69,20 @@ class ForecastStream(ModelStream):
         nonnegative: bool = False,
         row: int = 0,
     ) -> None:
-        """Read a past, whatever was there before.
+        """Reads a past; what was read before is forgotten.
 
         Args:
-            past: `(T,)` values, T at least 1, NaN where missing.
+            past: `(T,)` values, T at least 1, NaN for missing ones.
             known: `(T, K)`, covariates known ahead of time.
-            observed: `(T, P)`, covariates known up to now, NaN where missing.
-            series: which one it is; 0 for one that training never had.
+            observed: `(T, P)`, covariates known up to now, NaN for missing ones.
+            series: the number of the series; 0 for one that training never had.
             least_scale: the least scale, at least 0, see `Scale`.
             level: what was subtracted from all values, for a head that must know where 0 is.
-            nonnegative: nothing below 0 is forecast, that is, below -level.
-            row: with `rows=N`, which one reads it.
+            nonnegative: forecast nothing below 0, that is, below -level.
+            row: with `rows=N`, the row that reads it.
 
         Raises:
-            ConfigError: for a past or covariates of another shape, or a series or row that is not there.
+            ConfigError: the past or covariates have another shape, or the series or row does not exist.
         """
         model, which = self.model, self._row(row)
         like = model.output.weight
@@ -141,21 +141,21 @@ class ForecastStream(ModelStream):
     def __call__(
         self, input: Any, rows: Rows | None = None, *, known: Any = None, observed: Any = None
     ) -> torch.Tensor:
-        """The next value.
+        """Reads the next value.
 
         Args:
-            input: a number, NaN where it is missing; of n rows `(n,)`.
+            input: a number, NaN if it is missing; for n rows `(n,)`.
             rows: see `ModelStream`.
-            known: `(K,)`, of n rows `(n, K)`: covariates known ahead of time, of this step.
-            observed: `(P,)`, `(n, P)`: covariates that are observed with it, NaN where missing.
+            known: `(K,)`, for n rows `(n, K)`: covariates of this step that are known ahead of time.
+            observed: `(P,)`, `(n, P)`: covariates that are observed with it, NaN for missing ones.
 
         Returns:
-            What was said of this value before it came, in the unit of the series, `(K,)` or `(n, K)`: location and scale, of a
-            Student-t the degrees of freedom too; or the quantiles, in the order of the head's levels. Of counts and amounts what
-            the head's `numbers` are, of values from 0 on.
+            The distribution that was forecast for this value, in the unit of the series, `(K,)` or `(n, K)`: location
+            and scale, for a Student-t the degrees of freedom too; or the quantiles, in the order of the head's levels.
+            For counts and amounts, the head's `numbers`, for values from 0 on.
 
         Raises:
-            ConfigError: for values or covariates of another shape, or where no past was read.
+            ConfigError: values or covariates have another shape, or no past was read.
         """
         which = self._which(rows)
         self._check_begun(which)
@@ -208,7 +208,7 @@ class ForecastStream(ModelStream):
         return self.model.frame(scale, memory["level"], memory["size"], self._baseline)
 
     def _said(self, h: torch.Tensor, memory: dict[str, torch.Tensor]) -> torch.Tensor:
-        """What the head says, in the unit of the series."""
+        """The forecast distribution, in the unit of the series."""
         frame = self._frame(memory)
         if frame is not None:
             return self.model.head.numbers(h, frame).to(h.dtype)
@@ -228,17 +228,17 @@ class ForecastStream(ModelStream):
     def forecast(
         self, horizon: int, *, future: Any = None, samples: int = 100, seed: int = 0, rows: Rows | None = None
     ) -> torch.Tensor:
-        """Paths that go on from here, in the unit of the series; the stream stays where it is.
+        """Draws paths that continue the series from here, in its unit; the stream stays where it is.
 
         Args:
             horizon: steps, at least 1.
-            future: `(horizon, K)`, covariates known ahead of time; of n rows `(horizon, n, K)`. None where K is 0.
-            samples: S, paths.
+            future: `(horizon, K)`, covariates known ahead of time; for n rows `(horizon, n, K)`. None if K is 0.
+            samples: S, the number of paths.
             seed: the same seed draws the same paths.
-            rows: with `rows=N`, those that are forecast; None for all.
+            rows: with `rows=N`, the rows to forecast; None for all.
 
         Returns:
-            `(horizon, S)`, or `(horizon, n, S)`; a quantile over the last dimension is an interval's end.
+            `(horizon, S)`, or `(horizon, n, S)`; quantiles over the last dimension are the ends of intervals.
 
         Raises:
             ConfigError: an argument is out of range, or no past was read.
@@ -289,14 +289,14 @@ class ForecastStream(ModelStream):
         return paths[:, 0] if alone else paths
 
     def measure_error(self, inputs: Any) -> Any:
-        """Not of a series, as what enters the layers follows from where it is: see `stream.layers.measure_error`."""
+        """Not for a series, as the layers' inputs depend on its state: see `stream.layers.measure_error`."""
         raise ConfigError(
             "measure_error expected a stream of tokens or vectors, got one of a series; stream.layers.measure_error(x) takes what "
             f"enters the layers, (T, {self.model.recurrent.input_size})"
         )
 
     def _means_from_here(self, memory: dict[str, torch.Tensor]) -> torch.Tensor | None:
-        """Those of the baseline, `(m, n)`, the first one for the next step."""
+        """The means of the baseline, `(m, n)`, from that of the next step on; or None."""
         means = memory["means"].T
         if not len(means):
             return None
@@ -331,7 +331,7 @@ def _columns(name: str, given: Any, rows: int, size: int, like: torch.Tensor) ->
 
 
 def _batched(state: Any) -> Any:
-    """A state of a stream of one row with a dimension of rows."""
+    """Adds a dimension of rows to the state of a stream of one row."""
     if isinstance(state, torch.Tensor):
         return state.unsqueeze(1)
     return type(state)(_batched(part) for part in state)

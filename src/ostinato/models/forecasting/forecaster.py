@@ -1,4 +1,4 @@
-"""Aligned, then fed back: reads a series step by step, says how the next value is distributed, and reads what it has drawn."""
+"""Aligned, then fed back: reads a series step by step, forecasts the next value's distribution, and reads its draws."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ostinato.models.parts.dropout import Dropout, check_rate
 from ostinato.models.parts.layers import AnyCell, make_layers, output_size
 from ostinato.models.parts.states import map_state
 
-_MOST_PATHS = 65_536  # that are drawn at once: more wait, so that memory does not grow with them
+_MOST_PATHS = 65_536  # paths that are drawn at once; others wait, so that memory stays bounded
 
 
 class Forecaster(nn.Module):
@@ -29,40 +29,41 @@ class Forecaster(nn.Module):
 
         z_t = (x_t - x_n) / scale,   h_t = recurrent(z_{t-1}, lags, covariates_t, h_{t-1}),   z_t - b_t ~ head(W h_t + b)
 
-    with n the last step of the past, and `scale` of the past too (`Scale`): a series that moves to another level, or is measured in
-    another unit, is the same to it. b_t is what anybody would forecast (`Baseline`), such as z_{t-1}, or the value a season ago.
-    Training reads the true values (teacher forcing) and has its loss on the steps to come, whose past is what a forecast would have
-    had; forecasts feed back what they draw, many paths at once.
+    with n the last step of the past, and `scale` that of the past (`Scale`): the model does not notice if a series
+    moves to another level, or is measured in another unit. b_t is a simple forecast (`Baseline`), such as z_{t-1}, or
+    the value a season ago. Training reads the true values (teacher forcing) and has its loss on the steps to come,
+    whose past is as long as a forecast's; forecasts feed back what they draw, many paths at once.
 
-    Source: Salinas et al. 2020 (DeepAR), arXiv 1704.04110, equations 1 and 2. Different here: the change from a baseline is
-    modelled, not the value; the scale is the spread of the past, not its mean; the loss has no step of the past.
+    Source: Salinas et al. 2020 (DeepAR), arXiv 1704.04110, equations 1 and 2. Different here: the change from a
+    baseline is modelled, not the value; the scale is the spread of the past, not its mean; the steps of the past have
+    no loss.
 
     Args:
-        head: what is said about the next value.
+        head: the kind of distribution of the next value.
         baseline: what the distribution is measured from, see `Baseline`.
-        season: in steps, of the baseline; at least 1.
-        start: K numbers of the head, see `Head.start`: before training the forecast is the baseline with their distribution around
-            it, whatever the series. None for random weights of the output layer.
-        lags: steps back, beside 1, whose values are inputs too, such as a season; each at least 2.
-        limit: spreads of a window beyond which values that are inputs grow with their logarithm, above 0: after a jump that
-            training never had the like of, the recurrent layers are not driven where they never were. None for no limit.
+        season: the baseline's season in steps; at least 1.
+        start: K numbers of the head, see `Head.start`: before training, the forecast for any series is the baseline
+            with their distribution around it. None for random weights of the output layer.
+        lags: steps back, besides 1, whose values are inputs too, such as a season; each at least 2.
+        limit: spreads of a window above which input values grow with their logarithm, above 0: a jump larger than any
+            in training then does not drive the recurrent layers into unknown states. None for no limit.
         known_size: K, covariates known ahead of time.
-        observed_size: P, covariates known up to now; in the steps to come the model is told that they are not there.
-        known_words: of the columns known ahead of time, those of 0 and 1 that stand for the words of a kind, the first and the one
-            behind the last of each kind; they are read as vectors (`WordVectors`).
-        observed_words: the same of the others.
-        num_series: N, series that training has; an embedding tells them apart where there are several.
-        series_size: width of that embedding, and at most of those of words.
-        unknown_rate: how often training hides which series it is, or which word, so that the model knows what to do with a new one.
+        observed_size: P, covariates known up to now; for steps to come the model is told that they are missing.
+        known_words: among the columns known ahead of time, the columns of 0 and 1 that stand for words: for each kind
+            of words the first column and the one after the last; they are read as vectors (`WordVectors`).
+        observed_words: the same for the observed columns.
+        num_series: N, the number of training series; an embedding tells several apart.
+        series_size: width of that embedding, and the largest width of those of words.
+        unknown_rate: how often training hides the series or a word, so that the model knows what to do with a new one.
         cell: the recurrent layer.
         hidden_size: H, or one number a layer.
         num_layers: recurrent layers.
         dropout: between the layers and before the output, from 0 to below 1.
         options: keyword options of the recurrent layer, such as `{"zoneout": 0.1}`.
-        levels: of the head "quantiles".
+        levels: the levels of the head "quantiles".
 
     Raises:
-        ConfigError: sizes, rates or options that do not fit.
+        ConfigError: sizes, rates or options do not fit.
     """
 
     def __init__(
@@ -108,9 +109,9 @@ class Forecaster(nn.Module):
         self.head, self.baseline = make_head(head, levels), Baseline(baseline, season)
         self.embedding = nn.Embedding(num_series + 1, series_size) if num_series > 1 else None
         several = num_layers > 1 or (not isinstance(hidden_size, int) and len(hidden_size) > 1)
-        self._reads_baseline = baseline != "last_value"  # which is an input anyway
+        self._reads_baseline = baseline != "last_value"  # the last value is an input anyway
         values = 2 * (1 + len(lags)) + self._reads_baseline
-        # Inputs before words are vectors, without the vector of a series.
+        # Inputs before words become vectors, and without the vector of the series.
         self.input_size = values + known_size + 2 * observed_size
         spans = [(values + a, values + b) for a, b in known_words]
         spans += [(values + known_size + a, values + known_size + b) for a, b in observed_words]
@@ -138,16 +139,16 @@ class Forecaster(nn.Module):
             raise ConfigError(f"start: expected {self.head.size} numbers for this head, got {len(start)}")
         loadings = self.output.weight[2:].clone()
         self.output.weight.zero_()
-        if isinstance(self.head, LowRank):  # which are the same for all series else
+        if isinstance(self.head, LowRank):  # with zero weights, all series would have the same factors
             self.output.weight[2:] = 0.3 * loadings
         self.output.bias.copy_(torch.tensor(start))
 
     # --- training ---
 
     def loss(self, batch: SeriesBatch, state: Any = None) -> tuple[torch.Tensor, None]:
-        """The mean loss of the head over the values to come that are there, in the scale of each window, and no state.
+        """The mean loss of the head over the known values to come, in the scale of each window; and None for a state.
 
-        Values of a row whose past has no scale are left out; without any other it is 0.
+        Values of a row whose past has no scale are left out; the loss is 0 if no other is left.
         """
         found = self.one_step(batch)
         if isinstance(self.head, LowRank):
@@ -158,14 +159,14 @@ class Forecaster(nn.Module):
         return losses.masked_fill(~found.counted, 0.0).sum() / found.counted.sum().clamp_min(1), None
 
     def one_step(self, batch: SeriesBatch) -> OneStep:
-        """What is said of each value to come, the true values before it read (teacher forcing)."""
+        """The forecast of each value to come from the true values before it (teacher forcing)."""
         z, scale = self.scaled(batch)
         filled, is_there = fill_forward(z)
         baseline = self.baseline.of_window(filled, is_there, batch.past)
         x = self._inputs(batch, filled, is_there, baseline, self._hidden_series(batch))
         begin = int(
             batch.past.min()
-        )  # most rows have the same past: what lies before all their origins needs no output
+        )  # most rows have the same past: the steps before the origins of all rows need no output
         raw = self.output(self.dropout(self.recurrent(x, lengths=batch.lengths)[0][begin:]))
         counted = (is_there & self.to_come(batch) & (scale.width > 0))[begin:]
         change = torch.where(counted, (z - baseline)[begin:], 0.0)
@@ -175,7 +176,7 @@ class Forecaster(nn.Module):
         return OneStep(begin, raw, change, counted, baseline[begin:], scale, frame)
 
     def frame(self, scale: Scale, level: torch.Tensor, size: torch.Tensor, baseline: torch.Tensor) -> Frame | None:
-        """Where zero is beside a baseline (..., B), in the scale of the window; None for a head that does not read it."""
+        """Where zero is relative to a baseline (..., B), in the window's scale; None for a head without frames."""
         if not self.head.reads_frame:
             return None
         width = torch.where(scale.width > 0, scale.width, 1.0)
@@ -183,7 +184,7 @@ class Forecaster(nn.Module):
         return Frame(zero, width.expand_as(zero), size.expand_as(zero))
 
     def _levels(self, batch: SeriesBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """(B,) each: what values are measured from, whether they stay above 0, and how large they are."""
+        """For each row, (B,): what its values are measured from, whether they are never below 0, and their size."""
         nothing = batch.input.new_zeros(len(batch.past))
         level = nothing if batch.level is None else batch.level.to(nothing.dtype)
         floored = torch.zeros_like(nothing, dtype=torch.bool) if batch.floored is None else batch.floored
@@ -193,7 +194,7 @@ class Forecaster(nn.Module):
 
     @staticmethod
     def scaled(batch: SeriesBatch) -> tuple[torch.Tensor, Scale]:
-        """The values in the scale of each window, (T, B), NaN where missing; and that scale."""
+        """The values in the scale of each window, (T, B), NaN for missing ones; and that scale."""
         scale = Scale.of(batch.input, batch.past, batch.least_scale)
         real = batch.input
         if batch.lengths is not None:
@@ -203,7 +204,7 @@ class Forecaster(nn.Module):
 
     @staticmethod
     def to_come(batch: SeriesBatch) -> torch.Tensor:
-        """(T, B) bool: the steps behind the past; those that are padding have no value."""
+        """Which steps come after the past, (T, B) bool; padding is among them, but has no value."""
         return torch.arange(len(batch.input), device=batch.input.device).unsqueeze(1) >= batch.past
 
     def _hidden_series(self, batch: SeriesBatch) -> torch.Tensor | None:
@@ -220,9 +221,9 @@ class Forecaster(nn.Module):
         baseline: torch.Tensor,
         series: torch.Tensor | None,
     ) -> torch.Tensor:
-        """(T, B, I): at each step the value before it, those at the lags, what the baseline says, covariates.
+        """The inputs (T, B, I): at each step the value before it, those at the lags, the baseline, and covariates.
 
-        The first is told that nothing was.
+        At the first step, values before it are marked as missing.
         """
         there = is_there.to(filled.dtype)
         parts: list[torch.Tensor] = []
@@ -241,11 +242,11 @@ class Forecaster(nn.Module):
         return self.entered(torch.cat([part.to(weights.dtype) for part in parts], -1))
 
     def entered(self, x: torch.Tensor) -> torch.Tensor:
-        """What the layers read of inputs (..., B, I), whose words are columns."""
+        """The layers' input from inputs (..., B, I) in which words are columns."""
         return x if self.words is None else self.words(x)
 
     def _squashed(self, z: torch.Tensor) -> torch.Tensor:
-        """Values as inputs: about as they are up to the limit, with the logarithm of what is far beyond."""
+        """Values as inputs: nearly unchanged up to the limit, growing with the logarithm far beyond."""
         return z if self.limit is None else self.limit * torch.asinh(z / self.limit)
 
     def _covariates(self, given: torch.Tensor | None, size: int, like: torch.Tensor, name: str) -> torch.Tensor:
@@ -258,11 +259,11 @@ class Forecaster(nn.Module):
     def sample(
         self, batch: SeriesBatch, future: torch.Tensor | None, horizon: int, uniform: torch.Tensor
     ) -> torch.Tensor:
-        """Paths that go on from the past of each row (ancestral sampling): each step is drawn given those drawn before.
+        """Draws paths that continue each row's past (ancestral sampling): each step given the drawn ones before it.
 
         Args:
-            batch: whose past is read; what comes behind it is not looked at.
-            future: (horizon, B, K), covariates known ahead of time; None where K is 0.
+            batch: the windows; their values after the past are not used.
+            future: (horizon, B, K), covariates known ahead of time; None if K is 0.
             horizon: steps to forecast, at least 1.
             uniform: (horizon, `draws`, S), numbers above 0 and below 1, see `uniform_numbers`; the same for every row.
 
@@ -280,7 +281,7 @@ class Forecaster(nn.Module):
             got = "none" if future is None else tuple(future.shape)
             raise ConfigError(f"future: expected covariates ({horizon}, B, {self.known_size}), got {got}")
         behind = self.behind(batch)
-        # The first step to come still sees what was observed last.
+        # At the first step to come, what was observed last is still an input.
         beside = [
             self._beside(batch, None if future is None else future[step], batch.observed if step == 0 else None)
             for step in range(horizon)
@@ -288,24 +289,24 @@ class Forecaster(nn.Module):
         return self.paths(behind, beside, uniform)
 
     def behind(self, batch: SeriesBatch) -> Behind:
-        """Where the model stands behind the past of each row of a batch."""
+        """The model's state after the past of each row of a batch."""
         z, scale = self.scaled(batch)
         filled, is_there = fill_forward(z.masked_fill(self.to_come(batch), torch.nan))
         return self.behind_filled(batch, filled, is_there, scale)
 
     def behind_filled(self, batch: SeriesBatch, filled: torch.Tensor, is_there: torch.Tensor, scale: Scale) -> Behind:
-        """The same of values in the scale of each window, (T, B), without gaps.
+        """The model's state after the past, from values (T, B) in the scale of each window, without gaps.
 
         Args:
-            batch: all that is read beside the values.
+            batch: the inputs besides the values.
             filled: the values.
             is_there: (T, B) bool, which of them the series has.
-            scale: of the windows.
+            scale: the scale of the windows.
         """
         baseline = self.baseline.of_window(filled, is_there, batch.past)
         x = self._inputs(batch, filled, is_there, baseline, batch.series)
         _, state = self.recurrent(x, lengths=batch.past)
-        # (reach, B), the last steps of the past of each row, where it has so many.
+        # (reach, B): the last steps of each row's past, as far as it has so many.
         back = batch.past + torch.arange(-self.reach, 0, device=filled.device).unsqueeze(1)
         values, flags, begun = (
             torch.where(back >= 0, each.gather(0, back.clamp_min(0)), 0.0)
@@ -317,16 +318,16 @@ class Forecaster(nn.Module):
 
     @property
     def reach(self) -> int:
-        """How many values before a step it looks at."""
+        """How many values before a step the model reads."""
         return max(self.baseline.reach, *self.lags, 1)
 
     def paths(self, behind: Behind, beside: Sequence[torch.Tensor], uniform: torch.Tensor) -> torch.Tensor:
-        """Paths that go on from somewhere, (horizon, B, S), in the unit of the series.
+        """Draws paths from a state, (horizon, B, S), in the unit of the series.
 
         Args:
-            behind: where, of B rows.
+            behind: the state, of B rows.
             beside: for each step (B, .), the inputs that are no values.
-            uniform: (horizon, `draws`, S), as of `sample`.
+            uniform: (horizon, `draws`, S), as in `sample`.
         """
         like = behind.values
         at_once = max(1, _MOST_PATHS // like.shape[1])
@@ -334,18 +335,18 @@ class Forecaster(nn.Module):
         found = torch.cat([behind.scale.invert(self._paths(part, behind, beside)) for part in parts], 2)
         level = behind.level.unsqueeze(-1)
         if self.head.is_count:
-            found = (found + level).round() - level  # which the scale of the window has blurred
+            found = (found + level).round() - level  # values in the window's scale have rounding errors
         return torch.where(behind.floored.unsqueeze(-1), torch.maximum(found, -level), found)
 
     def middles(self, behind: Behind, beside: Sequence[torch.Tensor]) -> torch.Tensor:
-        """The one path on which each step is the middle of what is said of it (`Head.middle`), (horizon, B), as `paths` has them.
+        """The path of which each step is the middle of its distribution (`Head.middle`), (horizon, B); see `paths`.
 
         Nothing is drawn and no count is rounded, so that it has derivatives.
         """
         return behind.scale.invert(self._paths(None, behind, beside))[..., 0]
 
     def _paths(self, uniform: torch.Tensor | None, behind: Behind, beside: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Feeds back what is drawn, or the middle without numbers; for the arguments see `paths`. In the scale of the window."""
+        """Feeds back draws, or middles if `uniform` is None; arguments as for `paths`. In the scale of the window."""
         S, B = 1 if uniform is None else uniform.shape[2], behind.values.shape[1]
         state = map_state(lambda part: part.repeat_interleave(S, 1), behind.state)
         repeated = [list(each.repeat_interleave(S, 1)) for each in (behind.values, behind.flags, behind.begun)]
@@ -375,11 +376,11 @@ class Forecaster(nn.Module):
 
     @property
     def draws(self) -> int:
-        """How many uniform numbers a step of a path needs: two; of series together one each, and those of the factors."""
+        """How many uniform numbers a step of a path needs: two; for joint series one each, and one for each factor."""
         return self.num_series + self.head.rank if isinstance(self.head, LowRank) else 2
 
     def _numbers(self, uniform: torch.Tensor, channel: torch.Tensor) -> torch.Tensor:
-        """(., B S): the uniform numbers (draws, S) of each row and path."""
+        """The uniform numbers of each row and path, (., B S), from (draws, S)."""
         if not isinstance(self.head, LowRank):
             return uniform.repeat(1, len(channel))
         own = uniform[channel.clamp_max(self.num_series - 1)].reshape(1, -1)
@@ -393,13 +394,13 @@ class Forecaster(nn.Module):
         mean: torch.Tensor | None,
         others: torch.Tensor,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What enters the layers at one step, (B, I), and what the baseline says, (B,).
+        """The layers' input at one step, (B, I), and the baseline, (B,).
 
         Args:
-            values: before the step, (B,) each, the last one last; at least as many as `reach`.
-            flags: 1 where there was one, else 0.
-            begun: 1 where there had been one by then.
-            mean: (B,), of the baseline.
+            values: the values before the step, (B,) each, the latest last; at least as many as `reach`.
+            flags: for each, 1 if there was a value, else 0.
+            begun: for each, 1 if the series had begun by then.
+            mean: (B,), the mean that the baseline needs.
             others: (B, .), the inputs that are no values.
         """
         parts: list[torch.Tensor] = []
@@ -410,7 +411,7 @@ class Forecaster(nn.Module):
         return self.entered(torch.cat([torch.stack(parts, 1), others], 1).to(self.output.weight.dtype)), baseline
 
     def _beside(self, batch: SeriesBatch, known: torch.Tensor | None, observed: torch.Tensor | None) -> torch.Tensor:
-        """(B, .): the inputs of one step behind the past, without those that are values of the series."""
+        """The inputs of one step after the past, (B, .), without those that are values of the series."""
         B = len(batch.past)
         if observed is not None and self.observed_size:
             observed = observed[batch.past - 1, torch.arange(B, device=batch.input.device)]
@@ -423,13 +424,13 @@ class Forecaster(nn.Module):
         observed: torch.Tensor | None,
         series: torch.Tensor | None,
     ) -> torch.Tensor:
-        """(B, .): the inputs of one step that are no values of the series.
+        """The inputs of one step that are no values of the series, (B, .).
 
         Args:
             like: (B,).
-            known: (B, K), covariates of this step; None for none.
-            observed: (B, P), those of the step before, NaN where missing; None for missing.
-            series: (B,) int64; None for one that training never had.
+            known: (B, K), covariates of this step; None if there are none.
+            observed: (B, P), those of the step before, NaN for missing ones; None if all are missing.
+            series: (B,) int64; None for a series that training never had.
         """
         B = len(like)
         parts = [like.new_zeros((B, 0)) if known is None else known.nan_to_num(0.0)]
@@ -445,11 +446,11 @@ class Forecaster(nn.Module):
     # --- step by step ---
 
     def open_stream(self, **arguments: Any) -> ForecastStream:
-        """What `Stream(model, ...)` makes of it, see `ForecastStream`."""
+        """Opens the stream of `Stream(model, ...)`, see `ForecastStream`."""
         return ForecastStream(self, **arguments)
 
     def stream(self, **arguments: Any) -> ForecastStream:
-        """Values one by one, and forecasts from where they are, see `ForecastStream`; `**arguments` are those of `Stream`."""
+        """Reads values one by one, and forecasts from any, see `ForecastStream`; arguments are those of `Stream`."""
         return self.open_stream(**arguments)
 
 

@@ -1,4 +1,4 @@
-"""Where zero is: what a distribution of changes must know to be one of counts or of amounts."""
+"""Frames, which say where zero is: a distribution of changes needs one to be a distribution of counts or amounts."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import torch
 
 @dataclass(frozen=True)
 class Frame:
-    """How changes from a baseline, in the scale of a window, are values in the unit of the series.
+    """Turns changes from a baseline, in the scale of a window, into values in the unit of the series.
 
     A value is (change - zero) * width; the baseline itself, a change of 0, is -zero * width.
 
     Attributes:
         zero: (...), the change at which the value is 0.
-        width: (...), units of the series that a change of 1 is, above 0.
+        width: (...), how many units of the series a change of 1 is, above 0.
         size: (...), about how large the values of the past are, in the unit of the series, above 0.
     """
 
@@ -24,26 +24,26 @@ class Frame:
     size: torch.Tensor
 
     def values(self, change: torch.Tensor) -> torch.Tensor:
-        """(...) float64, in the unit of the series."""
+        """The values of changes, (...) float64, in the unit of the series."""
         return (precise(change) - precise(self.zero)) * precise(self.width)
 
     def changes(self, values: torch.Tensor) -> torch.Tensor:
-        """The inverse, in the dtype of the frame."""
+        """The inverse of `values`, in the dtype of the frame."""
         return (values / precise(self.width) + precise(self.zero)).to(self.zero.dtype)
 
     def baseline(self) -> torch.Tensor:
-        """(...) float64: what the change is measured from, in the unit of the series; at least 0."""
+        """The baseline that changes are measured from, (...) float64, in the unit of the series; at least 0."""
         return (-precise(self.zero) * precise(self.width)).clamp_min(0.0)
 
     def flat(self) -> Frame:
-        """All places in one dimension."""
+        """The same frame with all places in one dimension."""
         return Frame(*(each.reshape(-1) for each in (self.zero, self.width, self.size)))
 
     def repeated(self, count: int) -> Frame:
-        """Each place so many times, one after the other."""
+        """The frame with each place repeated `count` times, one after the other."""
         return Frame(*(each.repeat_interleave(count, 0) for each in (self.zero, self.width, self.size)))
 
 
 def precise(v: torch.Tensor) -> torch.Tensor:
-    """In float64, where the device has it: sums of logarithms of factorials cancel."""
+    """Converts to float64 if the device has it, as sums of logarithms of factorials cancel."""
     return v if v.device.type == "mps" else v.double()

@@ -1,4 +1,4 @@
-"""A Gaussian of the next value."""
+"""A Gaussian distribution of the next value."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class Gaussian:
     size, reads_frame, is_count, middle_is = 2, False, False, "median"
 
     def width(self, raw: torch.Tensor) -> torch.Tensor:
-        """(...): the deviation, of numbers (..., K)."""
+        """The deviation (...), from the head's numbers (..., K)."""
         return width_of(raw[..., 1])
 
     def start(self, changes: torch.Tensor, frame: None = None) -> torch.Tensor:
-        """See `Head.start`; the deviation is that from the median."""
+        """See `Head.start`; the deviation is measured from the median."""
         median = changes.median()
         return torch.stack([median, raw_width((changes - median).square().mean().sqrt())])
 

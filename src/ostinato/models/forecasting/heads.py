@@ -1,8 +1,8 @@
-"""What a forecaster says about the next value: a Gaussian, a Student-t, some quantiles, or what `bounded_heads` has.
+"""The distributions that a forecaster can predict: a Gaussian, a Student-t, quantiles, or one of `bounded_heads`.
 
-Each turns the numbers of an output layer into a distribution of the change from the last value, says how surprised it is by what
-came, and draws by a function of uniform numbers: the same numbers for every row, so that a forecast does not depend on what else
-is forecast beside it.
+Each turns the numbers of an output layer into a distribution of the change from a baseline, gives the loss of the true
+change, and draws by a function of uniform numbers: the same numbers for every row, so that a forecast does not depend
+on what else is forecast with it.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Head(Protocol):
     """A distribution of the next value.
 
     Attributes:
-        size: how many numbers of the output layer it needs, K.
-        reads_frame: whether it must know where 0 is; the others are not given a frame.
-        is_count: whether what it draws are whole numbers.
+        size: K, how many numbers of the output layer it needs.
+        reads_frame: whether it must know where 0 is; other heads are given no frame.
+        is_count: whether it draws whole numbers.
         middle_is: what `middle` is, "median" or "mean".
     """
 
@@ -47,21 +47,21 @@ class Head(Protocol):
     middle_is: str
 
     def loss(self, raw: torch.Tensor, change: torch.Tensor, frame: Any) -> torch.Tensor:
-        """How surprised it is, at each place.
+        """The loss at each place.
 
         Args:
-            raw: (..., K), of the output layer.
-            change: (...), what came less what it is measured from, in the scale of the window.
-            frame: see `Frame`, of the same places.
+            raw: (..., K), numbers of the output layer.
+            change: (...), the true value minus the baseline, in the scale of the window.
+            frame: see `Frame`, for the same places.
         """
         ...
 
     def start(self, changes: torch.Tensor, frame: Any) -> torch.Tensor:
-        """(K,): numbers with which it is distributed about as some changes, with their median.
+        """Numbers (K,) with which the distribution is about that of some changes, with the same median.
 
         Args:
             changes: (N,), at least 1.
-            frame: of them.
+            frame: the frame of these changes.
         """
         ...
 
@@ -71,7 +71,7 @@ class Head(Protocol):
         Args:
             raw: (N, K).
             uniform: (2, N), numbers above 0 and below 1.
-            frame: of the same N places.
+            frame: the frame of the same N places.
 
         Returns:
             (N,).
@@ -79,21 +79,21 @@ class Head(Protocol):
         ...
 
     def middle(self, raw: torch.Tensor, frame: Any) -> torch.Tensor:
-        """The change in the middle, (N,), smooth in what it is given: the median, or the mean where the median moves in jumps.
+        """The middle change, (N,), smooth in its arguments: the median, or the mean if the median moves in jumps.
 
         Args:
             raw: (N, K).
-            frame: of the same N places.
+            frame: the frame of the same N places.
         """
         ...
 
     def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: Any) -> torch.Tensor:
-        """How strange what came is beside what was likeliest, in nats or what grows as they do, whatever the width; at least 0.
+        """How strange a change is beside the likeliest one, whatever the width; at least 0, in nats or similar units.
 
         Args:
-            raw: (..., K), of the output layer.
-            change: (...), as of `loss`.
-            frame: of the same places.
+            raw: (..., K), numbers of the output layer.
+            change: (...), as for `loss`.
+            frame: the frame of the same places.
         """
         ...
 
@@ -101,14 +101,15 @@ class Head(Protocol):
 class StudentT:
     """Student's t with location m, scale s = softplus(.) and d = 2 + softplus(.) degrees of freedom; the loss is in nats.
 
-    Values that no Gaussian expects neither ruin a training step nor widen all intervals. It draws by the polar form
-    sqrt(d (u^(-2/d) - 1)) cos(2 pi v), which is exact for every d (Bailey 1994, Mathematics of Computation 62, 779-781).
+    Values that a Gaussian does not expect neither ruin a training step nor widen all intervals. Draws use the polar
+    form sqrt(d (u^(-2/d) - 1)) cos(2 pi v), which is exact for every d (Bailey 1994, Mathematics of Computation 62,
+    779-781).
     """
 
     size, reads_frame, is_count, middle_is = 3, False, False, "median"
 
     def start(self, changes: torch.Tensor, frame: None = None) -> torch.Tensor:
-        """See `Head.start`; the scale is the likeliest around the median (by EM; Liu & Rubin 1995, Statistica Sinica 5, 19-39)."""
+        """See `Head.start`; the scale is the likeliest by EM (Liu & Rubin 1995, Statistica Sinica 5, 19-39)."""
         median, raw = changes.median(), changes.new_zeros(())
         square, freedom = (changes - median).square(), _freedom(raw)
         variance = square.mean()
@@ -142,17 +143,17 @@ class StudentT:
 
 
 class Quantiles:
-    """Quantiles that never cross: the median, and from it softplus steps outwards.
+    """Quantiles that never cross: the median, and outwards from it steps of softplus.
 
-    The loss is twice the pinball loss averaged over the levels, in the scale of the window (Koenker & Bassett 1978): about the
-    CRPS, and not nats. Between the levels it draws along straight lines; beyond the outermost, along an exponential tail that
-    begins with the density of the outermost line.
+    The loss is twice the pinball loss averaged over the levels, in the scale of the window (Koenker & Bassett 1978):
+    about the CRPS, not nats. Between the levels draws are on straight lines; beyond the outermost level, on an
+    exponential tail that begins with the density of the outermost line.
 
     Args:
-        levels: K of them, increasing, above 0 and below 1, 0.5 among them.
+        levels: K levels, increasing, above 0 and below 1, including 0.5.
 
     Raises:
-        ConfigError: they are not that.
+        ConfigError: the levels are not so.
     """
 
     reads_frame, is_count, middle_is = False, False, "median"
@@ -166,7 +167,7 @@ class Quantiles:
         self.levels, self.size, self._middle = tuple(levels), len(levels), list(levels).index(0.5)
 
     def quantiles(self, raw: torch.Tensor) -> torch.Tensor:
-        """(..., K), increasing."""
+        """The quantiles, (..., K), increasing."""
         middle = self._middle
         steps = F.softplus(raw + START - 2.0) + LEAST_WIDTH
         median = raw[..., middle : middle + 1]
@@ -204,7 +205,7 @@ class Quantiles:
         return raw[:, self._middle]
 
     def surprise(self, raw: torch.Tensor, change: torch.Tensor, frame: None = None) -> torch.Tensor:
-        """See `Head.surprise`: the distance from the median, in distances of the outermost quantile on the same side."""
+        """See `Head.surprise`: distance from the median, divided by that of the outermost quantile on the same side."""
         found, middle = self.quantiles(raw), self._middle
         apart = change - found[..., middle]
         below, above = found[..., middle] - found[..., 0], found[..., -1] - found[..., middle]
@@ -215,7 +216,7 @@ def make_head(name: HeadName, levels: Sequence[float] = LEVELS) -> Head:
     """A head by its name.
 
     Raises:
-        ConfigError: there is none, or the levels of quantiles are wrong.
+        ConfigError: there is no such head, or the levels of quantiles are wrong.
     """
     if name == "student-t":
         return StudentT()
@@ -240,18 +241,18 @@ def _freedom(raw: torch.Tensor) -> torch.Tensor:
 
 
 def least_size(head: Head) -> float:
-    """What the size of the past is more than its mean, see `Frame`: 1 for counts, as in DeepAR; next to nothing for others."""
+    """What is added to the past's mean to give its size, see `Frame`: 1 for counts, as in DeepAR; else nearly 0."""
     return 1.0 if head.is_count else 1e-30
 
 
 def distribution(head: Head, raw: torch.Tensor) -> torch.Tensor:
-    """Numbers that mean something: location and scale, of a Student-t degrees of freedom too; or quantiles.
+    """The numbers of a distribution: location and scale, for a Student-t also degrees of freedom; or quantiles.
 
-    Of `LowRank` those of each series alone.
+    For `LowRank`, those of each series alone.
 
     Args:
-        head: of this file; one that reads a frame has `numbers`.
-        raw: (..., K), of the output layer.
+        head: a head of this module; heads that read a frame have `numbers` instead.
+        raw: (..., K), numbers of the output layer.
 
     Returns:
         (..., K).

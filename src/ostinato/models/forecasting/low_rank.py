@@ -1,4 +1,4 @@
-"""Several series at once: a Gaussian whose covariance is a diagonal and a few factors that all share."""
+"""Several series together: a Gaussian whose covariance is a diagonal plus a few factors that all series share."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from ostinato.models.forecasting.gaussian import Gaussian
 from ostinato.models.forecasting.widths import width_of
 
 RANK = 4
-_FIRST_LOADING = 0.1  # of the factors before training: with 0 they would have no gradient
+_FIRST_LOADING = 0.1  # first loadings of the factors: with 0 they would have no gradient
 
 
 class LowRank(Gaussian):
-    """N(m, D + V V^T) over the series that belong together, each with a location m, a width d and r loadings v of its own.
+    """N(m, D + V V^T) over joint series, each with its own location m, width d and r loadings v.
 
-    Alone a series is N(m, d^2 + |v|^2). The loss is the negative log density of all that came together, in nats.
+    A series alone is N(m, d^2 + |v|^2). The loss is the negative log density of the values of all joint series, in
+    nats.
 
     Source: Salinas, Bohlke-Schneider, Callot, Medico & Gasthaus 2019, High-dimensional multivariate forecasting with low-rank
     Gaussian copula processes, arXiv 1910.03002, equations 6 and 7: one network reads each series, and says its part of the
@@ -30,7 +31,7 @@ class LowRank(Gaussian):
         self.rank, self.size = rank, 2 + rank
 
     def width(self, raw: torch.Tensor) -> torch.Tensor:
-        """(...): the deviation of a series alone."""
+        """The deviation of a series alone, (...)."""
         return (width_of(raw[..., 1]).square() + raw[..., 2:].square().sum(-1)).sqrt()
 
     def start(self, changes: torch.Tensor, frame: None = None) -> torch.Tensor:
@@ -43,8 +44,8 @@ class LowRank(Gaussian):
 
         Args:
             raw: (N, K).
-            uniform: (1 + r, N): a number of the series itself, and those of the factors, the same for all that belong together.
-            frame: not read.
+            uniform: (1 + r, N): a number for the series itself, and those for the factors, which joint series share.
+            frame: not used.
 
         Returns:
             (N,).
@@ -55,7 +56,7 @@ class LowRank(Gaussian):
     def joint_loss(
         self, raw: torch.Tensor, change: torch.Tensor, counted: torch.Tensor, group: torch.Tensor
     ) -> torch.Tensor:
-        """(): negative log density of all that came, those of a step and a group together; in nats for each value.
+        """The negative log density of all values, jointly for a step and a group; a scalar, in nats for each value.
 
         Args:
             raw: (T, B, K).
@@ -70,7 +71,7 @@ class LowRank(Gaussian):
         apart = torch.where(is_there, change[:, at] - raw[:, at, 0], 0.0)
         width = torch.where(is_there, width_of(raw[:, at, 1]), 1.0)
         loadings = torch.where(is_there.unsqueeze(-1), raw[:, at, 2:], 0.0)
-        # By Woodbury and the determinant lemma: what is to be factored has r rows, not one for each series.
+        # By Woodbury and the determinant lemma, the matrix to factor has r rows, not one for each series.
         scaled = loadings / width.unsqueeze(-1)
         inner = scaled.mT @ scaled + torch.eye(self.rank, dtype=raw.dtype, device=raw.device)
         root = torch.linalg.cholesky(inner)
@@ -84,7 +85,7 @@ class LowRank(Gaussian):
 
 
 def _places(group: torch.Tensor) -> torch.Tensor:
-    """(G, C): the rows of each group; -1 where it has fewer."""
+    """The rows of each group, (G, C); -1 in a group with fewer."""
     _, which = group.unique(return_inverse=True)
     order = which.argsort(stable=True)
     counts = torch.bincount(which)

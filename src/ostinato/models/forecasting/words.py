@@ -11,18 +11,18 @@ from ostinato.errors import ConfigError
 
 
 class WordVectors(nn.Module):
-    """Columns of 0 and 1, one for each word of a kind, replaced by a vector for the word that is there.
+    """Replaces columns of 0 and 1, one for each word of a kind, by a vector for the word that is present.
 
-    No word, as where it is missing or training never had it, is the vector 0; training hides words now and then, so that the model
-    knows what to do without one.
+    If there is no word, because it is missing or training never had it, the vector is 0; training hides words now and
+    then, so that the model knows what to do without one.
 
     Args:
-        spans: of each kind of words, its first column and the one behind its last.
-        size: of the vectors, at least 1; smaller where there are fewer words.
-        hidden_rate: how often training hides a kind of a row, from 0 to below 1.
+        spans: for each kind of words, its first column and the one after its last.
+        size: the size of the vectors, at least 1; smaller for a kind with fewer words.
+        hidden_rate: how often training hides a kind of words in a row, from 0 to below 1.
 
     Raises:
-        ConfigError: the spans are not one behind the other.
+        ConfigError: the spans are not in order, one after the other.
     """
 
     def __init__(self, spans: Sequence[tuple[int, int]], size: int, hidden_rate: float) -> None:
@@ -37,11 +37,11 @@ class WordVectors(nn.Module):
 
     @property
     def grown(self) -> int:
-        """How many columns more there are behind it; negative where fewer."""
+        """How many more columns the output has than the input; negative if fewer."""
         return sum(each.shape[1] - each.shape[0] for each in self.vectors)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(..., I) with the columns of words; (..., I + grown) with their vectors."""
+        """Turns (..., I) with columns of words into (..., I + grown) with their vectors."""
         parts: list[torch.Tensor] = []
         at = 0
         for (first, end), vectors in zip(self.spans, self.vectors, strict=True):
@@ -52,5 +52,5 @@ class WordVectors(nn.Module):
     def _there(self, words: torch.Tensor) -> torch.Tensor:
         if not self.training or not self.hidden_rate:
             return words
-        hidden = torch.rand(words.shape[-2], device=words.device) < self.hidden_rate  # a row, at all of its steps
+        hidden = torch.rand(words.shape[-2], device=words.device) < self.hidden_rate  # in a row, at all of its steps
         return words.masked_fill(hidden.unsqueeze(-1), 0.0)

@@ -1,1 +1,1 @@
-"""What the networks share."""
+"""Parts that several networks share."""

@@ -1,4 +1,4 @@
-"""Sequences that are read anew each time they are trained on: where they are few, what may differ has to be shown."""
+"""Changing sequences each time they are trained on: with few of them, training must show what may differ."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from ostinato.errors import ConfigError
 from ostinato.nn.lengths import as_tensor, takes_lists
 from ostinato.types import Lengths
 
-_POINTS = 6  # of a row at which its speed is drawn
+_POINTS = 6  # points of a row at which its speed is drawn
 _SPEED, _CUT, _SCALE = 0.3, 0.1, 0.1
-_FADES, _FADED = 0.6, 0.9  # shares of a training from which on it gets less, and after which rows are as they are
+_FADES, _FADED = 0.6, 0.9  # shares of training: changes shrink from the first on, and end at the second
 
 
 class Augmentation(nn.Module):
-    """In training each row of a batch is read at a changing speed, in part, and at another scale; otherwise it is as it is.
+    """In training, reads each row of a batch at a changing speed, in part, and at another scale; else unchanged.
 
         y_t = a x(tau(t)),   tau' ~ exp(0.3 s g(t)),   a = 1 + 0.1 s n
 
-    All is drawn anew for each row: g from N(0, 1) at six points along the row, linear between them, and n from N(0, 1). tau runs
-    over a stretch of the row, drawn from 1 - 0.1 s of it to all, and the row keeps its length. Between two steps x is linear.
-    `torch.manual_seed` repeats it.
+    Everything is drawn anew for each row: g from N(0, 1) at six points along the row, linear between them, and n from
+    N(0, 1). tau covers a stretch of the row, whose length is drawn from 1 - 0.1 s of the row to all of it, and the
+    result has the row's length. Between two steps x is linear. `torch.manual_seed` repeats it.
 
-    `fit` tells how far the training is. From 0.6 of it on s gets less, and after 0.9 rows are as they are: what tells classes apart
-    may be a pace or a height, which is blurred before.
+    `fit` tells how far training is. From 0.6 of it on s shrinks, and after 0.9 rows stay unchanged: a pace or a height,
+    which the changes blur, may be what tells classes apart.
 
     Source: Um et al. 2017, arXiv 1706.00527 (time-warping, scaling); Le Guennec, Malinowski & Tavenard 2016, "Data augmentation for
     time series classification using convolutional neural networks" (window slicing, window warping).
@@ -34,7 +34,7 @@ class Augmentation(nn.Module):
         strength: s, at least 0; 0 changes nothing.
 
     Raises:
-        ConfigError: it is not from 0 to 5.
+        ConfigError: the strength is not from 0 to 5.
     """
 
     def __init__(self, strength: float):
@@ -42,22 +42,22 @@ class Augmentation(nn.Module):
         if not 0.0 <= strength <= 5.0:
             raise ConfigError(f"augmentation: expected a number from 0 to 5, got {strength}")
         self.strength = float(strength)
-        # In a tensor, so that torch.compile does not take it for a part of the program.
+        # A tensor, so that torch.compile does not make the value a constant of the program.
         self.register_buffer("left", torch.ones(()), persistent=False)
 
     left: torch.Tensor
 
     def follow_training(self, progress: float) -> None:
-        """What `fit` calls before each update, with the share of the training that is over, from 0 to 1."""
+        """Called by `fit` before each update, with the share of training that is done, from 0 to 1."""
         self.left.fill_(min(max((_FADED - progress) / (_FADED - _FADES), 0.0), 1.0))
 
     @takes_lists
     def forward(self, input: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
-        """Rows of the same lengths.
+        """Changes the rows, and keeps their lengths.
 
         Args:
             input: (T, B, I).
-            lengths: (B,) integers from 0 to T; None for T each. What stands past a row's end stays there.
+            lengths: (B,) integers from 0 to T; None for T each. Values past a row's end stay unchanged.
         """
         if not self.training or not self.strength or not len(input):
             return input
@@ -80,5 +80,5 @@ class Augmentation(nn.Module):
         return torch.where(within[..., None], read * scale.to(input.dtype), input)
 
     def extra_repr(self) -> str:
-        """What `print` shows of it."""
+        """The strength, for `print`."""
         return f"strength={self.strength:g}"

@@ -1,4 +1,4 @@
-"""What a cell reads at every step beside its input, as GRU-D its mask and gaps: the last columns of what a model is given."""
+"""What a cell reads at each step beside its input, as GRU-D its mask and gaps: the last columns of a model's input."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ostinato.types import Tensor
 
 
 def extras_of(cell: AnyCell, options: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """The extras of a cell by name: "1" of one that is a number, "I" of one as wide as the input; nothing of most cells."""
+    """The extras of a cell by name: "1" for a number, "I" for a vector as wide as the input; empty for most cells."""
     try:
         return dict(make_layers(cell, 2, 2, options=options, with_extras=True).base_cell.extras)
     except OstinatoError:
-        return {}  # whoever makes the layers says what is wrong
+        return {}  # making the layers reports the fault
 
 
 def input_size_of(width: int, extras: Mapping[str, str]) -> int:
-    """I, the width of a cell's input, of which and of its extras a model gets `width` numbers at a step.
+    """I, the width of a cell's input, if input and extras together are `width` numbers at a step.
 
     Raises:
-        ConfigError: they do not go up.
+        ConfigError: the numbers cannot be divided so.
     """
     alone = sum(letter == "1" for letter in extras.values())
     left, parts = width - alone, 1 + len(extras) - alone
@@ -35,7 +35,7 @@ def input_size_of(width: int, extras: Mapping[str, str]) -> int:
 
 
 def parted(layers: Recurrent, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """The input of layers, and their extras by name, of both side by side, (..., I + widths)."""
+    """Splits (..., I + widths) into the input of layers, and their extras by name."""
     extras = layers.base_cell.extras
     if not extras:
         return x, {}

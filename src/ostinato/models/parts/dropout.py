@@ -18,7 +18,7 @@ def check_rate(name: str, rate: float) -> None:
 
 
 class Dropout(nn.Dropout):
-    """`torch.nn.Dropout` whose mask is drawn quickly on a processor, where torch's costs more than a small layer does.
+    """`torch.nn.Dropout` with a mask that is drawn faster on CPUs, where torch's takes longer than a small layer.
 
     `torch.manual_seed` repeats the masks; they are not those of torch.
 
@@ -34,7 +34,7 @@ class Dropout(nn.Dropout):
         super().__init__(rate)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Of any shape."""
+        """Takes any shape."""
         if not self.training or self.p == 0.0 or input.device.type != "cpu" or is_recorded():
             return super().forward(input)
         kept = 1.0 - self.p
@@ -70,10 +70,10 @@ class LockedDropout(nn.Module):
 class WordDropout(nn.Module):
     """Embedding dropout: a word is dropped wherever it occurs, and the words that stay are scaled by 1 / (1 - rate).
 
-    The mask is over the vocabulary, so that all occurrences of a word in a call, in every row, share their fate.
+    The mask is over the vocabulary, so that a word is dropped or kept in all places and rows of a call.
 
-    Source: Gal & Ghahramani 2016, section 4.2, who draw one for each row; Merity et al. 2017, section 4.3, who draw one for all
-    rows, as here.
+    Source: Gal & Ghahramani 2016, section 4.2, who draw a mask for each row; Merity et al. 2017, section 4.3, who draw
+    one for all rows, as here.
 
     Args:
         rate: share of the vocabulary dropped in training, from 0 to below 1.
@@ -88,7 +88,7 @@ class WordDropout(nn.Module):
         self.rate = rate
 
     def forward(self, x: torch.Tensor, ids: torch.Tensor, vocabulary_size: int) -> torch.Tensor:
-        """The vectors that stay.
+        """Zeroes the vectors of dropped words, and scales the others.
 
         Args:
             x: (T, B, E), the embeddings of `ids`.

@@ -1,4 +1,4 @@
-"""Recurrent layers by their cell, with the arguments that a model leaves to its user."""
+"""Making recurrent layers from a cell, with arguments that a model leaves to its user."""
 
 from __future__ import annotations
 
@@ -31,17 +31,18 @@ def make_layers(
     """A stack of recurrent layers.
 
     Args:
-        cell: by its name, such as "lstm" or "janet"; by its place, "module:cell", where a cell of one's own is; or the cell itself.
+        cell: its name, such as "lstm" or "janet"; the place of a cell of one's own, "module:cell"; or the cell itself.
         input_size: I.
         hidden_size: H, or one number a layer.
-        num_layers: L; may be left out where `hidden_size` has one number a layer.
-        options: keyword options of the layer that the user chose, such as `{"zoneout": 0.1}`, and arguments of the cell, such as
-            `{"depth": 10}` of an RHN.
-        with_extras: whether the model gives a cell what it needs beside its input, such as elapsed time.
-        **given: those that the model chose, such as `bidirectional`.
+        num_layers: L; may be left out if `hidden_size` has one number a layer.
+        options: keyword options of the layer that the user chose, such as `{"zoneout": 0.1}`, and arguments of the
+            cell, such as `{"depth": 10}` of an RHN.
+        with_extras: whether the model gives the cell what it needs beside its input, such as elapsed time.
+        **given: the arguments that the model chose, such as `bidirectional`.
 
     Raises:
-        ConfigError: an unknown cell, or an option that the layer does not have, that is not the user's, or whose value is refused.
+        ConfigError: the cell is unknown, or an option does not exist, is set by the model, or has a value that is
+            refused.
     """
     if not isinstance(cell, str | Cell):
         raise ConfigError(f"cell: {unknown(repr(cell))}")
@@ -52,7 +53,7 @@ def make_layers(
         made = layer(input_size, hidden_size, num_layers, **given, **(options or {}))
     except (CellError, TypeError, ValueError) as error:
         name = layer.__name__ if isinstance(layer, type) else cell if isinstance(cell, str) else cell.name
-        said = " ".join(str(error).split())  # in one line, whatever a user's function says
+        said = " ".join(str(error).split())  # in one line, whatever the user's function raises
         raise ConfigError(f"{'options of' if options else 'cell'} {name}: {said}") from error
     if (extras := made.base_cell.extras) and not with_extras:
         raise ConfigError(
@@ -67,5 +68,5 @@ def make_layers(
 
 
 def output_size(layers: Recurrent) -> int:
-    """D H, the width of what the last layer gives."""
+    """D H, the width of the last layer's output."""
     return (layers.proj_size or layers.hidden_sizes[-1]) * layers.num_directions

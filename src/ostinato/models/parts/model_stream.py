@@ -1,4 +1,4 @@
-"""A model one step at a time: its layers in a `Stream`, and what it remembers beside their states."""
+"""A model one step at a time: its layers in a `Stream`, and the memory that it needs besides their states."""
 
 from __future__ import annotations
 
@@ -20,29 +20,30 @@ PROBE_STEPS = 100
 
 
 class ModelStream:
-    """`Stream(model)`: what the model says after each step, without reading again what came before.
+    """`Stream(model)`: gives the model's output after each step, without reading the earlier steps again.
 
-    Of one row, `y = stream(x)`, or with `rows=N` of N rows of which any may step together, `y = stream(x, [3, 17])`; as `Stream`
-    and `RowStream`, whose states, weights and errors these are. What it computes is what the model does in evaluation.
+    For one row it is called as `y = stream(x)`, or with `rows=N` for any of N rows together, `y = stream(x, [3, 17])`;
+    states, weights and errors are those of `Stream` and `RowStream`. It computes what the model computes in evaluation
+    mode.
 
     Args:
-        model: with layers of one direction, `model.recurrent`, float32 or float64, on the CPU.
-        streaming_dtype: of the layers' and the output layer's weights, see `Stream`.
+        model: a model with layers of one direction, `model.recurrent`, in float32 or float64, on the CPU.
+        streaming_dtype: the dtype of the layers' and the output layer's weights, see `Stream`.
         rows: see `Stream`.
         check_weights: see `Stream`.
-        output: a linear layer that is computed with the layers, see `Stream`.
+        output: a linear layer that is computed together with the layers, see `Stream`.
 
     Attributes:
         model: the model.
         layers: the stream of its layers.
 
     Raises:
-        ConfigError: the model cannot be streamed, with the reason.
+        ConfigError: the model cannot be streamed; the message says why.
     """
 
-    _dims = 0  # of an input of one row
+    _dims = 0  # dimensions of an input of one row
 
-    @torch.inference_mode(False)  # what is made here is written to anywhere
+    @torch.inference_mode(False)  # as these tensors are written to in any mode
     def __init__(
         self,
         model: Any,
@@ -66,7 +67,7 @@ class ModelStream:
             )
 
     def _follow(self) -> None:
-        """Where the model has other layers or another output layer than before, go on with these."""
+        """Follows the model if its layers or its output layer have been replaced."""
         layers, output = self._modules
         now = None if output is None else self.model.output
         if self.model.recurrent is not layers or now is not output:
@@ -77,32 +78,32 @@ class ModelStream:
     # what a kind of model says
 
     def _enter(self, input: Any, which: torch.Tensor) -> torch.Tensor:
-        """What enters the layers, `(n, I)`, of an input of n rows that is checked here."""
+        """Checks an input of n rows, and returns the layers' input, `(n, I)`."""
         raise NotImplementedError
 
     def _answer(self, h: torch.Tensor, input: Any, which: torch.Tensor) -> torch.Tensor:
-        """What the model says, `(n, ...)`, of what the layers gave for some rows, `(n, W)`; it may change their memory."""
+        """The model's output `(n, ...)` from the layers' outputs for some rows, `(n, W)`; may change their memory."""
         return h
 
     def _fresh(self, rows: int) -> dict[str, torch.Tensor]:
-        """What so many rows that begin remember beside the layers' states, `(rows, ...)`."""
+        """The memory of so many new rows besides the layers' states, `(rows, ...)`."""
         return {}
 
     # steps
 
     def __call__(self, input: Any, rows: Rows | None = None) -> torch.Tensor:
-        """One step.
+        """Takes one step.
 
         Args:
-            input: what the model reads at a step; of n rows with `rows=N`, see the class of the model.
-            rows: with `rows=N`, n different numbers from 0 to N - 1; None for all. A number for one row, whose input and answer
-                then have no dimension of rows.
+            input: the model's input at a step; for n rows with `rows=N`, see the class for the model.
+            rows: with `rows=N`, n different numbers from 0 to N - 1; None for all. A single number for one row, whose
+                input and output then have no dimension of rows.
 
         Returns:
-            What the model says now, without gradient; `(n, ...)` with `rows=N`.
+            The model's output now, without gradient; `(n, ...)` with `rows=N`.
 
         Raises:
-            ConfigError: for an input or rows that are not that. No row has taken a step then.
+            ConfigError: the input or the rows do not fit. No row has taken a step then.
         """
         if self.rows is None:
             if rows is not None:
@@ -115,7 +116,7 @@ class ModelStream:
         if isinstance(input, torch.Tensor) and input.requires_grad and torch.is_grad_enabled():
             raise ConfigError("input expected no gradient, as a stream gives none; use input.detach()")
         self._follow()
-        # In which mode the model is makes no difference here.
+        # The model's mode makes no difference here.
         with torch.inference_mode(False), torch.no_grad(), torch.autocast("cpu", enabled=False):
             if alone:
                 input, alone = self._one(input)
@@ -125,7 +126,7 @@ class ModelStream:
         return said[0] if alone else said
 
     def _one(self, input: Any) -> tuple[Any, bool]:
-        """The input of one row as that of several, and whether it has no dimension of rows of its own."""
+        """The input of one row with a dimension of rows; and whether this dimension was added here."""
         try:
             v = torch.as_tensor(input, device="cpu" if not isinstance(input, torch.Tensor) else None)
         except (TypeError, ValueError, RuntimeError):
@@ -133,11 +134,11 @@ class ModelStream:
         has_rows = v.dim() == self._dims + 1 and len(v) == 1
         return (v, False) if has_rows else (v[None], True)
 
-    # what is kept
+    # state
 
     @torch.inference_mode(False)
     def reset(self, rows: Rows | None = None) -> None:
-        """Let some rows, or all, begin anew."""
+        """Begins some rows, or all, anew."""
         which = self._which(rows)
         if self.rows is None:
             self.layers.reset()
@@ -148,10 +149,10 @@ class ModelStream:
 
     @torch.inference_mode(False)
     def grow(self, rows: int) -> None:
-        """Have N rows in all, at least as many as now; the new ones begin anew.
+        """Grows to N rows in all, at least as many as now; the new ones begin anew.
 
         Raises:
-            ConfigError: there are more already, or this is a stream of one row.
+            ConfigError: there are already more rows, or this is a stream of one row.
         """
         if self.rows is None:
             raise ConfigError("grow expected a stream of several rows, Stream(model, rows=N), got one of one row")
@@ -162,15 +163,15 @@ class ModelStream:
         self._memory = {name: torch.cat([v, added[name]]) for name, v in self._memory.items()}
 
     def state_bytes(self, row: int = 0) -> bytes:
-        """All that a row remembers, with a version and a checksum; `from_bytes` goes on from it, in any process."""
+        """The whole memory of a row, with a version and a checksum; `from_bytes` continues from it, in any process."""
         return state_to_bytes(self._state(row), self._described())
 
     @torch.inference_mode(False)
     def from_bytes(self, data: bytes, row: int = 0) -> None:
-        """Let a row go on from what `state_bytes` gave.
+        """Lets a row continue from what `state_bytes` gave.
 
         Raises:
-            StateError: it is damaged, or of a model of another kind, other sizes or another dtype. The row is left as it is.
+            StateError: it is damaged, or of a model of another kind, size or dtype. The row stays unchanged.
         """
         given = state_from_bytes(data, self._shapes(row), self._described())
         layers = {name: v for name, v in given.items() if not name.startswith("memory.")}
@@ -211,7 +212,7 @@ class ModelStream:
         return torch.zeros(1, dtype=torch.int64, device="cpu")
 
     def _row(self, row: Any) -> torch.Tensor:
-        """The number of one row, `(1,)`."""
+        """The number of one row as a tensor, `(1,)`."""
         if not is_one(row):
             raise ConfigError(f"row expected the number of one row, got {row!r}")
         return self._which(row)
@@ -221,7 +222,7 @@ class ModelStream:
 
     @torch.inference_mode(False)
     def copy(self) -> Self:
-        """Another stream on the same weights, which goes on from this one's state on its own."""
+        """An independent stream with the same weights, which continues from this one's state."""
         made = object.__new__(type(self))
         made.__dict__.update(self.__dict__)
         made.layers = self.layers.copy()
@@ -231,36 +232,36 @@ class ModelStream:
     # weights
 
     def refresh(self) -> None:
-        """Take the weights as they are now, see `Stream.refresh`."""
+        """Takes over the current weights, see `Stream.refresh`."""
         with reading(self.model):
             self.layers.refresh()
 
     @property
     def weight_bytes(self) -> int:
-        """Of the weights that every step reads."""
+        """The bytes of the weights that every step reads."""
         return self.layers.weight_bytes
 
     @property
     def streaming_dtype(self) -> torch.dtype | None:
-        """Of these weights; None where they are the model's own."""
+        """The dtype of these weights; None if they are the model's own."""
         return self.layers.streaming_dtype
 
     @property
     def threads(self) -> int:
-        """Threads that read the weights."""
+        """The number of threads that read the weights."""
         return self.layers.threads
 
     @property
     def error_report(self) -> ErrorReport | None:
-        """The error of `streaming_dtype` on standard normal numbers that enter the layers, see `Stream.error_report`."""
+        """The error of `streaming_dtype` for standard normal inputs of the layers, see `Stream.error_report`."""
         with reading(self.model):
             return self.layers.error_report
 
     def measure_error(self, inputs: Any) -> ErrorReport:
-        """The error of `streaming_dtype` in what is computed with the layers, on a sequence of inputs.
+        """The error of `streaming_dtype` in what is computed with the layers, for a sequence of inputs.
 
         Args:
-            inputs: T of them, as of a call with T rows.
+            inputs: T inputs, as for a call with T rows.
         """
         with reading(self.model):
             x, extras = parted(self.model.recurrent, self._enter(inputs, torch.arange(len(inputs))))
@@ -274,7 +275,7 @@ def embedded(embedding: nn.Embedding, tokens: Any, count: int) -> torch.Tensor:
     """The vectors of `count` tokens, `(count, E)`.
 
     Raises:
-        ConfigError: they are no numbers of tokens, or not so many.
+        ConfigError: they are no numbers of tokens, or not `count` of them.
     """
     try:
         given = tokens if isinstance(tokens, torch.Tensor) else torch.as_tensor(tokens, device="cpu")
@@ -293,5 +294,5 @@ def embedded(embedding: nn.Embedding, tokens: Any, count: int) -> torch.Tensor:
 
 
 def is_table(embedding: nn.Embedding) -> bool:
-    """Whether its vectors are rows of its weights and nothing else."""
+    """Whether the vectors of an embedding are rows of its weights, without anything more."""
     return type(embedding).forward is nn.Embedding.forward and embedding.max_norm is None

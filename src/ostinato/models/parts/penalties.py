@@ -1,4 +1,4 @@
-"""What is added to the loss of a recurrent model in training, so that its outputs stay small and change slowly."""
+"""Penalties for a recurrent model's training loss, which keep its outputs small and slow."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def activation_penalty(dropped: torch.Tensor, output: torch.Tensor, alpha: float
 
         alpha mean((m * h_t)^2)  +  beta mean((h_t - h_{t-1})^2)
 
-    Source: Merity, McCann & Socher 2017, arXiv 1708.01009, section 3. They write the norm L2 and compute, as is done here, the
-    mean of squares over steps, rows and units; the values of alpha and beta that they publish belong to the mean. The first step
-    of a chunk has no step before it, and counts for AR only.
+    Source: Merity, McCann & Socher 2017, arXiv 1708.01009, section 3. They write the norm L2, but compute, as is done
+    here, the mean of squares over steps, rows and units; their published values of alpha and beta are for the mean. The
+    first step of a chunk has no step before it, and has AR only.
 
     Args:
         dropped: m * h_t, (T, B, H), as the output layer sees it.
         output: h_t, (T, B, H), before dropout.
-        alpha: of AR; at least 0.
-        beta: of TAR; at least 0.
+        alpha: the weight of AR; at least 0.
+        beta: the weight of TAR; at least 0.
 
     Returns:
         A scalar in float32 or wider.

@@ -11,7 +11,7 @@ from torch import nn
 
 @contextmanager
 def reading(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients inside; the model's own mode is put back afterwards."""
+    """Evaluation mode without gradients within this context; afterwards the model has its mode again."""
     was_training = model.training
     model.eval()
     try:

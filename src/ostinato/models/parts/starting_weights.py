@@ -1,4 +1,4 @@
-"""Weights that start as the papers' do: uniform in one range for all."""
+"""Starting all weights as some papers do: uniform in one range."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ostinato.nn.initialisation import set_forget_bias
 def fill_uniform(embedding: nn.Embedding, recurrent: Recurrent, output: nn.Linear, bound: float) -> None:
     """Every weight and bias from U(-bound, bound), as in Zaremba et al. 2014, arXiv 1409.2329, section 4.1.
 
-    The bias that the cell or the option `forget_bias` asks for is set again afterwards. What a cell starts at a number of its
-    own (the gains of layer norm), first states and the biases of highway connections stay.
+    The bias that the cell or the option `forget_bias` asks for is set again afterwards. Parameters that a cell starts
+    at a fixed number (the gains of layer norm), first states and the biases of highway connections stay unchanged.
     """
     check_bound("initial_range", bound)
     own = {parameter.name for parameter in recurrent.cell.parameters if parameter.fill is not None}
@@ -39,7 +39,7 @@ def fill_uniform(embedding: nn.Embedding, recurrent: Recurrent, output: nn.Linea
 
 @torch.no_grad()
 def fill_ends(embedding: nn.Embedding, output: nn.Linear, bound: float) -> None:
-    """Embedding and output weights from U(-bound, bound), the output bias 0; the recurrent layers stay as they are.
+    """Embedding and output weights from U(-bound, bound), the output bias 0; recurrent layers stay unchanged.
 
     Source: Merity et al. 2017, arXiv 1708.02182, section 5, and the authors' code for the bias.
     """

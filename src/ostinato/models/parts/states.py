@@ -9,17 +9,17 @@ import torch
 
 
 def map_state(function: Callable[[torch.Tensor], torch.Tensor], state: Any) -> Any:
-    """The same nesting, with `function` of each tensor; None stays None."""
+    """Applies `function` to each tensor, and keeps the nesting; None stays None."""
     if state is None or isinstance(state, torch.Tensor):
         return None if state is None else function(state)
     return type(state)(map_state(function, part) for part in state)
 
 
 def replace_rows(state: Any, fresh: Any, begins: torch.Tensor) -> Any:
-    """`fresh` for the rows that begin a text, `state` for the others.
+    """Takes the states `fresh` for the rows that begin a text, and `state` for the others.
 
     Args:
-        state: tensors (L D, B, H), or (D, B, H) by layer where widths differ.
+        state: tensors (L D, B, H), or a list over layers of (D, B, H) if their widths differ.
         fresh: of the same shapes.
         begins: (B,) bool.
     """

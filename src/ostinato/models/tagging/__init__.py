@@ -1,1 +1,1 @@
-"""Networks with an answer for every step."""
+"""Networks that give an answer for every step."""

@@ -1,4 +1,4 @@
-"""Steps that are numbers already: what a tagger of recordings has in the place of an embedding."""
+"""An encoder for steps that are numbers: a tagger of recordings has it in place of an embedding."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ostinato.errors import ConfigError
 
 
 class Numbers(nn.Module):
-    """Gives what it gets, (T, B, I) or (B, I).
+    """Returns its input, (T, B, I) or (B, I), unchanged.
 
     Args:
-        size: I, numbers of a step; at least 1.
+        size: I, the numbers of a step; at least 1.
 
     Raises:
-        ConfigError: it is smaller.
+        ConfigError: the size is smaller.
     """
 
     def __init__(self, size: int):
@@ -29,5 +29,5 @@ class Numbers(nn.Module):
         return str(self.embedding_dim)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """The same."""
+        """Returns the input."""
         return input

@@ -1,4 +1,4 @@
-"""Aligned many to many, with a number at every step in place of a tag."""
+"""Aligned many to many, with a number at every step instead of a tag."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from ostinato.types import Lengths
 
 
 class StepRegressor(Tagger):
-    """A tagger's network whose output is a number at every step, at a scale at which numbers have deviation 1.
+    """A tagger's network whose output is a number at every step, at a scale at which the numbers have deviation 1.
 
-    What it gives are (T, B, 1), or of the loss gaussian (T, B, 2) with the logarithm of the deviation; see `SequenceRegressor`.
+    Its outputs are (T, B, 1), or for the loss gaussian (T, B, 2) with the logarithm of the deviation; see
+    `SequenceRegressor`.
 
     Args:
         encoder: see `Tagger`.
         number_loss: squared, absolute or gaussian.
-        **given: those of `Tagger`, but for what belongs to tags.
+        **given: the arguments of `Tagger`, without those about tags.
 
     Raises:
-        ConfigError: as there; or a CRF, class weights or label smoothing were given.
+        ConfigError: as for `Tagger`; or a CRF, class weights or label smoothing were given.
     """
 
     def __init__(self, encoder: Any, number_loss: NumberLoss = "squared", **given: Any):
@@ -36,10 +37,10 @@ class StepRegressor(Tagger):
 
     @takes_lists
     def tag_loss(self, emissions: torch.Tensor, target: torch.Tensor, lengths: Lengths | None) -> torch.Tensor:
-        """The mean over the steps that have a number, a scalar; 0 where none has.
+        """The mean loss over the steps that have a number, a scalar; 0 if none has.
 
         Args:
-            emissions: what the model gives.
+            emissions: the model's outputs.
             target: (T, B), NaN for none.
             lengths: (B,) int64, or None.
         """

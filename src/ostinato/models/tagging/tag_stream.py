@@ -1,4 +1,4 @@
-"""Tags while a sequence is still coming: of each step as soon as it is there."""
+"""Tagging a sequence that is still coming: each step gets its tag at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ostinato.nn.streams.rows import Rows, is_one
 
 
 class TagStream(ModelStream):
-    """`Stream(tagger)`, of one direction: the emissions of each step, `(N,)`, or `(n, N)` of n rows; and `best()`, its tag.
+    """`Stream(tagger)`, of one direction: the emissions of each step, `(N,)` or `(n, N)`; and `best()`, its tag.
 
     An input is what the encoder takes: a token's number, of n rows `(n,)`; of `Numbers` `(I,)`, or `(n, I)`; of a `WordEncoder`
     `Words` of one step.
@@ -40,7 +40,7 @@ class TagStream(ModelStream):
 
     def _fresh(self, rows: int) -> dict[str, torch.Tensor]:
         like = self.model.output.weight.detach()
-        # Of the best path that ends in each tag, once it has begun.
+        # The score of the best path that ends in each tag, if a path has begun.
         scores = torch.zeros((rows, self.model.num_tags), dtype=torch.float64, device=like.device)
         return {"scores": scores, "has_begun": torch.zeros(rows, dtype=torch.bool, device=like.device)}
 
@@ -73,7 +73,7 @@ class TagStream(ModelStream):
         return emissions
 
     def best(self, rows: Rows | None = None) -> torch.Tensor:
-        """The tag of the last step, `()` int64, or `(n,)` of n rows with `rows=N`; see above. 0 before the first step."""
+        """The tag of the last step, `()` int64, or `(n,)` for n rows with `rows=N`; 0 before the first step."""
         which = self._which(rows)
         tags = self._memory["scores"][which].argmax(-1)
         return tags[0] if self.rows is None or is_one(rows) else tags

@@ -27,7 +27,7 @@ OutputName: TypeAlias = Literal["softmax", "crf"]
 
 
 class Tagger(nn.Module):
-    """Encoder, recurrent layers in both directions, output layer; each step by itself (softmax) or all of them together (CRF).
+    """Encoder, recurrent layers, output layer; tags are found for each step by itself (softmax) or together (CRF).
 
         h_1 .. h_T = recurrent(encoder(x_1 .. x_T)),   e_t = W dropout(h_t) + b
         softmax: p(y | x) = prod_t softmax(e_t)_{y_t};   crf: see `ostinato.nn.CRF`, whose emissions are e
@@ -35,26 +35,28 @@ class Tagger(nn.Module):
     Source: over words Huang, Xu & Yu 2015 (arXiv 1508.01991); with spelling Lample et al. 2016 (arXiv 1603.01360).
 
     Args:
-        encoder: from what comes at each step to (T, B, encoder.embedding_dim): `torch.nn.Embedding` of tokens, a `WordEncoder`, or
-            `Numbers` where these are vectors.
+        encoder: turns the input at each step into (T, B, encoder.embedding_dim): `torch.nn.Embedding` for tokens, a
+            `WordEncoder`, or `Numbers` for vectors.
         num_tags: N, at least 1.
         cell: the recurrent layer.
         hidden_size: H, units of each layer and direction; or one number a layer.
-        num_layers: recurrent layers.
+        num_layers: the number of recurrent layers.
         bidirectional: a second direction, from the last step to the first.
-        dropout: between the layers and before the output, from 0 to below 1.
-        input_dropout: of what enters the first layer, from 0 to below 1.
+        dropout: the rate between the layers and before the output, from 0 to below 1.
+        input_dropout: the rate for the input of the first layer, from 0 to below 1.
         options: keyword options of the recurrent layer, such as `{"zoneout": 0.1}`.
-        output: how tags are found.
-        constraints: of the CRF, what no answer may do, as of `span_constraints`. Training does not heed them: where data break a
-            rule, their loss is not infinite.
-        class_weights: (N,), of softmax: how much a step of each tag counts in the training loss, whose mean is over the number of
-            steps; None for 1 each.
-        label_smoothing: s in [0, 1), of softmax: the training loss takes (1 - s) of the right tag and s / N of every tag.
-        window: in evaluation longer sequences are read in overlapping windows of so many steps, see `in_windows`; at least 4.
+        output: "softmax" or "crf".
+        constraints: for a CRF, what no answer may do, see `span_constraints`. Training ignores them, so that data that
+            break a rule do not have an infinite loss.
+        class_weights: (N,), for softmax: the weight of a step of each tag in the training loss, which is divided by the
+            number of steps; None for 1 each.
+        label_smoothing: s in [0, 1), for softmax: the training loss is (1 - s) times that of the right tag plus s / N
+            times that of every tag.
+        window: in evaluation, longer sequences are read in overlapping windows of so many steps, see `in_windows`; at
+            least 4.
 
     Raises:
-        ConfigError: sizes, rates or options that do not fit, or constraints for another number of tags.
+        ConfigError: sizes, rates or options do not fit, or constraints are for another number of tags.
     """
 
     class_weights: torch.Tensor | None
@@ -118,19 +120,20 @@ class Tagger(nn.Module):
         self.output = nn.Linear(output_size(self.recurrent), num_tags)
         self.crf = CRF(num_tags) if output == "crf" else None
         if self.crf is not None:
-            self.crf.scores(constraints)  # of as many tags as there are
+            self.crf.scores(constraints)  # raises an error if they are for another number of tags
         self.constraints = constraints
         weights = None if class_weights is None else torch.tensor(list(class_weights), dtype=torch.float32)
-        # Not in the state_dict: the weights are a setting of training, and a run keeps its settings.
+        # Not in the state_dict: the weights are a training setting, which a run stores with its settings.
         self.register_buffer("class_weights", weights, persistent=False)
 
     @takes_lists
     def forward(self, input: Any, lengths: Lengths | None = None) -> torch.Tensor:
-        """Emissions e, (T, B, N): scores of the tags before softmax or CRF. What they are past a row's end means nothing.
+        """The emissions e, (T, B, N): scores of the tags before softmax or CRF. Past a row's end they are meaningless.
 
         Args:
             input: what the encoder takes: (T, B) int64 tokens, `Words`, or (T, B, I) numbers; T at least 1.
-            lengths: (B,) int64 from 0 to T, the steps that are real; None for all. Those past a row's end change nothing.
+            lengths: (B,) int64 from 0 to T, the steps that are real; None for all. Steps past a row's end change
+                nothing.
         """
         x = self.encoder(input)
         if not self.training and len(x) > self.window:
@@ -138,11 +141,11 @@ class Tagger(nn.Module):
         return self._emissions(x, lengths)
 
     def open_stream(self, **arguments: Any) -> TagStream:
-        """What `Stream(model, ...)` makes of it, see `TagStream`."""
+        """Opens the stream of `Stream(model, ...)`, see `TagStream`."""
         return TagStream(self, **arguments)
 
     def stream(self, **arguments: Any) -> TagStream:
-        """Tags while the sequence is still coming, see `TagStream`; `**arguments` are those of `Stream`."""
+        """Tags a sequence that is still coming, see `TagStream`; `**arguments` are those of `Stream`."""
         return self.open_stream(**arguments)
 
     def _emissions(self, x: torch.Tensor, lengths: Lengths | None) -> torch.Tensor:
@@ -150,15 +153,15 @@ class Tagger(nn.Module):
         return self.output(self.dropout(self.recurrent(self.input_dropout(x), lengths=lengths, **extras)[0]))
 
     def loss(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, None]:
-        """The mean loss in nats a tag, a scalar, and no state; see `tag_loss`."""
+        """The mean loss in nats a tag, a scalar, see `tag_loss`; and None for a state."""
         return self.tag_loss(self(batch.input, batch.lengths), batch.target, batch.lengths), None
 
     @takes_lists
     def tag_loss(self, emissions: torch.Tensor, target: torch.Tensor, lengths: Lengths | None) -> torch.Tensor:
-        """- log p(the tags that are known) / how many there are, over all rows: a scalar in nats.
+        """- log p(known tags) / their number, over all rows: a scalar in nats.
 
-        Targets that are no tag, as where the data say none or one that training never had, are left out: of a CRF they are summed
-        over. Without any other the loss is 0.
+        Targets that are no tag, because the data have none or training never had it, are left out: a CRF sums over
+        them. The loss is 0 if no other is left.
 
         Args:
             emissions: (T, B, N).
@@ -179,7 +182,7 @@ class Tagger(nn.Module):
             return losses.masked_fill(~known.flatten(), 0.0).sum() / count
         if bool((known == valid).all()):
             return -self.crf.log_likelihood(emissions, gold, lengths).sum() / count
-        # All paths through the tags that are known: the others have no way around them.
+        # The sum over all paths through the known tags: other tags are excluded there.
         is_other = known.unsqueeze(2) & ~F.one_hot(gold, self.num_tags).bool()
         through = self.crf.log_partition(emissions.masked_fill(is_other, -torch.inf), lengths)
         return (self.crf.log_partition(emissions, lengths) - through).sum() / count
@@ -187,7 +190,7 @@ class Tagger(nn.Module):
     @takes_lists
     @torch.no_grad()
     def decode(self, emissions: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
-        """The best tags, (T, B) int64, 0 past a row's end: of a CRF the best path that the constraints allow.
+        """The best tags, (T, B) int64, 0 past a row's end: for a CRF the best path that the constraints allow.
 
         Args:
             emissions: (T, B, N).
@@ -201,7 +204,7 @@ class Tagger(nn.Module):
 
     @takes_lists
     def probabilities(self, emissions: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
-        """p(tag at a step | sequence), (T, B, N); arguments as of `decode`. What they are past a row's end means nothing."""
+        """p(tag at a step | sequence), (T, B, N); arguments as for `decode`. Past a row's end they are meaningless."""
         emissions = _at_least_float32(emissions)
         return emissions.softmax(-1) if self.crf is None else self.crf.marginals(emissions, lengths)
 
@@ -211,7 +214,7 @@ def _at_least_float32(emissions: torch.Tensor) -> torch.Tensor:
 
 
 def valid_steps(tags: torch.Tensor, lengths: Lengths | None) -> torch.Tensor:
-    """(T, B) bool: steps that are real."""
+    """The steps that are real, (T, B) bool."""
     if lengths is None:
         return torch.ones_like(tags, dtype=torch.bool)
     return torch.arange(len(tags), device=tags.device).unsqueeze(1) < moved(lengths, tags.device)

@@ -1,4 +1,4 @@
-"""Long sequences in overlapping windows: what a recurrence in both directions keeps then no longer grows with their length."""
+"""Reading long sequences in overlapping windows, so that the memory of a recurrence in two directions stays bounded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def in_windows(
     lengths: torch.Tensor | None,
     window: int,
 ) -> torch.Tensor:
-    """What `function` gives for a sequence, window by window, each step taken from the window that sees most on both sides of it.
+    """What `function` gives for a sequence, in windows; each step is taken from the window that sees most around it.
 
     A window has `window` steps, of which the first and the last quarter are context, but at the ends of the row. Rows that fit into
     one window are given to `function` as a whole.
@@ -34,7 +34,7 @@ def in_windows(
         lengths = torch.full((B,), T, device=x.device)
     context = window // 4
     core = window - 2 * context
-    spans = [  # row, first step that is read, first and last that count, last that is read
+    spans = [  # row, first step that is read, first and end of those that count, end of those that are read
         (row, max(0, begin - context), begin, min(begin + core, length), min(begin + core + context, length))
         if length > window
         else (row, 0, 0, length, length)

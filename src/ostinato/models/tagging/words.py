@@ -1,4 +1,4 @@
-"""What a tagger knows of a word: a vector of its own, and how it is spelt."""
+"""How a tagger reads a word: by a vector of its own, and by its spelling."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ostinato.models.parts.layers import AnyCell, make_layers, output_size
 
 
 class Words(NamedTuple):
-    """Words side by side; the spelling of a word that occurs more than once is there once.
+    """Words side by side; a word that occurs more than once has one spelling.
 
     Attributes:
         ids: (T, B) int64, 0 for words that training never had.
         spellings: (L, W) int64, the characters of W different words.
         spelling_lengths: (W,) int64, how many characters of each are real.
-        places: (T, B) int64, which spelling belongs to each step.
+        places: (T, B) int64, the number of the spelling at each step.
     """
 
     ids: torch.Tensor
@@ -30,27 +30,28 @@ class Words(NamedTuple):
 
 
 class WordEncoder(nn.Module):
-    """A vector for each word: its own from a table, beside that which a bidirectional recurrence makes of its characters.
+    """A vector for each word: its own from a table, beside one from a bidirectional recurrence over its characters.
 
         x_t = [E(word_t); h_forward(last character of word_t); h_backward(first character of word_t)]
 
-    In training a word that the training data have n times is read as unknown, id 0, with probability a / (a + n): so the vector of
-    unknown words is learnt where words are rare, as unknown ones are, and the spelling has to tell what the table does not.
+    In training, a word that the training data have n times is read as unknown, id 0, with probability a / (a + n): so
+    the vector of unknown words is learnt at rare words, which are like unknown ones, and the spelling learns to tell
+    what the table does not.
 
     Source: both vectors Ling et al. 2015 (arXiv 1508.02096) and Plank et al. 2016 (arXiv 1604.05529); a / (a + n) Kiperwasser &
     Goldberg 2016 (arXiv 1603.04351), section 4, with a = 0.25.
 
     Args:
-        counts: (V,), how often training has the word of each id; what stands for id 0 is not looked at.
-        num_characters: different characters, the unknown one included.
-        embedding_size: E, of the word's own vector.
-        character_embedding_size: of the vector that stands for a character.
+        counts: (V,), how often training has the word of each id; the entry of id 0 is not used.
+        num_characters: how many different characters there are, including the unknown one.
+        embedding_size: E, the size of the word's own vector.
+        character_embedding_size: the size of the vector that stands for a character.
         character_hidden_size: units of each direction over the characters.
         cell: the recurrent layer over the characters.
         word_dropout: a, at least 0.
 
     Attributes:
-        embedding_dim: the width of what it gives.
+        embedding_dim: the width of its output.
 
     Raises:
         ConfigError: a size or `word_dropout` is out of its range.
@@ -88,11 +89,11 @@ class WordEncoder(nn.Module):
         self.pooling = Pooling("last", width, self.spelling.num_directions)
         self.embedding_dim = embedding_size + width
         n = torch.tensor(counts, dtype=torch.float32).clamp_min(1.0)
-        # Not in the state_dict: it follows from the training data, which a run knows by itself.
+        # Not in the state_dict: it follows from the training data, whose counts a run stores.
         self.register_buffer("unknown_rates", word_dropout / (word_dropout + n), persistent=False)
 
     def forward(self, words: Words) -> torch.Tensor:
-        """(T, B, embedding_dim)."""
+        """The vectors of the words, (T, B, embedding_dim)."""
         ids = words.ids
         if self.training:
             ids = ids.masked_fill(torch.rand(ids.shape, device=ids.device) < self.unknown_rates[ids], 0)

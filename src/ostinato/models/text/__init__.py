@@ -1,1 +1,1 @@
-"""Language models, and what they are compared with."""
+"""Language models, and models to compare them with."""

@@ -1,4 +1,4 @@
-"""The continuous cache: what followed states like this one, not long ago, is likely to follow again."""
+"""The continuous cache: words that followed similar states recently are likely to follow again."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ostinato.errors import ConfigError
 from ostinato.models.text.language_model import LanguageModel
 from ostinato.models.writing.scores import Score, TextState, score_text
 
-_BLOCK = 128  # tokens scored at once by `score`; bounds the memory
+_BLOCK = 128  # tokens that `score` reads at once; bounds the memory
 
 
 class History(NamedTuple):
-    """What the cache remembers, the latest last.
+    """The memory of the cache, the latest steps last.
 
     Attributes:
         outputs: (N, B, H), h_i.
         words: (N, B) int64, x_{i+1}, the word that followed.
-        texts: (N, B) int64, in which text of its row that was: a text sees its own past only.
+        texts: (N, B) int64, the number of the text in its row: a text sees its own past only.
     """
 
     outputs: torch.Tensor
@@ -31,24 +31,24 @@ class History(NamedTuple):
 
 
 class ContinuousCache(nn.Module):
-    """A language model beside a cache of its own past outputs; nothing is trained.
+    """A language model with a cache of its own past outputs; nothing is trained.
 
         p_cache(w | t) ~ sum over i < t with x_{i+1} = w of exp(theta h_t . h_i)
         p(w | t) = (1 - share) p_model(w | t) + share p_cache(w | t)
 
-    over the last `window` steps i. Where a text begins there is nothing to look back to, and p is the model's.
+    over the last `window` steps i. At the beginning of a text there is no past, and p is the model's.
 
-    It has the model's `loss(chunk, state)`, so that `ostinato.training.evaluate` reads with it; the state is the model's and the
-    history of each row.
+    It has the model's `loss(chunk, state)`, so that `ostinato.training.evaluate` can use it; the state holds the
+    model's state and the history of each row.
 
     Source: Grave, Joulin & Usunier 2017, arXiv 1612.04426, equations 3 and 4 and the linear interpolation of section 3. The
     default values are those that Merity et al. 2017 (AWD-LSTM) give for the Penn Treebank in their public code.
 
     Args:
-        model: trained; it is used as it is, in evaluation mode, and not changed.
-        window: steps that the cache reaches back; at least 1.
-        theta: how much likeness counts; at least 0, where 0 is a plain unigram cache.
-        share: of the cache in p (the paper's lambda), in [0, 1).
+        model: a trained model; it is used in evaluation mode and not changed.
+        window: how many steps the cache reaches back; at least 1.
+        theta: how much the likeness of two states counts; at least 0; with 0 it is a plain unigram cache.
+        share: the cache's share of p (the paper's lambda), in [0, 1).
 
     Raises:
         ConfigError: an argument is out of its range.
@@ -94,7 +94,7 @@ class ContinuousCache(nn.Module):
         return History(h.double(), chunk.target, before + begun)
 
     def _mixed(self, by_model: torch.Tensor, past: History) -> torch.Tensor:
-        """log p of the last T steps of `past`, (T, B), from the model's, (T, B)."""
+        """log p of the last T steps of `past`, (T, B), from log p of the model, (T, B)."""
         T = len(by_model)
         N = len(past.words)
         step = torch.arange(N - T, N, device=by_model.device)[:, None]
@@ -118,8 +118,8 @@ def _log(v: float) -> float:
 
 
 def _masked_mean(values: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """The mean of `values`, (T, B), where `mask` holds; of all without one, and 0 where it holds nowhere."""
+    """The mean of `values`, (T, B), where `mask` is True; without a mask of all, and 0 if it is nowhere True."""
     if mask is None:
         return values.mean()
-    # Not a product with the mask: where there is no data, not even NaN may come in.
+    # No product with the mask, as padding may be NaN, and 0 times NaN is NaN.
     return values.masked_fill(~mask, 0.0).sum() / mask.sum().clamp_min(1)

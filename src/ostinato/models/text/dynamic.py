@@ -1,4 +1,4 @@
-"""Dynamic evaluation: a model that goes on learning from the text that it is scored on, after it has been scored."""
+"""Dynamic evaluation: a model that goes on learning from the text that it is scored on, after each part is scored."""
 
 from __future__ import annotations
 
@@ -23,29 +23,30 @@ LEARNING_RATES: dict[Rule, float] = {"sgd": 0.1, "rms": 5e-5}
 
 
 class DynamicEvaluation(nn.Module):
-    """A copy of a model that makes one step of gradient descent after every chunk that it is scored on.
+    """A copy of a model that takes one step of gradient descent after every chunk that it is scored on.
 
     | rule | step |
     | --- | --- |
     | sgd | theta <- theta - eta g + lambda (theta_0 - theta) |
     | rms | theta <- theta - eta g / (r + epsilon) + min(lambda r / mean(r), 1) (theta_0 - theta) |
 
-    g is the gradient of the chunk's mean loss, theta_0 the weights given, r = `gradient_rms` over the training text. No token is
-    learnt from before it has been predicted, so the score is an honest one.
+    g is the gradient of the chunk's mean loss, theta_0 the given weights, r = `gradient_rms` over the training text. No
+    token is learnt from before it has been predicted, so the score is honest.
 
-    It has the model's `loss(chunk, state)`, so that `ostinato.training.evaluate` reads with it; the length of the chunks is the
-    paper's segment (5 words, or 20 characters). The copy keeps what it has learned: `reset` before another text.
+    It has the model's `loss(chunk, state)`, so that `ostinato.training.evaluate` can use it; the length of the chunks
+    is the paper's segment (5 words, or 20 characters). The copy keeps what it has learned: call `reset` before another
+    text.
 
     Source: Krause et al. 2018, arXiv 1709.07432, section 5; lambda, epsilon and eta of "rms" are the authors' for the Penn
     Treebank, mean(r) is their code's, a mean over parameters of the means over their elements.
 
     Args:
-        model: trained; it is copied and not changed. Weights that require no gradient stay as they are.
+        model: a trained model; it is copied and not changed. Weights that require no gradient stay as they are.
         rule: "rms" or "sgd".
         learning_rate: eta, above 0; None for 5e-5 ("rms") or 0.1 ("sgd").
-        decay: lambda, from 0 to 1: how fast the weights go back to those given.
-        epsilon: above 0; of "rms".
-        statistics: what `gradient_rms` gave; of "rms", which needs it.
+        decay: lambda, from 0 to 1: how fast the weights return to the given ones.
+        epsilon: above 0; for "rms".
+        statistics: the result of `gradient_rms`; for "rms", which needs it.
 
     Raises:
         ConfigError: an argument is out of its range, or missing.
@@ -88,7 +89,7 @@ class DynamicEvaluation(nn.Module):
         if missing := sorted(set(self._start) - set(rms)):
             raise ConfigError(f"statistics: expected one of every parameter, {missing[0]} is missing")
         mean = torch.stack([rms[name].mean() for name in self._start]).mean().clamp_min(torch.finfo(torch.float32).tiny)
-        # Above 1 a step would go past the weights given.
+        # A factor above 1 would go past the given weights.
         return {name: (self.decay * rms[name] / mean).clamp_max(1.0) for name in self._start}
 
     def loss(self, chunk: Chunk, state: Any = None) -> tuple[torch.Tensor, Any]:
@@ -105,19 +106,19 @@ class DynamicEvaluation(nn.Module):
 
     @torch.no_grad()
     def reset(self) -> None:
-        """Forgets what was learned: the weights are those given."""
+        """Restores the given weights, so that what was learned is forgotten."""
         for name, weight in _learning(self.model).items():
             weight.copy_(self._start[name])
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> DynamicEvaluation:
-        """What `to`, `double` and their like call: whatever happens to the weights, those given and their statistics go along."""
+        """Called by `to`, `double` and so on: applies `fn` to the given weights and their statistics too."""
         super()._apply(fn, recurse)
         for tensors in (self._start, self._decays, self._rms or {}):
             tensors |= {name: fn(each) for name, each in tensors.items() if isinstance(each, torch.Tensor)}
         return self
 
     def score(self, text: str, state: TextState | None = None, segment: int = 5) -> Score:
-        """How well the model predicts `text` while it learns from it, `segment` tokens at a time; see `LanguageModel.score`."""
+        """Scores `text` while the model learns from it, `segment` tokens at a time; see `LanguageModel.score`."""
         return score_text(self, self.model.vocabulary, text, state, self.model.embedding.weight.device, segment)
 
 
@@ -125,11 +126,11 @@ def gradient_rms(model: LanguageModel, chunks: Iterable[Chunk]) -> dict[str, tor
     """The root mean square of every weight's gradient over `chunks`, in evaluation mode; the model is not changed.
 
     Args:
-        model: trained.
-        chunks: of the training text, in order, on the model's device; of the length to evaluate with.
+        model: a trained model.
+        chunks: chunks of the training text, in order, on the model's device; as long as those to evaluate with.
 
     Returns:
-        sqrt(mean over chunks of g^2) by the parameters' names, of their shapes; of those that require a gradient.
+        sqrt(mean over chunks of g^2) by the parameters' names, in their shapes; for those that require a gradient.
 
     Raises:
         ConfigError: there are no chunks.
@@ -159,9 +160,9 @@ def _learning(model: nn.Module) -> dict[str, nn.Parameter]:
 def _gradients(
     model: LanguageModel, chunk: Chunk, state: Any
 ) -> tuple[torch.Tensor, Any, dict[str, torch.Tensor | None]]:
-    """The loss, the state after the chunk, both without a graph, and the gradient of every parameter that acts."""
+    """The loss and the state after the chunk, without graphs; and the gradients of parameters, None if not used."""
     weights = _learning(model)
-    # cuDNN goes backward in training mode alone, in which dropout would act.
+    # cuDNN goes backward in training mode only, in which dropout would act.
     on_cuda = chunk.input.is_cuda
     without_cudnn = torch.backends.cudnn.flags(enabled=False) if on_cuda else contextlib.nullcontext()
     with torch.enable_grad(), without_cudnn:

@@ -1,4 +1,4 @@
-"""The fixed time span model: the next token from the last k, and nothing before them."""
+"""A model with a fixed time span: it predicts the next token from the last k, and from nothing before them."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class FixedWindow(nn.Module):
 
         x = [e(w_{t-k}), ..., e(w_{t-1})],   logits = U tanh(W x + b) + c
 
-    Source: Bengio et al. 2003, equation 1, without the direct connections from x to the output. Positions before the beginning
-    of a text hold a token of their own.
+    Source: Bengio et al. 2003, equation 1, without the direct connections from x to the output. Positions before the
+    beginning of a text hold a token of their own.
 
     Args:
         vocabulary_size: V.
-        window: k, the tokens it sees; at least 1.
-        embedding_size: E, for each of them.
+        window: k, how many tokens it sees; at least 1.
+        embedding_size: E, the size of a token's vector.
         hidden_size: H, units of the tanh layer.
     """
 
@@ -55,13 +55,13 @@ class FixedWindow(nn.Module):
         Args:
             runs: token ids, 1-D, each run a text of its own.
             max_time_s: wall time in seconds.
-            max_steps: ends earlier after so many steps.
+            max_steps: ends earlier, after so many steps.
             batch_size: positions a step.
-            learning_rate: of the first step.
-            seed: of the positions drawn.
+            learning_rate: the learning rate of the first step.
+            seed: the seed of the positions drawn.
 
         Returns:
-            The steps made.
+            How many steps were made.
         """
         windows = [self._windows(np.asarray(run)) for run in runs]  # views of (n, k + 1), the target last
         ends = np.cumsum([len(part) for part in windows])
@@ -99,6 +99,6 @@ class FixedWindow(nn.Module):
         return np.concatenate(nats) if nats else np.zeros(0)
 
     def _windows(self, ids: np.ndarray) -> np.ndarray:
-        """(N, k + 1): each token with the k before it."""
+        """Each token with the k before it, (N, k + 1)."""
         before = np.full(self.window, self.nothing, dtype=np.min_scalar_type(self.nothing))
         return np.lib.stride_tricks.sliding_window_view(np.concatenate([before, ids]), self.window + 1)

@@ -1,4 +1,4 @@
-"""A recurrent language model: it reads a text token by token and says what comes next."""
+"""A recurrent language model: it reads a text token by token and predicts the next token."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ostinato.models.text.output_loss import output_cross_entropy
 from ostinato.models.text.text_stream import Drawing, TextStream, TokenStream, begin, write
 from ostinato.models.writing.scores import Score, TextState, to_score
 
-_BLOCK = 256  # tokens run at once where a whole text is read; bounds the memory
+_BLOCK = 256  # tokens that are run at once if a whole text is read; bounds the memory
 
 
 class LanguageModel(nn.Module):
@@ -38,29 +38,29 @@ class LanguageModel(nn.Module):
         embedding_size: E, the size of the vector that stands for a token.
         hidden_size: H, units of each recurrent layer; or one number for each layer, first layer first.
         num_layers: the number of recurrent layers; may be left out if `hidden_size` has one number a layer.
-        cell: the recurrent layer, by the name of its cell, such as "lstm" or "janet", by the place of one's own, "module:cell", or
-            the cell itself.
+        cell: the recurrent layer: the name of its cell, such as "lstm" or "janet"; the place of a cell of one's own,
+            "module:cell"; or the cell itself.
         dropout: the rate between recurrent layers and, without `output_dropout`, before the output layer (Zaremba et al. 2014), in
             [0, 1).
         tied: the output layer uses the embedding's weights (Press & Wolf 2017); the last layer's output must then be E wide.
         options: keyword options of the recurrent layer, such as `{"zoneout": 0.1}`, or `{"depth": 10}` of an RHN.
         embedding_dropout: the rate at which whole words are dropped, in [0, 1); see `WordDropout`.
-        input_dropout: the rate for what enters the first layer, in [0, 1).
-        output_dropout: the rate for what enters the output layer, in [0, 1); None for `dropout`.
+        input_dropout: the rate for the input of the first layer, in [0, 1).
+        output_dropout: the rate for the input of the output layer, in [0, 1); None for that of `dropout`.
         locked_dropout: `dropout`, `input_dropout` and `output_dropout` keep one mask for all steps; see `LockedDropout`. With
             several layers, `input_dropout` must then be at least `dropout`.
         activation_regularisation: alpha, at least 0; see `activation_penalty`.
         temporal_activation_regularisation: beta, at least 0; see `activation_penalty`.
         initial_range: r > 0: all weights and biases start uniform in [-r, r]; None for torch's.
-        embedding_range: r > 0: embedding and output weights alone do, and the output bias at 0; None for torch's.
+        embedding_range: r > 0: only embedding and output weights start so, and the output bias at 0; None for torch's.
 
     Attributes:
-        penalty: what regularisation added to the last loss in training, a scalar without gradient; zero otherwise. A loss less
-            its penalty is a cross entropy.
-        about: lines that tell of the run that it comes from, which `repr` begins with; "" where it comes from none.
+        penalty: what regularisation added to the last loss in training, a scalar without gradient; zero otherwise. The
+            loss minus its penalty is a cross entropy.
+        about: lines about the run that the model comes from, with which `repr` begins; "" if it comes from none.
 
     Raises:
-        ConfigError: an option that the layer does not have or whose value it refuses, or sizes that do not fit.
+        ConfigError: an option does not exist or has a value that the layer refuses, or sizes do not fit.
     """
 
     about = ""
@@ -114,7 +114,7 @@ class LanguageModel(nn.Module):
                 raise ConfigError(
                     f"tied weights need embedding_size equal to the layers' width, got {embedding_size} and {width}"
                 )
-            # An embedding's N(0, 1) as output weights would begin with logits of size sqrt(E).
+            # With an embedding's N(0, 1) as output weights, logits would begin with a size of sqrt(E).
             nn.init.uniform_(self.embedding.weight, -1.0 / math.sqrt(width), 1.0 / math.sqrt(width))
             self.output.weight = self.embedding.weight
         if initial_range is not None:
@@ -124,7 +124,7 @@ class LanguageModel(nn.Module):
         self.penalty = torch.zeros(())
 
     def extra_repr(self) -> str:
-        """The run that it comes from."""
+        """The run that the model comes from."""
         return self.about
 
     def forward(
@@ -135,8 +135,8 @@ class LanguageModel(nn.Module):
         Args:
             input: (T, B) int64.
             state: the recurrent state before the first step; None for a fresh one.
-            resets: (T, B) bool: True where a row begins a new text at that step, with a fresh state. On the CPU
-                best: a device would be waited for.
+            resets: (T, B) bool: True where a row begins a new text at that step, with a fresh state. Best on the CPU,
+                as the call would wait for another device.
 
         Returns:
             logits: (T, B, V), of the token after each.
@@ -148,7 +148,7 @@ class LanguageModel(nn.Module):
     def features(
         self, input: torch.Tensor, state: Any = None, resets: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, Any]:
-        """What the last recurrent layer gives, (T, B, H), before dropout and output layer, and the state; as `forward`."""
+        """Outputs of the last recurrent layer, (T, B, H), before dropout and output layer; state as in `forward`."""
         x = self.word_dropout(self.embedding(input), input, self.embedding.num_embeddings)  # (T, B, E)
         x = self.input_dropout(x)
         if resets is None:
@@ -156,7 +156,7 @@ class LanguageModel(nn.Module):
         return self._in_segments(x, state, resets)
 
     def _in_segments(self, x: torch.Tensor, state: Any, resets: torch.Tensor) -> tuple[torch.Tensor, Any]:
-        """Runs the layers from reset to reset; a row that resets goes on with the state of one that begins."""
+        """Runs the layers from reset to reset; a row that resets gets the state of a text that begins."""
         T = x.shape[0]
         cuts = steps_of(resets)
         outputs = []
@@ -171,7 +171,7 @@ class LanguageModel(nn.Module):
         """The state of B texts that begin."""
         if self.recurrent.options.initial_state.is_zero:
             return map_state(torch.zeros_like, like)
-        # After no steps at all, a layer is where it begins, learned or noisy as that may be.
+        # A run over no steps gives a layer's first state, which may be learned or noisy.
         return self.recurrent(x[:1], lengths=[0] * x.shape[1])[1]
 
     def loss(self, chunk: Chunk, state: Any = None) -> tuple[torch.Tensor, Any]:
@@ -190,10 +190,10 @@ class LanguageModel(nn.Module):
         return loss, state
 
     def _cross_entropy(self, h: torch.Tensor, chunk: Chunk) -> torch.Tensor:
-        """The mean over the steps that have data, 0 where none has; h: (T, B, H), after dropout."""
+        """The mean over the steps that have data, 0 if none has; h: (T, B, H), after dropout."""
         h, target = h.flatten(0, 1), chunk.target.flatten()
         if chunk.mask is not None:
-            # Not a product with the mask: where there is no data, not even NaN may come in.
+            # No product with the mask, as padding may be NaN, and 0 times NaN is NaN.
             valid = chunk.mask.flatten()
             h, target = h[valid], target[valid]
         return output_cross_entropy(self.output, h, target)
@@ -228,16 +228,17 @@ class LanguageModel(nn.Module):
     ) -> TextStream:
         """Yields text piece by piece as it is written, one recurrent step a token; close the iterator to stop.
 
-        What it returns can be called with a token's number too, for the scores of the next one; `Stream(model)` is that alone.
+        The returned object can also be called with a token's number, for the scores of the next one; `Stream(model)` is
+        only that.
 
         Args:
-            prompt: read first. Without a prompt and a state, the text begins as if after a line end.
+            prompt: read first. Without a prompt and a state, the text begins as after a line end.
             length: tokens to write; None for no end.
-            temperature: below 1 more careful, above 1 wilder; 0 always takes the most likely token.
+            temperature: below 1 more careful, above 1 bolder; 0 always takes the most likely token.
             top_k: draw from this many most likely tokens only.
             top_p: draw from the most likely tokens that make up this share only, in (0, 1].
             seed: the same seed writes the same text; None for a new one each time. The global generator is not touched.
-            state: go on after a text that was scored.
+            state: the state after a text that was scored, to continue it.
 
         Raises:
             ConfigError: an argument is out of range.
@@ -250,18 +251,19 @@ class LanguageModel(nn.Module):
         return TextStream(self, write(self, ids, hidden, length, drawing))
 
     def open_stream(self, **arguments: Any) -> TokenStream:
-        """What `Stream(model, ...)` makes of it: the scores of the next token after each, see `TokenStream`."""
+        """Opens the stream of `Stream(model, ...)`: the scores of the next token after each, see `TokenStream`."""
         return TokenStream(self, **arguments)
 
     def score(self, text: str, state: TextState | None = None) -> Score:
-        """How well the model predicts `text`; in blocks, so that memory does not grow with it.
+        """Scores how well the model predicts `text`, in blocks, so that the memory is bounded.
 
-        Scoring a text in parts, each with the state of the one before, adds up to scoring the whole, where the parts are cut
-        between tokens.
+        Scoring a text in parts, each with the state of the one before, adds up to scoring the whole, if the parts are
+        cut between tokens.
 
         Args:
-            text: any length.
-            state: of the text before; None if this is the beginning, whose first token is then given, not predicted.
+            text: a text of any length.
+            state: the state after the text before; None at the beginning, where the first token is given, not
+                predicted.
         """
         ids, hidden, characters, words = to_score(self.vocabulary, text, state)
         if not len(ids):
@@ -287,18 +289,18 @@ class LanguageModel(nn.Module):
         return self.embedding.weight.device
 
     def reading(self) -> AbstractContextManager[None]:
-        """Evaluation mode without gradients; left between two pieces, so that the caller may train meanwhile."""
+        """Evaluation mode without gradients within this context; it is left between two pieces of text."""
         return reading(self)
 
 
 class _Between(NamedTuple):
-    """Dropout between the layers, which the layers do themselves; where it is locked, at the entrance of the first one too."""
+    """Dropout between the layers, done by the layers themselves; if locked, also at the input of the first one."""
 
     rate: float
     locked: bool
 
     def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The layer's arguments for it, beside the `given` ones."""
+        """The layer's arguments for this dropout, besides the `given` ones."""
         if not self.locked:
             return {"dropout": self.rate}
         if "variational_dropout" in given:
@@ -308,7 +310,7 @@ class _Between(NamedTuple):
         return {"variational_dropout": (self.rate, 0.0, 0.0)} if self.rate else {}
 
     def left_of(self, rate: float) -> float:
-        """The rate that makes `rate` together with what the first layer drops: two masks that both keep a unit multiply."""
+        """The rate that, with the first layer's own mask, makes `rate`: the shares that two masks keep multiply."""
         if not self.locked or not self.rate:
             return rate
         if rate < self.rate:

@@ -1,4 +1,4 @@
-"""Markov models: the next token given the `order` tokens before it, by counting. The yardstick of every language model.
+"""Markov models: the next token given the `order` tokens before it, by counting; a baseline for every language model.
 
 Write c(h w) for how often the tokens h were followed by w, c(h) for the sum of c(h w) over w, N_1+(h .) for the number
 of different tokens that followed h, and h' for h without its first token. Both smoothings interpolate every order with
@@ -37,7 +37,7 @@ import numpy as np
 from ostinato.errors import ConfigError, DataError
 
 Smoothing = Literal["witten-bell", "kneser-ney"]
-_SCORED = 2**20  # tokens at once, so that a long text needs no more memory than a short one
+_SCORED = 2**20  # tokens that are scored at once; bounds the memory
 _LARGEST = np.iinfo(np.int64).max
 
 
@@ -47,7 +47,7 @@ class Markov:
     Args:
         order: k, the tokens of context; 0 predicts from frequencies alone.
         vocabulary_size: V; token ids run from 0 to V - 1.
-        smoothing: "witten-bell" or "kneser-ney"; the equations are at the head of this module.
+        smoothing: "witten-bell" or "kneser-ney"; see the equations at the beginning of this module.
 
     Raises:
         ConfigError: An argument is out of range.
@@ -61,10 +61,10 @@ class Markov:
         self._counts: _Counts | None = None
 
     def fit(self, runs: np.ndarray | Sequence[np.ndarray]) -> Markov:
-        """Count, in place of what was counted before.
+        """Counts the n-grams of runs; earlier counts are discarded.
 
         Args:
-            runs: (N,) token ids, or several such runs, across which nothing is counted.
+            runs: (N,) token ids, or several such runs, across whose borders nothing is counted.
 
         Returns:
             This model.
@@ -103,7 +103,7 @@ class Markov:
         return counts.distribution(tokens[max(len(tokens) - self.order, 0) :], self.order)
 
     def generate(self, length: int, *, prompt: Sequence[int] | np.ndarray = (), seed: int | None = None) -> np.ndarray:
-        """Draw `length` tokens that continue `prompt`.
+        """Draws `length` tokens that continue `prompt`.
 
         Returns:
             (length,) int64, without the prompt; the same for the same seed.
@@ -113,7 +113,7 @@ class Markov:
         begin = len(tokens)
         for _ in range(length):
             cumulative = np.cumsum(self.probabilities(tokens[max(len(tokens) - self.order, 0) :]))
-            # side="right" never draws a token of probability zero; the last bin takes what rounding leaves.
+            # side="right" never draws a token of probability zero; the last bin gets the rest that rounding leaves.
             drawn = np.searchsorted(cumulative, random.random() * cumulative[-1], side="right")
             tokens.append(min(int(drawn), self.vocabulary_size - 1))
         return np.array(tokens[begin:], dtype=np.int64)
@@ -131,7 +131,7 @@ def compare_orders(
     orders: Iterable[int] = range(1, 7),
     smoothing: Smoothing = "witten-bell",
 ) -> dict[int, float]:
-    """The mean loss of Markov models of several orders, which share their counts.
+    """The mean losses of Markov models of several orders, which share their counts.
 
     Args:
         runs: (N,) token ids to count, or several such runs.
@@ -153,17 +153,17 @@ def compare_orders_on(
     orders: Iterable[int] = range(1, 7),
     smoothing: Smoothing = "witten-bell",
 ) -> list[dict[int, float]]:
-    """The same of several texts, for which the counting is done once.
+    """The losses of `compare_orders` for several texts, with one count for all.
 
     Args:
-        texts: (M,) token ids to score, of each text.
+        texts: (M,) token ids to score, for each text.
         runs: As in `compare_orders`.
         vocabulary_size: V.
         orders: The orders to compare.
         smoothing: As in `Markov`.
 
     Returns:
-        What `compare_orders` does, for each text.
+        The result of `compare_orders`, for each text.
     """
     wanted = list(orders)
     for order in wanted:
@@ -176,11 +176,11 @@ def compare_orders_on(
 
 
 class _Table:
-    """The n-grams of one length, with Witten-Bell's weights.
+    """The n-grams of one length, weighted as in Witten-Bell smoothing.
 
     Args:
         keys: (U,) int64, sorted: context times V plus token.
-        counts: (U,) how often each occurs.
+        counts: (U,) how often each key occurs.
     """
 
     def __init__(self, keys: np.ndarray, counts: np.ndarray):
@@ -188,7 +188,7 @@ class _Table:
         self.sums = _sums(counts)
 
     def kept(self, counts: np.ndarray) -> np.ndarray:
-        """What n-grams keep of their counts, before the division by `divisor`."""
+        """The part of their counts that n-grams keep, before the division by `divisor`."""
         return counts.astype(np.float64)
 
     def given_away(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
@@ -196,15 +196,15 @@ class _Table:
         return (last - first).astype(np.float64)
 
     def divisor(self, first: np.ndarray, last: np.ndarray) -> np.ndarray:
-        """What contexts have in all."""
+        """The total of contexts, by which both are divided."""
         return self.sums[last] - self.sums[first] + self.given_away(first, last)
 
     def span(self, contexts: np.ndarray, V: int) -> tuple[np.ndarray, np.ndarray]:
-        """First and last (exclusive) place in `keys` of the n-grams of each context; equal where it was never seen."""
+        """First and last (exclusive) place in `keys` of the n-grams of each context; equal if it was never seen."""
         return np.searchsorted(self.keys, contexts * V), np.searchsorted(self.keys, contexts * V + V)
 
     def mixed(self, contexts: np.ndarray, tokens: np.ndarray, V: int, lower: np.ndarray) -> np.ndarray:
-        """(N,) p(token | context) from `lower`, the same of the next lower order."""
+        """p(token | context), (N,), from `lower`, the same probabilities of the next lower order."""
         first, last = self.span(contexts, V)
         seen = np.flatnonzero(first < last)
         first, last = first[seen], last[seen]
@@ -216,7 +216,7 @@ class _Table:
         return result
 
     def distribution(self, context: int, V: int, lower: np.ndarray) -> np.ndarray:
-        """(V,) p(. | context) from `lower`, the same of the next lower order."""
+        """p(. | context), (V,), from `lower`, the same distribution of the next lower order."""
         first, last = self.span(np.array([context]), V)
         if first[0] == last[0]:
             return lower
@@ -227,7 +227,7 @@ class _Table:
 
 
 class _KneserNeyTable(_Table):
-    """The n-grams of one length, with Kneser-Ney's weights."""
+    """The n-grams of one length, weighted as in Kneser-Ney smoothing."""
 
     def __init__(self, keys: np.ndarray, counts: np.ndarray):
         super().__init__(keys, counts)
@@ -247,11 +247,11 @@ class _KneserNeyTable(_Table):
 
 
 class _Counts:
-    """All that models of `orders` need to predict.
+    """All counts that models of `orders` need to predict.
 
-    `highest[k]` holds the (k + 1)-grams as they count in a model of order k, `lower[k]` as they count in models of higher
-    order. `renumbered[n]` holds the sorted keys of the n-grams where they had to be renumbered before a further token
-    fitted in 64 bits.
+    `highest[k]` holds the (k + 1)-grams as they count in a model of order k, `lower[k]` as they count in models of
+    higher order. `renumbered[n]` holds the sorted keys of the n-grams if these had to be renumbered before a further
+    token fitted in 64 bits.
     """
 
     def __init__(self, runs: np.ndarray | Sequence[np.ndarray], V: int, smoothing: Smoothing, orders: Sequence[int]):
@@ -260,7 +260,7 @@ class _Counts:
         self.highest: dict[int, _Table] = {}
         self.renumbered: dict[int, np.ndarray] = {}
         tokens, age = _joined(runs, V)
-        codes, limit = tokens, V  # codes[i]: the n-gram that ends with token i; limit: codes are below it
+        codes, limit = tokens, V  # codes[i]: the n-gram that ends with token i; all codes are below the limit
         keys, counts = np.unique(codes, return_counts=True)
         top = max(orders)
         for order in range(top + 1):
@@ -287,7 +287,7 @@ class _Counts:
             codes = longer
 
     def predictions(self, tokens: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """(order, (N,) p(token | up to `order` tokens before it)), for each order that was asked for, from low to high."""
+        """Yields (order, (N,) p(token | up to `order` tokens before it)) for each order asked for, from low to high."""
         lower = np.full(len(tokens), 1 / self.V)
         context = np.zeros_like(tokens)
         for order in range(max(self.highest) + 1):
@@ -301,10 +301,10 @@ class _Counts:
                 context = self._as_context(context * self.V + tokens[here], order + 1)[:-1]
 
     def losses(self, ids: np.ndarray, orders: Sequence[int]) -> dict[int, float]:
-        """The mean loss on a text of each order, in nats a token; a long text is scored block by block."""
+        """The mean loss on a text for each order, in nats a token; a long text is scored block by block."""
         before, sums = max(orders), dict.fromkeys(orders, 0.0)
         for start in range(0, len(ids), _SCORED):
-            context = min(before, start)  # tokens of the block before, which a first prediction looks at
+            context = min(before, start)  # tokens of the block before, which the first predictions need
             tokens = _tokens(ids[start - context : start + _SCORED], self.V)
             for order, probabilities in self.predictions(tokens):
                 if order in sums:
@@ -312,7 +312,7 @@ class _Counts:
         return {order: nats / len(ids) for order, nats in sums.items()}
 
     def distribution(self, context: np.ndarray, order: int) -> np.ndarray:
-        """(V,) p(. | context), of at most `order` tokens."""
+        """p(. | context), (V,), for a context of at most `order` tokens."""
         result = np.full(self.V, 1 / self.V)
         for length in range(len(context) + 1):
             code = np.zeros(1, dtype=np.int64)
@@ -323,9 +323,9 @@ class _Counts:
         return result
 
     def _as_context(self, codes: np.ndarray, n: int) -> np.ndarray:
-        """Codes of n-grams, renumbered if those of length n were; negative where the n-gram was never seen."""
+        """Codes of n-grams, renumbered if those of length n were; negative for an n-gram that was never seen."""
         keys = self.renumbered.get(n)
-        if keys is None or not len(keys):  # without keys no longer n-gram was seen either, whatever its code
+        if keys is None or not len(keys):  # without keys no longer n-gram was seen either, so any code will do
             return codes
         ranks = np.minimum(np.searchsorted(keys, codes), len(keys) - 1)
         return np.where(keys[ranks] == codes, ranks, -1)
@@ -340,10 +340,10 @@ def _joined(runs: np.ndarray | Sequence[np.ndarray], V: int) -> tuple[np.ndarray
 
 
 def _ranks(codes: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """The place of each code in the sorted `keys`; anything where it is not among them."""
+    """The place of each code in the sorted `keys`; any place for a code that is not among them."""
     order = np.argsort(codes)
     ranks = np.empty_like(codes)
-    ranks[order] = np.searchsorted(keys, codes[order])  # sorted questions are answered several times as fast
+    ranks[order] = np.searchsorted(keys, codes[order])  # searching for sorted values is several times as fast
     return np.minimum(ranks, len(keys) - 1)
 
 
@@ -352,7 +352,7 @@ def _sums(counts: np.ndarray) -> np.ndarray:
 
 
 def _discounts(counts_of_counts: list[int]) -> np.ndarray:
-    """(4,) what an n-gram that occurs 0, 1, 2, 3 or more times loses."""
+    """The discount of an n-gram that occurs 0, 1, 2, 3 or more times, (4,)."""
     n = [0, *counts_of_counts]
     Y = n[1] / (n[1] + 2 * n[2]) if n[1] and n[2] else 0.5
     result = [0.0]

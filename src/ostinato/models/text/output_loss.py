@@ -1,4 +1,4 @@
-"""The cross entropy of an output layer over many words, some rows at a time."""
+"""The cross entropy of an output layer over many words, computed for some rows at a time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.overrides import has_torch_function_unary
 
-_FEW_WORDS = 1024  # what has gone through the layer is then not larger than what went into it
-# Logits that are in memory together, and those that are passed over together: on a processor, as many as its cache holds.
+_FEW_WORDS = 1024  # words up to which the logits are not larger than their input
+# Numbers of logits that are in memory together, and that are processed together: on a CPU, as many as its cache holds.
 _LOGITS = {"cpu": (2**23, 2**18)}
 _MOST_LOGITS = (2**27, 2**27)
 
@@ -30,24 +30,25 @@ def output_cross_entropy(
 ) -> torch.Tensor:
     """The mean cross entropy of `output(readout)`, in nats, a scalar.
 
-    It is `torch.nn.functional.cross_entropy(output(readout), target)`, in float32 at least. With 1,024 words or more what has gone
-    through the layer, (N, V), is never in memory as a whole: the loss and the gradients of some rows are computed together, then
-    those of the next, in the same memory. It can then be differentiated once, and hooks of the layer hear nothing.
+    It is `torch.nn.functional.cross_entropy(output(readout), target)`, in float32 at least. With 1,024 words or more,
+    the logits (N, V) are never in memory as a whole: loss and gradients of some rows are computed together, then those
+    of the next rows, in the same memory. It can then be differentiated only once, and hooks of the layer are not
+    called.
 
     Args:
-        output: R to V.
+        output: a linear layer from R to V.
         readout: (N, R); without rows the loss is 0.
         target: (N,) int64, from 0 to V - 1.
         label_smoothing: share of the target that is spread over all V, in [0, 1) (Szegedy et al. 2016, section 7).
-        has_gaps: whether targets may be `NO_WORD`, whose rows count nothing; where none is left, the loss is 0. So rows of padding
-            need not be taken out, for which the number of the others would have to be known on the CPU.
+        has_gaps: whether targets may be `NO_WORD`, whose rows are left out; if none is left, the loss is 0. So rows of
+            padding need not be removed, for which the CPU would have to know their number.
     """
     if not len(readout):
-        # Every parameter has a gradient all the same: where several processes train, the others wait for it.
+        # Every parameter gets a gradient here too, as other processes that train wait for it.
         return output(readout).to(torch.promote_types(readout.dtype, torch.float32)).sum()
-    if has_gaps:  # not even NaN may come out of them
+    if has_gaps:  # as not even NaN there may have an effect
         readout = readout.masked_fill((target == NO_WORD).unsqueeze(1), 0)
-    # Who listens to torch's functions, such as `ostinato.insight.doctor`, is to hear of the one that this stands for.
+    # Listeners to torch's functions, such as `ostinato.insight.doctor`, need the call that this replaces.
     if output.out_features < _FEW_WORDS or has_torch_function_unary(readout):
         logits = output(readout)
         wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -62,9 +63,10 @@ def output_cross_entropy(
 
 
 class _InRows(torch.autograd.Function):
-    """The sum over the rows.
+    """The sum of the loss over the rows.
 
-    With z the logits of a row, y its target and s the smoothing, L = -(1 - s) log p_y - s / V sum_v log p_v, p = softmax(z), so
+    With z the logits of a row, y its target and s the smoothing, L = -(1 - s) log p_y - s / V sum_v log p_v, p =
+    softmax(z), so
 
         dL / dz_v = p_v - s / V - (1 - s) [v = y]
     """

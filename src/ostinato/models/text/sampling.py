@@ -1,4 +1,4 @@
-"""From scores to a token: temperature, the k most likely, the nucleus."""
+"""Sampling a token from scores: temperature, the k most likely, the nucleus."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def check_numbers(best: float, model: Any, where: str = "the next token") -> Non
     """Raises a ModelError unless the largest of a row's scores is a number; NaN among them makes it NaN.
 
     Args:
-        best: the largest. Minus infinity passes: there are scores, and they say that nothing can follow.
-        model: whose scores they are; the message names its weights that are not finite, where it is a module.
-        where: the scores of what.
+        best: the largest score. Minus infinity passes: it means that nothing can follow.
+        model: the model of the scores; if it is a module, the message names its weights that are not finite.
+        where: what the scores are for.
     """
     if -math.inf <= best < math.inf:
         return
@@ -51,21 +51,21 @@ def probabilities(
 ) -> torch.Tensor:
     """The distribution that the next token is drawn from.
 
-    p = softmax(logits / temperature), then only the `top_k` most likely tokens are kept, then of those the smallest set of most
-    likely ones whose share is at least `top_p` (Holtzman et al. 2020, arXiv 1904.09751), and what is left is scaled to 1. Of
-    equally likely tokens the one with the smaller id comes first.
+    p = softmax(logits / temperature); then only the `top_k` most likely tokens are kept, then of those the smallest set
+    of most likely ones whose share is at least `top_p` (Holtzman et al. 2020, arXiv 1904.09751), and what is left is
+    scaled to 1. Among equally likely tokens the one with the smaller id comes first.
 
     Args:
-        logits: (V,), any floating point type; one at least is finite, none is NaN or plus infinity.
-        temperature: below 1 sharper, above 1 flatter; 0 puts everything on the most likely token.
+        logits: (V,), any floating point type; at least one is finite, none is NaN or plus infinity.
+        temperature: below 1 sharper, above 1 flatter; 0 puts all probability on the most likely token.
         top_k: how many tokens may be drawn; None for all.
-        top_p: share that the tokens which may be drawn must reach, in (0, 1]; None for all.
+        top_p: the share that the tokens which may be drawn must reach, in (0, 1]; None for all.
 
     Returns:
         (V,) float64, on the device of `logits`.
 
     Raises:
-        ModelError: there is NaN or plus infinity among the logits, or nothing but minus infinity.
+        ModelError: the logits contain NaN or plus infinity, or are all minus infinity.
     """
     logits = logits.double()
     best, likeliest = logits.detach().max(0)
@@ -74,7 +74,7 @@ def probabilities(
     check_numbers(float(best), None)
     if temperature == 0.0:
         return torch.zeros_like(logits).index_fill_(0, likeliest.reshape(1), 1.0)
-    # Less the largest first: whatever the temperature, that one stays 0, and a difference that overflows is no likely token.
+    # Minus the largest first: that one is then 0 at any temperature, and only unlikely tokens can overflow.
     p = torch.softmax((logits - best) / temperature, dim=0)
     if top_k is None and top_p is None:
         return p
@@ -83,7 +83,7 @@ def probabilities(
         ordered[top_k:] = 0.0
         ordered /= ordered.sum()
     if top_p is not None:
-        # A token stays if those before it do not reach the share yet; so the first always stays.
+        # A token stays if those before it do not yet reach the share; so the first always stays.
         ordered[ordered.cumsum(0) - ordered >= top_p] = 0.0
     kept = torch.zeros_like(p).index_copy_(0, ids, ordered)
     return kept / kept.sum()

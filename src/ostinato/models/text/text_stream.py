@@ -1,4 +1,4 @@
-"""A language model one token at a time: the text that it writes, and the scores under it."""
+"""A language model one token at a time: the text that it writes, and the scores of its tokens."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ostinato.models.writing.scores import TextState
 
 
 class TokenStream(ModelStream):
-    """`Stream(language_model)`: logits of the next token after each, `(V,)`, or `(n, V)` of n rows.
+    """`Stream(language_model)`: logits of the next token after each, `(V,)`, or `(n, V)` for n rows.
 
-    An input is a token's number; of n rows, `(n,)`. Embedding, layers and output layer are one call of machine code where the
-    compiler takes the cell.
+    An input is a token's number; for n rows, `(n,)`. Embedding, layers and output layer are one call of machine code if
+    the compiler takes the cell.
     """
 
     def __init__(self, model: Any, **arguments: Any) -> None:
         super().__init__(model, output=model.output, **arguments)
 
     def __call__(self, input: Any, rows: Any = None) -> torch.Tensor:
-        """One token; see `ModelStream`."""
+        """Reads one token; see `ModelStream`."""
         embedding = self.model.embedding
         if self.rows is not None or rows is not None or type(input) is not int or not is_table(embedding):
             return super().__call__(input, rows)
@@ -40,7 +40,7 @@ class TokenStream(ModelStream):
         return embedded(self.model.embedding, input, len(which))
 
     def read(self, text: str) -> torch.Tensor | None:
-        """Read a text, of one row; the logits of what comes next, `(V,)`, or None where it has no token.
+        """Reads a text in one row; returns the logits of the next token, `(V,)`, or None if the text has no token.
 
         Raises:
             ConfigError: this is a stream of several rows.
@@ -54,11 +54,11 @@ class TokenStream(ModelStream):
 
 
 class TextStream(Iterator[str]):
-    """The text that a language model writes, piece by piece; called with a token's number, the scores of the next one.
+    """The text that a language model writes, piece by piece; called with a token's number, the scores of the next.
 
     Args:
         model: a `LanguageModel`.
-        pieces: of the text.
+        pieces: the pieces of the text.
     """
 
     def __init__(self, model: Any, pieces: Generator[str]) -> None:
@@ -68,18 +68,18 @@ class TextStream(Iterator[str]):
         return next(self._pieces)
 
     def close(self) -> None:
-        """Write no more."""
+        """Stops writing."""
         self._pieces.close()
 
     @property
     def tokens(self) -> TokenStream:
-        """A stream of tokens of its own, which the text knows nothing of, nor it of the text."""
+        """A separate stream of tokens: it and the text do not affect each other."""
         if self._tokens is None:
             self._tokens = TokenStream(self._model)
         return self._tokens
 
     def __call__(self, token: int) -> torch.Tensor:
-        """Logits, `(V,)`, of what follows a token of `tokens`."""
+        """The logits `(V,)` after one more token of `tokens`."""
         return self.tokens(token)
 
 
@@ -96,7 +96,7 @@ class Drawing:
         check_sampling(self.temperature, self.top_k, self.top_p)
 
     def generator(self) -> torch.Generator:
-        """Of this seed, or of a new one."""
+        """A random generator with this seed, or with a new one."""
         made = torch.Generator()
         if self.seed is None:
             made.seed()
@@ -113,10 +113,10 @@ def write(model: Any, ids: Sequence[int], hidden: Any, length: int | None, drawi
         ids: tokens to be read first, at least one.
         hidden: the recurrent state before them.
         length: tokens to write; None for no end.
-        drawing: how.
+        drawing: how tokens are drawn.
     """
     generator, decoder = drawing.generator(), model.vocabulary.decoder()
-    for id in ids[-8:]:  # so that the first word knows what it follows
+    for id in ids[-8:]:  # so that the first word is joined to what it follows
         decoder.push(id)
     decoder.flush()
     for _, after in model.blocks(np.array(ids[:-1], dtype=np.int64), hidden):
@@ -136,10 +136,10 @@ def write(model: Any, ids: Sequence[int], hidden: Any, length: int | None, drawi
 
 
 def _stepper(model: Any, hidden: Any) -> Callable[[int], torch.Tensor]:
-    """From a token to the logits of the next, on the CPU; by machine code where the model can be streamed."""
+    """A function from a token to the logits of the next, on the CPU; machine code if the model can be streamed."""
     try:
         stream = TokenStream(model)
-    except ConfigError:  # on another device, say
+    except ConfigError:  # for example on another device
         return _Steps(model, hidden)
     if hidden is not None:
         stream.layers.state = hidden
@@ -147,7 +147,7 @@ def _stepper(model: Any, hidden: Any) -> Callable[[int], torch.Tensor]:
 
 
 class _Steps:
-    """The model itself, called for one token after the other."""
+    """The logits of the model itself, called for one token after the other."""
 
     def __init__(self, model: Any, hidden: Any) -> None:
         self._model, self._hidden = model, hidden

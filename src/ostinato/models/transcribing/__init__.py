@@ -1,1 +1,1 @@
-"""Frames in, a shorter text out: connectionist temporal classification, and how its answers are found."""
+"""Frames in, a shorter text out: connectionist temporal classification (CTC), and the search for its answers."""

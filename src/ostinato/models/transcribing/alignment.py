@@ -1,4 +1,4 @@
-"""Which frames belong to which units of a text: the probability of a text, the best path, and the text of one path."""
+"""Alignment of frames with the units of a text: the probability of a text, its best path, and the text of a path."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ BLANK = 0
 
 @dataclass(frozen=True)
 class Aligned:
-    """Where a unit of a text stands.
+    """The place of a unit of a text.
 
     Attributes:
         first: its first frame.
-        end: the frame behind its last.
-        probability: of the unit at the frame of these where it is highest.
+        end: the frame after its last.
+        probability: the highest probability of the unit in these frames.
     """
 
     first: int
@@ -31,7 +31,7 @@ class Aligned:
 
 
 def frames_needed(units: Sequence[int] | np.ndarray) -> int:
-    """The fewest frames that a text needs: one a unit, and a blank between two that are the same."""
+    """The fewest frames that a text needs: one a unit, and a blank between two equal units."""
     found = np.asarray(units)
     return len(found) + int((found[1:] == found[:-1]).sum())
 
@@ -39,10 +39,10 @@ def frames_needed(units: Sequence[int] | np.ndarray) -> int:
 def text_nats(
     log_probs: torch.Tensor, lengths: Lengths | None, target: torch.Tensor, target_lengths: torch.Tensor
 ) -> torch.Tensor:
-    """- log p(text | frames) of each row, (B,) float32 or float64, over all paths; infinite where there is none.
+    """- log p(text | frames) of each row, (B,) float32 or float64, over all paths; infinite if there is no path.
 
     Args:
-        log_probs: (T, B, V), of unit 0, the blank, and the others.
+        log_probs: (T, B, V), of the units; unit 0 is the blank.
         lengths: (B,) from 1 to T, or None for T.
         target: (S, B) int64, units from 1 to V - 1.
         target_lengths: (B,) from 0 to S.
@@ -51,7 +51,7 @@ def text_nats(
     frames = torch.full((B,), T) if lengths is None else moved(lengths, torch.device("cpu"))
     values = (
         log_probs if log_probs.device.type in ("cpu", "cuda") else log_probs.cpu()
-    )  # elsewhere torch has no such loss
+    )  # torch has this loss on no other device
     nats = F.ctc_loss(
         values,
         target.T.to(values.device),
@@ -65,7 +65,7 @@ def text_nats(
 
 
 def greedy_paths(log_probs: torch.Tensor, lengths: Lengths | None = None) -> list[list[int]]:
-    """The text of the likeliest path of each row: its repeats and then its blanks are taken out.
+    """The text of the likeliest path of each row, without its repeats, and then without its blanks.
 
     Args:
         log_probs: (T, B, V).
@@ -89,14 +89,14 @@ def align(log_probs: np.ndarray, units: Sequence[int]) -> list[Aligned]:
         units: the text; it must fit, see `frames_needed`.
 
     Returns:
-        One a unit, in order; they do not overlap.
+        A place for each unit, in order; they do not overlap.
     """
     if not len(units):
         return []
     T, S = len(log_probs), 2 * len(units) + 1
     path = np.full(S, BLANK)  # blanks around and between the units
     path[1::2] = units
-    may_skip = np.zeros(S, dtype=bool)  # the blank between two units that differ
+    may_skip = np.zeros(S, dtype=bool)  # the blank between two different units may be skipped
     may_skip[3::2] = path[3::2] != path[1:-2:2]
     scores = log_probs[:, path].astype(np.float64)
     best = np.full(S, -np.inf)

@@ -1,4 +1,4 @@
-"""A language model beside a transcriber: how likely each unit is after each prefix of a beam."""
+"""Scoring the units after each prefix of a transcriber's beam by a language model."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ostinato.models.text.language_model import LanguageModel
 
 
 class LanguageScorer:
-    """A `PrefixScorer`: the prefixes that have grown are read together, a step of the model for all of them.
+    """A `PrefixScorer`: all prefixes that have grown are read together, in one step of the model.
 
-    A text begins as behind a line's end, and ends with one.
+    A text begins as after a line end, and ends with one.
 
     Args:
-        model: of characters or words.
-        tokens: of each unit, the model's token; of unit 0 that of a line's end.
+        model: a language model of characters or words.
+        tokens: for each unit, the model's token; for unit 0 that of a line end.
     """
 
     def __init__(self, model: LanguageModel, tokens: Sequence[int]):
@@ -30,14 +30,14 @@ class LanguageScorer:
         self._said = np.zeros((0, 0), dtype=np.float32)
 
     def begin(self, count: int) -> np.ndarray:
-        """See `PrefixScorer`."""
+        """See `PrefixScorer.begin`."""
         said, state = self._read(self._tokens[:1], None)
         self._state = map_state(lambda v: v.repeat_interleave(count, dim=1), state)
         self._said = np.repeat(said, count, axis=0)
         return self._said
 
     def go_on(self, origins: np.ndarray, units: np.ndarray) -> np.ndarray:
-        """See `PrefixScorer`."""
+        """See `PrefixScorer.go_on`."""
         chosen = torch.from_numpy(origins).to(self._device)
         self._state = map_state(lambda v: v[:, chosen], self._state)
         self._said = self._said[origins]

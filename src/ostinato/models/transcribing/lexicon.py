@@ -1,4 +1,4 @@
-"""Words that may be written, as a tree of their units."""
+"""The words that may be written, as a tree of their units."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 
 from ostinato.errors import ConfigError
 
-_MOST_PLACES = 2**28  # of the table, a gigabyte
+_MOST_PLACES = 2**28  # numbers in the table, a gigabyte
 
 
 class Lexicon:
-    """A tree whose node 0 is the beginning of a word; what a text may go on with is a row of a table.
+    """A tree whose node 0 is the beginning of a word; a row of its table has the nodes that may follow a node.
 
     Args:
-        words: each as its units, from 1 on; at least one word.
-        num_units: V, the blank among them.
-        separator: the unit between words, a blank; None where a unit is a word itself.
+        words: each word as its units, from 1 on; at least one word.
+        num_units: V, including the blank.
+        separator: the unit between words, a space; None if a unit is a word itself.
 
     Raises:
         ConfigError: there is no word, or the table would be too large.
@@ -51,21 +51,21 @@ class Lexicon:
         self._ends = np.zeros(len(children), dtype=bool)
         self._ends[ends] = True
         if separator is None:
-            self._table[self._table > 0] = 0  # a word is a unit: behind each any may follow
+            self._table[self._table > 0] = 0  # a word is a unit, and any word may follow another
             self._ends[0] = True
         else:
             self._table[self._ends, separator] = 0
 
     def after(self, nodes: np.ndarray, units: np.ndarray) -> np.ndarray:
-        """Where a text stands that stood at `nodes` and goes on with `units`, which broadcast; -1 where it must not."""
+        """The nodes after texts at `nodes` continue with `units` (the two broadcast); -1 if that is not allowed."""
         return self._table[nodes, units]
 
     def may_end(self, nodes: np.ndarray) -> np.ndarray:
-        """Whether a text may end there: behind a word."""
+        """Whether a text may end at these nodes: after a word."""
         return self._ends[nodes]
 
     def whole_words(self, units: Sequence[int]) -> list[int]:
-        """A text without what it ends with that is no word yet."""
+        """The text without an incomplete word at its end."""
         node, end = 0, 0
         for at, unit in enumerate(units, start=1):
             node = int(self._table[node, unit])

@@ -1,4 +1,4 @@
-"""Prefix beam search: the likeliest texts of what a transcriber says, over all of their paths.
+"""Prefix beam search: the likeliest texts of a transcriber's output, each over all of its paths.
 
 Sources: Graves 2012, Supervised sequence labelling with recurrent neural networks, section 7.5; with a language model Hannun, Maas,
 Jurafsky & Ng 2014 (arXiv 1408.2873), algorithm 1.
@@ -17,38 +17,38 @@ from ostinato.errors import ConfigError
 from ostinato.models.transcribing.alignment import BLANK
 from ostinato.models.transcribing.lexicon import Lexicon
 
-_MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that no bit of a prefix's number is lost in a product
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # odd, so that a product with it loses no bit of a prefix's number
 _ROOT, _NOBODY = np.uint64(1), np.uint64(0)
 _NEVER = -np.inf
 
 
 class PrefixScorer(Protocol):
-    """Says how likely each unit is after each prefix, such as a language model; B K prefixes side by side."""
+    """Scores each unit after each prefix, for example with a language model; B K prefixes side by side."""
 
     def begin(self, count: int) -> np.ndarray:
-        """Before the first unit, of `count` prefixes that are empty: log p of each unit, (count, V); of unit 0, the end's."""
+        """Before the first unit of `count` empty prefixes: log p of each unit, (count, V); at unit 0 of the end."""
         ...
 
     def go_on(self, origins: np.ndarray, units: np.ndarray) -> np.ndarray:
-        """After a frame: prefix n is what prefix `origins[n]` was, and where `units[n]` is not 0 that unit behind it.
+        """After a frame: prefix n is the old prefix `origins[n]`, plus the unit `units[n]` if that is not 0.
 
         Returns:
-            As `begin`.
+            log p as from `begin`.
         """
         ...
 
 
 @dataclass(frozen=True)
 class PrefixBeam:
-    """How texts are looked for.
+    """How texts are searched.
 
     Attributes:
-        width: K, prefixes that are followed, at least 1.
-        n_best: texts that are given, from 1 to K.
-        margin: prefixes that are so many nats less likely than the best are not followed, above 0.
-        candidates: of each frame, the likeliest units that may be written there; None for all.
-        weight: of what the scorer says, at least 0.
-        bonus: nats for each unit that is written, so that a scorer does not make texts short.
+        width: K, how many prefixes are followed, at least 1.
+        n_best: how many texts are returned, from 1 to K.
+        margin: prefixes that are so many nats less likely than the best are dropped, above 0.
+        candidates: how many of the likeliest units at each frame may be written there; None for all.
+        weight: the weight of the scorer, at least 0.
+        bonus: nats added for each unit that is written, so that a scorer does not make texts short.
 
     Raises:
         ConfigError: a number is out of its range.
@@ -78,12 +78,12 @@ class PrefixBeam:
 
 @dataclass(frozen=True)
 class FoundText:
-    """A text.
+    """A text that was found.
 
     Attributes:
         units: its units.
-        log_probability: log p(text | frames) over the paths that were followed; of all, where none was dropped.
-        score: the same with what scorer and bonus add: by it texts are in order.
+        log_probability: log p(text | frames) over the paths that were followed; over all paths if none was dropped.
+        score: the log-probability with scorer and bonus added; texts are sorted by it.
     """
 
     units: tuple[int, ...]
@@ -101,20 +101,20 @@ def prefix_beam_search(
 ) -> list[list[FoundText]]:
     """The likeliest texts of each row, best first; at least one.
 
-    All rows and prefixes are worked on together, a frame at a time. A prefix has the paths that end in a blank and those that end
-    in its last unit, summed apart (Graves 2012, algorithm 7.2). Which prefixes are the same is told by a number of 64 bits that is
-    made of their units.
+    All rows and prefixes are processed together, a frame at a time. For each prefix, the paths that end in a blank and
+    those that end in its last unit are summed separately (Graves 2012, algorithm 7.2). Equal prefixes are found by a
+    number of 64 bits made of their units.
 
     Args:
         log_probs: (T, B, V), unit 0 is the blank.
         lengths: B numbers from 1 to T; None for T.
         how: see `PrefixBeam`.
-        scorer: what else says how likely a unit is.
-        lexicon: words; no other is written.
+        scorer: a further score of units; None for none.
+        lexicon: the only words that may be written; None for any.
     """
     T, B, V = log_probs.shape
     frames = log_probs.astype(np.float64)
-    if lengths is not None:  # past its end a row has blanks alone
+    if lengths is not None:  # past its end a row has only blanks
         over = np.arange(T)[:, None] >= np.asarray(lengths)
         frames[over] = _NEVER
         frames[over, BLANK] = 0.0
@@ -125,7 +125,7 @@ def prefix_beam_search(
 
 
 class _Beams:
-    """K prefixes of B rows."""
+    """The search over K prefixes of B rows."""
 
     def __init__(
         self, B: int, K: int, V: int, how: PrefixBeam, scorer: PrefixScorer | None, lexicon: Lexicon | None
@@ -145,16 +145,16 @@ class _Beams:
         self._steps: list[tuple[np.ndarray, np.ndarray]] = []
 
     def step(self, frame: np.ndarray) -> None:
-        """One frame, (B, V)."""
+        """Takes in one frame, (B, V)."""
         B, K, how = self._B, self._K, self._how
         total = np.logaddexp(self._blank, self._unit)
         stay_blank = total + frame[:, :1]
         stay_unit = self._unit + np.take_along_axis(frame, self._last, 1)
         units = self._candidates(frame)  # (B, C)
-        # A unit that is the last one already begins anew only behind a blank.
+        # A unit equal to the last one begins anew only after a blank.
         new = np.where(units[:, None] == self._last[:, :, None], self._blank[:, :, None], total[:, :, None])
         new = new + np.take_along_axis(frame, units, 1)[:, None]
-        # Where a prefix with a unit behind it is another one of these, it goes on there.
+        # If a prefix plus a unit equals another followed prefix, its paths are added there.
         rows, origins, targets = np.nonzero(
             (self._number[:, :, None] == self._parent[:, None, :]) & (self._parent[:, None, :] != _NOBODY)
         )
@@ -183,7 +183,7 @@ class _Beams:
         return np.argpartition(-frame[:, 1:], most - 1, axis=1)[:, :most] + 1
 
     def _added(self, units: np.ndarray) -> np.ndarray:
-        """What scorer and bonus have added to each prefix with each of the units behind it, (B, K, C)."""
+        """What scorer and bonus have added to each prefix followed by each of the units, (B, K, C)."""
         added = self._extra[:, :, None] + self._how.bonus
         if self._said is None:
             return np.broadcast_to(added, (self._B, self._K, units.shape[1]))
@@ -199,7 +199,7 @@ class _Beams:
         added: np.ndarray,
         units: np.ndarray,
     ) -> None:
-        """The K best of all that stay, the first K, and all that are new."""
+        """Keeps the K best of the old prefixes, which come first, and of the extended ones."""
         B, K = self._B, self._K
         best = np.argpartition(-scores, K - 1, axis=1)[:, :K] if scores.shape[1] > K else np.argsort(-scores, axis=1)
         at = np.take_along_axis(scores, best, 1)
@@ -222,7 +222,7 @@ class _Beams:
         if self._lexicon is not None:
             self._node = np.where(stays, of(self._node), self._lexicon.after(of(self._node), np.maximum(unit, 1)))
             self._node[dead] = 0
-        # What is not followed is nobody's parent, and nobody's child.
+        # A dropped prefix is parent or child of none.
         self._parent = np.where(dead, _NOBODY, np.where(stays, parent, number))
         self._number = np.where(dead, _NOBODY, np.where(stays, number, grown))
         self._last = np.where(stays, of(self._last), unit)
@@ -233,7 +233,7 @@ class _Beams:
             self._said = said.reshape(B, K, self._V)
 
     def finish(self) -> list[list[FoundText]]:
-        """The best of each row."""
+        """The best texts of each row."""
         total = np.logaddexp(self._blank, self._unit)
         score = total + self._extra
         if self._said is not None:
@@ -244,7 +244,7 @@ class _Beams:
         found: list[list[FoundText]] = []
         for row in range(self._B):
             order = [int(at) for at in np.argsort(-score[row], kind="stable") if score[row, at] > _NEVER]
-            if not order:  # all are within a word
+            if not order:  # all are in the middle of a word
                 order = [int(total[row].argmax())]
             texts = [self._text(row, at) for at in order[: self._how.n_best]]
             if self._lexicon is not None:

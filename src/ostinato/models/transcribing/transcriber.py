@@ -1,4 +1,4 @@
-"""Many to fewer: frames in, a text out that is no longer, and nobody says which frame belongs to which of its characters."""
+"""Many to fewer: frames in, a text out that is not longer, without labels for which frame is which character."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ostinato.types import Lengths
 
 UNKNOWN = (
     -1
-)  # the length of a text that has no loss: nobody says it, it has units that are not written, or too few frames
+)  # the length of a text without a loss: it is not known, has an unknown unit, or has more units than frames allow
 
 
 class Transcriber(nn.Module):
-    """Recurrent layers over frames, and at each frame the probability of each unit of a text, or of none of them, the blank.
+    """Recurrent layers over frames, and at each frame the probability of each unit of a text, or of the blank.
 
         h_1 .. h_T = recurrent(x_1 .. x_T),   y_t = log softmax(W dropout(h_t) + b)
         p(text | x) = sum over all paths that give the text when repeats and then blanks are taken out of prod_t y_t(path_t)
@@ -31,18 +31,18 @@ class Transcriber(nn.Module):
     Source: Graves, Fernandez, Gomez & Schmidhuber 2006, Connectionist temporal classification, (1) to (4). Unit 0 is the blank.
 
     Args:
-        input_size: I, numbers of a frame.
-        num_units: V, the blank among them; at least 2.
+        input_size: I, the numbers of a frame.
+        num_units: V, including the blank; at least 2.
         cell: the recurrent layer.
         hidden_size: H, units of each layer and direction; or one number a layer.
-        num_layers: recurrent layers.
+        num_layers: the number of recurrent layers.
         bidirectional: a second direction, from the last frame to the first; without it the model can be streamed.
-        dropout: between the layers and before the output, from 0 to below 1.
-        input_dropout: of what enters the first layer, from 0 to below 1.
+        dropout: the rate between the layers and before the output, from 0 to below 1.
+        input_dropout: the rate for the input of the first layer, from 0 to below 1.
         options: keyword options of the recurrent layer, such as `{"zoneout": 0.1}`.
 
     Raises:
-        ConfigError: sizes, rates or options that do not fit.
+        ConfigError: sizes, rates or options do not fit.
     """
 
     def __init__(
@@ -81,48 +81,49 @@ class Transcriber(nn.Module):
 
     @takes_lists
     def forward(self, input: torch.Tensor, lengths: Lengths | None = None) -> torch.Tensor:
-        """log p of each unit at each frame, (T, B, V), at least float32. What they are past a row's end means nothing.
+        """log p of each unit at each frame, (T, B, V), in float32 at least. Past a row's end it is meaningless.
 
         Args:
             input: (T, B, I), T at least 1.
-            lengths: (B,) int64 from 1 to T, the frames that are real; None for all. Those past a row's end change nothing.
+            lengths: (B,) int64 from 1 to T, the frames that are real; None for all. Frames past a row's end change
+                nothing.
         """
         logits = self.output(self.dropout(self.recurrent(self.input_dropout(input), lengths=lengths)[0]))
         return (logits.float() if logits.dtype in (torch.bfloat16, torch.float16) else logits).log_softmax(-1)
 
     def loss(self, batch: Batch, state: Any = None) -> tuple[torch.Tensor, None]:
-        """- log p(text | frames) over all rows, divided by the number of their units and ends: a scalar in nats, and no state.
+        """- log p(text | frames) over all rows, over the number of units and ends: a scalar in nats; and no state.
 
         A row whose text has the length `UNKNOWN` has no part in it; without any other the loss is 0.
 
         Args:
-            batch: a `TargetBatch`, target (S, B) int64 of units from 1 on.
-            state: has no meaning here.
+            batch: a `TargetBatch` with target (S, B) int64, units from 1 on.
+            state: not used.
         """
         assert isinstance(batch, TargetBatch)
         return text_loss(self(batch.input, batch.lengths), batch), None
 
     def open_stream(self, **arguments: Any) -> TranscriptStream:
-        """What `Stream(model, ...)` makes of it, see `TranscriptStream`."""
+        """Opens the stream of `Stream(model, ...)`, see `TranscriptStream`."""
         return TranscriptStream(self, **arguments)
 
     def stream(self, **arguments: Any) -> TranscriptStream:
-        """The text while frames are still coming, see `TranscriptStream`; `**arguments` are those of `Stream`."""
+        """Transcribes frames that are still coming, see `TranscriptStream`; `**arguments` are those of `Stream`."""
         return self.open_stream(**arguments)
 
 
 def text_loss(log_probs: torch.Tensor, batch: TargetBatch) -> torch.Tensor:
-    """- log p(text | frames) over all rows, divided by the number of their units and ends, see `Transcriber.loss`: a scalar.
+    """- log p(text | frames) over all rows, divided by the number of units and ends, see `Transcriber.loss`: a scalar.
 
     Args:
         log_probs: (T, B, V).
-        batch: lengths and texts.
+        batch: the lengths and the texts.
     """
     S, target = len(batch.target), batch.target
     given = batch.target_lengths
     lengths = torch.full((target.shape[1],), S, device=target.device) if given is None else given
     frames = batch.lengths if batch.lengths is not None else torch.full_like(lengths, len(log_probs))
-    # What no path gives has no loss, where it would be infinite: a task leaves such texts out, and tells it.
+    # Texts that no path gives would have an infinite loss, and are left out; a task reports them.
     within = torch.arange(1, S, device=target.device)[:, None] < lengths
     needed = lengths + ((target[1:] == target[:-1]) & within).sum(0)
     known = ((lengths >= 0) & (needed <= moved(frames, target.device))).to(log_probs.device)

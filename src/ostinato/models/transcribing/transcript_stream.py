@@ -11,10 +11,10 @@ from ostinato.nn.streams.rows import Rows, is_one
 
 
 class TranscriptStream(ModelStream):
-    """`Stream(transcriber)`, of one direction: log p of each unit at each frame, `(V,)`, or `(n, V)` of n rows; and `written()`.
+    """`Stream(transcriber)`, of one direction: log p of each unit at each frame, `(V,)` or `(n, V)`; and `written()`.
 
-    An input is a frame, `(I,)`, or `(n, I)` of n rows. The units that `written` gives one after the other, 0 left out, are the
-    greedy transcript of all frames so far: what is written is never taken back.
+    An input is a frame, `(I,)`, or `(n, I)` for n rows. The units that `written` gives one after the other, without 0,
+    are the greedy transcript of all frames so far, and are never changed later.
     """
 
     _dims = 1
@@ -37,6 +37,6 @@ class TranscriptStream(ModelStream):
         return h.log_softmax(-1)
 
     def written(self, rows: Rows | None = None) -> torch.Tensor:
-        """The unit that the last frame added to the transcript, `()` int64, or `(n,)` of n rows with `rows=N`; 0 for none."""
+        """The unit that the last frame added to the text, `()` int64, or `(n,)` with `rows=N`; 0 for none."""
         units = self._memory["written"][self._which(rows)]
         return units[0] if self.rows is None or is_one(rows) else units

@@ -1,1 +1,1 @@
-"""Networks that write: for a text, for an image; decoding, beam search."""
+"""Networks that write a text about a text or an image; decoding, beam search."""

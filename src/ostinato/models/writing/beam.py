@@ -1,8 +1,9 @@
-"""Beam search: the most likely sequences, of those that stay among the best of their length.
+"""Beam search: the most likely sequences, among those that stay among the best of their length.
 
-At each step all hypotheses of all sentences are read in one call of the model. Of a sentence's K V ways to go on, those among the
-first K that end are finished, and the first K that do not end go on. A sentence is done, and leaves the batch, when K of its
-hypotheses have finished and none that goes on is better yet than the `n_best` best of them, or when none could still become so.
+At each step all hypotheses of all sentences are read in one call of the model. A sentence has K V ways to continue;
+among the best K, those that end are finished, and the best K that do not end are followed. A sentence is done, and
+leaves the batch, when K of its hypotheses have finished and none that is followed is better yet than the `n_best` best
+of them, or when none could become so.
 """
 
 from __future__ import annotations
@@ -17,25 +18,26 @@ import torch
 from ostinato.errors import ConfigError
 from ostinato.models.writing.decoding import Course, Hypothesis, StepDecoder, Writing, check_scores, leave_only_end
 
-_LARGEST = 300.0  # e to this times whatever may stand for a log probability of zero, -3.4e38, is still finite
+_LARGEST = 300.0  # e^300 times -3.4e38, which stands for a log-probability of zero, is still finite
 
 
 @dataclass(frozen=True)
 class BeamSettings:
-    """How hypotheses are searched and compared:
+    """The settings of a beam search, and how hypotheses are compared:
 
         score(Y) = log p(Y) / ((5 + |Y|) / 6)^alpha + beta sum_i log(min(sum_j a_ij, 1))
 
-    with |Y| the tokens of Y, its end counted, and a_ij how much the step that wrote token j looked at place i of the memory.
+    with |Y| the number of tokens of Y, including its end, and a_ij how much the step that wrote token j looked at place
+    i of the memory.
 
     Source: Wu et al. 2016, arXiv 1609.08144, equation 14.
 
     Args:
-        beam_size: K, hypotheses of a sentence that go on, at least 1. 1 is greedy decoding.
-        length_penalty: alpha; 0 compares log p, which likes short ones, 1 nearly its mean over the tokens.
-        coverage_penalty: beta, at least 0; above it a model with attention is needed. Places that were never looked at, not even a
-            little, are taken for padding.
-        n_best: how many to give for each sentence, from 1 to K.
+        beam_size: K, how many hypotheses of a sentence are followed, at least 1. 1 is greedy decoding.
+        length_penalty: alpha; 0 compares log p, which favours short ones, 1 nearly its mean over the tokens.
+        coverage_penalty: beta, at least 0; above 0 a model with attention is needed. Places with no weight at all so
+            far are taken for padding.
+        n_best: how many hypotheses to return for each sentence, from 1 to K.
 
     Raises:
         ConfigError: a number is out of its range.
@@ -57,11 +59,11 @@ class BeamSettings:
             raise ConfigError(f"coverage_penalty: expected a number of at least 0, got {self.coverage_penalty}")
 
     def divisor(self, length: int) -> float:
-        """((5 + |Y|) / 6)^alpha, from e^-300 to e^300: scores are finite whatever alpha is."""
+        """((5 + |Y|) / 6)^alpha, limited to e^-300 to e^300, so that scores are finite for every alpha."""
         return math.exp(max(-_LARGEST, min(_LARGEST, self.length_penalty * math.log((5.0 + length) / 6.0))))
 
     def covered(self, coverage: torch.Tensor) -> torch.Tensor:
-        """The second term, (...), of weights that were added up over the steps, (..., T_mem)."""
+        """The second term, (...), from weights that were summed over the steps, (..., T_mem)."""
         return self.coverage_penalty * torch.where(coverage > 0, coverage.clamp_max(1.0).log(), 0.0).sum(-1)
 
 
@@ -79,11 +81,11 @@ def beam_search_stream(
     """Yields (row, its best hypotheses, best first) as soon as a row is done; close the iterator to stop.
 
     Args:
-        decoder: in evaluation mode.
-        state: of `rows` rows, before the first token.
+        decoder: a decoder in evaluation mode.
+        state: the state of `rows` rows before the first token.
         rows: B.
-        settings: None for `BeamSettings()`.
-        **writing: marks, lengths and the like, see `Writing`.
+        settings: the settings; None for `BeamSettings()`.
+        **writing: begin, end, lengths and so on, see `Writing`.
 
     Raises:
         ConfigError: an argument is out of its range, or there is a coverage penalty for a model without attention.
@@ -93,14 +95,14 @@ def beam_search_stream(
 
 
 class _Search:
-    """All sentences at work: S of them, each with K' hypotheses beside each other.
+    """All sentences that are not done: S of them, each with K' hypotheses side by side.
 
     Attributes:
-        sentences: (S,) their numbers.
-        log_p: (S, K'), of each hypothesis; minus infinity for one that is none.
-        written: (S, K', length) int64.
-        looked: (S, K', length) int64, the place most looked at; None without attention.
-        coverage: (S K', T_mem); None without a coverage penalty.
+        sentences: (S,) the numbers of the sentences.
+        log_p: (S, K'), of each hypothesis; minus infinity if there is none in its place.
+        written: (S, K', length) int64, the tokens.
+        looked: (S, K', length) int64, the places most looked at; None without attention.
+        coverage: (S K', T_mem), the sums of the weights; None without a coverage penalty.
     """
 
     def __init__(self, decoder: StepDecoder, state: Any, course: Course, settings: BeamSettings):
@@ -139,21 +141,22 @@ class _Search:
 
     @torch.no_grad()
     def _step(self) -> list[int]:
-        """One token more for all; returns the sentences that are done."""
+        """Writes one more token for all; returns the sentences that are done."""
         S, K = self.log_p.shape
         log_p, self.state = self.decoder.step(self.state, self.tokens)
         places = self._look()
         V = log_p.shape[1]
         self.course.forbid(log_p)
         is_possible = self.log_p > -math.inf
-        # What a model says after a hypothesis that is none may be anything.
+        # Scores after an empty place for a hypothesis may be anything.
         likeliest = log_p.amax(1).view(S, K).masked_fill(~is_possible, -math.inf).amax(1)
         check_scores(likeliest, self.decoder, self.sentences, self.length)
         if self.end is not None:
             leave_only_end(log_p, (self.limits == self.length).repeat_interleave(K), self.end)
         beam = self.settings.beam_size
-        # The best of a sentence are among the best of its hypotheses. Half of them may end; with one hypothesis, greedy decoding,
-        # none goes on beside one that ends, and of equal ones the first is taken, of which topk makes no promise.
+        # The best of a sentence are among the best of each hypothesis. Half of these may end, so twice as many are
+        # taken; with one hypothesis, greedy decoding, none continues beside one that ends. max takes the first of equal
+        # tokens, which topk does not promise.
         of_each, token = log_p.topk(min(2 * beam, V), dim=1) if beam > 1 else log_p.max(1, keepdim=True)
         ways = self.log_p.unsqueeze(2) + of_each.view(S, K, -1)
         ways = ways.masked_fill(~is_possible.unsqueeze(2), -math.inf).view(S, -1)
@@ -175,7 +178,7 @@ class _Search:
         left = [row for row, is_done in zip(self.sentences, done.tolist(), strict=True) if is_done]
         self._take_unfinished(
             left, -math.inf
-        )  # nothing has ended and nothing can follow: those as they were before this step
+        )  # nothing has ended and nothing can follow: the hypotheses before this step
         before = torch.arange(S, device=best.device).unsqueeze(1)
         self.written = torch.cat((self.written[before, parent], token.unsqueeze(2)), dim=2)
         if places is not None:
@@ -187,7 +190,7 @@ class _Search:
         return left
 
     def _look(self) -> torch.Tensor | None:
-        """The place each hypothesis has looked at most, (S, K')."""
+        """The place that each hypothesis has looked at most, (S, K'); None without attention."""
         weights = self.decoder.attention(self.state)
         if self.settings.coverage_penalty:
             if weights is None:
@@ -203,7 +206,7 @@ class _Search:
         token: torch.Tensor,
         places: torch.Tensor | None,
     ) -> None:
-        """Keeps those that end; all (S, 2 beam)."""
+        """Keeps the hypotheses that end; all arguments are (S, 2 beam)."""
         at, rank = ends.nonzero(as_tuple=True)
         if not len(at):
             return
@@ -226,9 +229,9 @@ class _Search:
             self.finished[self.sentences[n]].append(Hypothesis(tuple(ids), nats, points, positions))
 
     def _done(self, log_p: torch.Tensor) -> torch.Tensor:
-        """(S,) bool; log_p: (S, K'), of those that would go on."""
+        """Which sentences are done, (S,) bool; log_p: (S, K'), of the hypotheses that would be followed."""
         settings, best = self.settings, log_p.amax(1)
-        # A log probability can only fall, and what it is divided by lies between these two.
+        # A log-probability can only fall, and its divisor is between these two.
         soonest = settings.divisor(self.length + 1)
         latest = (((6.0 + self.limits.double()) / 6.0).log() * settings.length_penalty).clamp(-_LARGEST, _LARGEST).exp()
         attainable = torch.maximum(best / soonest, best / latest)
@@ -238,13 +241,13 @@ class _Search:
             enough.append(len(scores) >= settings.beam_size)
             worst.append(scores[settings.n_best - 1] if len(scores) >= settings.n_best else -math.inf)
         bound = torch.tensor(worst, dtype=torch.float64, device=log_p.device)
-        # Not when K have finished alone: a beam is soon full of short ones, whatever their probability.
+        # Finished hypotheses alone do not suffice: a beam soon has K short ones, however improbable.
         is_full = torch.tensor(enough, device=log_p.device) & (best / soonest <= bound)
         is_over = self.length > self.limits if self.end is not None else self.length >= self.limits
         return is_full | (attainable <= bound) | is_over
 
     def _go_on(self, index: torch.Tensor, stays: torch.Tensor) -> None:
-        """Leaves out the sentences that are done. index: (S, K'), rows of the state."""
+        """Removes the sentences that are done. index: (S, K'), rows of the state."""
         self.sentences = [row for row, stay in zip(self.sentences, stays.tolist(), strict=True) if stay]
         self.limits, self.log_p, self.written = self.limits[stays], self.log_p[stays], self.written[stays]
         self.looked = None if self.looked is None else self.looked[stays]
@@ -254,7 +257,7 @@ class _Search:
             self.coverage = None if self.coverage is None else self.coverage[index.flatten()]
 
     def _take_unfinished(self, rows: list[int], log_p: float | None = None) -> None:
-        """Where nothing has finished, what is best so far; with its own log probability or with this one."""
+        """For rows without a finished hypothesis, takes the best one so far, with its own or the given log p."""
         for at, row in enumerate(self.sentences):
             if row in rows and not self.finished[row]:
                 tokens = self.written[at, 0].tolist()

@@ -26,12 +26,12 @@ from ostinato.types import Lengths
 
 @dataclass(frozen=True)
 class CaptionBatch(TargetBatch):
-    """Images, and P captions of them: none, one or more of each.
+    """Images with P captions: each image has none, one or more.
 
     Attributes:
         input: (B, channels, height, width), images.
         target: (T_out, P) int64, without tokens for begin and end.
-        owners: (P,) int64, which of the images each caption is of; None where caption p is of image p.
+        owners: (P,) int64, the image of each caption; None if caption p is of image p.
     """
 
     owners: torch.Tensor | None = None
@@ -40,35 +40,37 @@ class CaptionBatch(TargetBatch):
 class Captioner(TargetModel):
     """Image encoder, first state, decoder with attention over the places of the image: p(caption | image).
 
-    The first state of the decoder is made from the mean of all places. With teacher forcing, and without input feeding, the decoder
-    is one recurrence over all steps and attention is one product for all of them. An image is encoded once, however many captions
-    it has.
+    The decoder's first state is computed from the mean of all places. With teacher forcing and without input feeding,
+    the decoder is one recurrence over all steps, and attention is one product for all of them. An image is encoded
+    once, however many captions it has.
 
     Source: Xu et al. 2015, arXiv 1502.03044: attention over the places of a convolutional network, the first state from their
     mean (section 3.1.2). Here attention comes after the recurrence, as in `AttentionDecoder`.
 
     Args:
-        image_shape: of all images.
-        vocabulary_size: V, `begin` and `end` counted.
-        begin: the token that a caption is made to begin with.
-        end: the token that it is made to end with.
+        image_shape: the shape of all images.
+        vocabulary_size: V, including `begin` and `end`.
+        begin: the token that is put before a caption.
+        end: the token that is put after it.
         encoder: "convolution" or "rows", see `ostinato.models.writing.image_encoder`.
-        features: F, of each place.
-        stages: of the convolution, each of which halves the image; None for as many as leave 8 places a side at most.
-        embedding_size: E, of the tokens.
-        hidden_size: H, of the decoder's layers.
-        num_layers: of the decoder.
-        cell: of the decoder, and of an encoder of rows.
-        attention: the score, see `ostinato.nn.Attention`; None for none, where the first state is all that the decoder knows.
+        features: F, the features of each place.
+        stages: the stages of the convolution, each of which halves the image; None for as many as leave 8 places a side
+            at most.
+        embedding_size: E, the size of a token's vector.
+        hidden_size: H, units of the decoder's layers.
+        num_layers: the decoder's layers.
+        cell: the cell of the decoder, and of an encoder of rows.
+        attention: the score, see `ostinato.nn.Attention`; None for none: the decoder then knows only its first state.
         coverage: whether attention sees where it has looked before.
         input_feeding: see `AttentionDecoder`; slower.
-        tied: the decoder's embedding is its output layer.
-        dropout: of places, embeddings, between layers, and of readouts, from 0 to below 1.
-        label_smoothing: share of the training target that is spread over all tokens, in [0, 1) (Szegedy et al. 2016, section 7).
+        tied: whether the decoder's embedding is its output layer.
+        dropout: the rate for places, embeddings, between layers, and for readouts, from 0 to below 1.
+        label_smoothing: share of the training target that is spread over all tokens, in [0, 1) (Szegedy et al. 2016,
+            section 7).
         options: keyword options of the decoder's layers.
 
     Raises:
-        ConfigError: sizes, rates or options that do not fit.
+        ConfigError: sizes, rates or options do not fit.
     """
 
     def __init__(
@@ -117,14 +119,14 @@ class Captioner(TargetModel):
         self.first = VectorFirstState(self.encoder.size, self.decoder.recurrent)
 
     def encode(self, images: torch.Tensor, owners: torch.Tensor | None = None) -> DecoderState:
-        """Looks at the images, (B, channels, height, width); returns the state of the decoder before its first token.
+        """Encodes the images, (B, channels, height, width); returns the state of the decoder before its first token.
 
         Args:
-            images: B of them.
-            owners: (P,), which image each row of the state is for; None for one row each.
+            images: B images.
+            owners: (P,), the image of each row of the state; None for one row for each image.
 
         Raises:
-            ConfigError: the images have another shape than `image_shape`, or are no floating point numbers.
+            ConfigError: the images have another shape than `image_shape`, or are not of floating point numbers.
         """
         if images.shape[1:] != self.image_shape or not images.is_floating_point():
             shape = ", ".join(map(str, self.image_shape))
@@ -145,7 +147,7 @@ class Captioner(TargetModel):
         target_lengths: Lengths | None = None,
         owners: torch.Tensor | None = None,
     ) -> Predicted:
-        """What is said of the captions, each token known to the steps after it; for shapes see `CaptionBatch`.
+        """Predicts the captions, each token known to the steps after it; for shapes see `CaptionBatch`.
 
         Returns:
             Logits (T_out + 1, P, V), of each token and of the end after it; weights (T_out + 1, P, places).
@@ -153,9 +155,9 @@ class Captioner(TargetModel):
         return self._predicted(self.encode(images, owners), target, target_lengths)
 
     def loss(self, batch: CaptionBatch, state: Any = None) -> tuple[torch.Tensor, None]:
-        """The mean cross entropy of the captions' tokens and ends, in nats a token, a scalar, and no state.
+        """The mean cross entropy of the captions' tokens and ends, in nats a token, a scalar; and None for a state.
 
-        Label smoothing acts in training only. Without a caption it is 0.
+        Label smoothing acts in training only. Without captions the loss is 0.
         """
         state = self.encode(batch.input, batch.owners)
         return self._target_loss(state, batch.target, batch.target_lengths)[0], None
@@ -168,12 +170,12 @@ class Captioner(TargetModel):
         beam: BeamSettings | None = None,
         **options: Unpack[WritingOptions],
     ) -> list[list[Hypothesis]]:
-        """Beam search; the best captions of each image, best first.
+        """The best captions of each image by beam search, best first.
 
         Args:
             images: (B, channels, height, width).
-            max_length: the most tokens of a caption.
-            beam: None for `BeamSettings()`.
+            max_length: the tokens of a caption at most.
+            beam: the settings of the search; None for `BeamSettings()`.
             **options: see `WritingOptions`.
         """
         with reading(self):

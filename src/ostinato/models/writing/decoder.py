@@ -1,4 +1,4 @@
-"""A recurrent decoder that looks at a memory: the half of a translator, or of a captioner, that writes."""
+"""A recurrent decoder that looks at a memory: the writing half of a translator or a captioner."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Choice: TypeAlias = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class DecoderState(NamedTuple):
-    """Where a decoder stands, for N rows.
+    """The state of a decoder for N rows.
 
     Attributes:
-        hidden: of the recurrent layers; None for what they begin with.
-        memory: of S sentences; the N / S rows of a sentence are beside each other. None without attention.
-        rows: N / S.
+        hidden: the state of the recurrent layers; None for their own first state.
+        memory: the memory of S sentences; the N / S rows of a sentence are side by side. None without attention.
+        rows: N / S, the rows of a sentence.
         fed: (N, R), the last readout, with input feeding.
         coverage: (N, T_mem), with coverage.
         weights: (N, T_mem), where the last step looked; None before the first.
@@ -41,12 +41,12 @@ class DecoderState(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What a decoder gives for known tokens.
+    """The outputs of a decoder for known tokens.
 
     Attributes:
-        readout: (T, B, R), what the output layer is given.
+        readout: (T, B, R), the input of the output layer.
         weights: (T, B, T_mem), where each step looked; None without attention.
-        state: after the last step.
+        state: the state after the last step.
     """
 
     readout: torch.Tensor
@@ -60,34 +60,36 @@ class AttentionDecoder(nn.Module):
         s_t = recurrent(embedding(token_t) [, r_{t-1}], s_{t-1})
         c_t = attention(s_t, memory),   r_t = tanh(W [s_t, c_t] + b),   logits = V r_t + b
 
-    Without input feeding nothing of step t but s_t is needed for step t + 1: for known tokens the recurrence is run over all steps
-    at once, and so is the attention. With it, r_{t-1} is part of the input (the bracket), and steps are done one after the other.
+    Without input feeding, step t + 1 needs nothing of step t but s_t: for known tokens the recurrence runs over all
+    steps at once, and so does the attention. With it, r_{t-1} is part of the input (the bracket), and steps are
+    computed one after the other.
 
-    Any memory will do, (T_mem, B, F): the steps of an encoder, or the cells of an image. It keeps `StepDecoder`'s protocol.
+    Any memory (T_mem, B, F) will do: the steps of an encoder, or the cells of an image. The class keeps the protocol of
+    `StepDecoder`.
 
     Source: Luong et al. 2015, arXiv 1508.04025: attention after the recurrence, equation 5, and input feeding, section 3.3.
 
     Args:
         vocabulary_size: V.
-        memory_size: F, of each place of the memory; None for a decoder without attention.
+        memory_size: F, the size of each place of the memory; None for a decoder without attention.
         embedding_size: E.
         hidden_size: H, or one number a layer.
-        num_layers: recurrent layers.
-        cell: which.
+        num_layers: the number of recurrent layers.
+        cell: the recurrent layer.
         attention: the score, see `ostinato.nn.Attention`; None for none.
-        attention_units: of the additive score.
+        attention_units: the units of the additive score.
         coverage: whether attention sees where it has looked before.
         input_feeding: whether the last readout is part of the input.
-        readout_size: R; None for E where `tied`, else the width of the recurrent layers. Without attention, and with R of that
-            width, r_t = s_t.
-        dropout: of embeddings, between layers, and of readouts, from 0 to below 1.
-        tied: the output layer uses the embedding's weights (Press & Wolf 2017, arXiv 1608.05859); R must be E. Embeddings are then
-            multiplied by sqrt(E).
-        embedding: another's, to share it; V and E must be its own.
+        readout_size: R; None for E if `tied`, else for the width of the recurrent layers. Without attention, and with R
+            of that width, r_t = s_t.
+        dropout: the rate for embeddings, between layers, and for readouts, from 0 to below 1.
+        tied: the output layer uses the embedding's weights (Press & Wolf 2017, arXiv 1608.05859); R must be E.
+            Embeddings are then multiplied by sqrt(E).
+        embedding: an embedding to share, with the same V and E; None for its own.
         options: keyword options of the recurrent layer.
 
     Raises:
-        ConfigError: sizes, rates or options that do not fit.
+        ConfigError: sizes, rates or options do not fit.
     """  # noqa: D415
 
     def __init__(
@@ -141,10 +143,11 @@ class AttentionDecoder(nn.Module):
         self.dropout = Dropout(dropout)
         self.output = nn.Linear(size, vocabulary_size)
         if tied:
-            # An embedding's N(0, 1) as output weights would begin with logits of size sqrt(E).
+            # With an embedding's N(0, 1) as output weights, logits would begin with a size of sqrt(E).
             nn.init.uniform_(self.embedding.weight, -1.0 / math.sqrt(size), 1.0 / math.sqrt(size))
             self.output.weight = self.embedding.weight
-        # Output weights are small; as an input they would hardly be heard beside the biases (Vaswani et al. 2017, section 3.4).
+        # Output weights are small; as an input they would hardly count beside the biases (Vaswani et al. 2017, section
+        # 3.4).
         self.embedding_scale = math.sqrt(embedding_size) if tied else 1.0
 
     def begin(
@@ -153,9 +156,9 @@ class AttentionDecoder(nn.Module):
         """The state before the first token.
 
         Args:
-            hidden: of the recurrent layers, laid out as they take it; None for what they begin with.
-            values: (T_mem, B, F), what to look at; None without attention.
-            lengths: (B,), places of each row that are there; None for all.
+            hidden: the state of the recurrent layers, laid out as they take it; None for their own first state.
+            values: (T_mem, B, F), the memory to look at; None without attention.
+            lengths: (B,), how many places each row has; None for all.
         """
         if self.attention_layer is None:
             return DecoderState(hidden, None)
@@ -164,7 +167,7 @@ class AttentionDecoder(nn.Module):
         return DecoderState(hidden, self.attention_layer.remember(values, lengths))
 
     def embed(self, tokens: torch.Tensor) -> torch.Tensor:
-        """What the recurrence reads: (...) int64 to (..., E)."""
+        """Embeds tokens for the recurrence: (...) int64 to (..., E)."""
         return self.dropout(self.embedding(tokens) * self.embedding_scale)
 
     def forward(
@@ -179,9 +182,10 @@ class AttentionDecoder(nn.Module):
 
         Args:
             input: (T, B) int64, T at least 1.
-            state: before them.
-            lengths: (B,), tokens of each row that are there; the others change nothing. Only without input feeding is time saved.
-            choose: called before each step but the first. Steps are then done one after the other.
+            state: the state before them.
+            lengths: (B,), how many tokens each row has; the others change nothing. They save time only without input
+                feeding.
+            choose: called before each step but the first; steps are then computed one after the other.
         """
         if not self.input_feeding and choose is None:
             x = self.embed(input)
@@ -197,7 +201,7 @@ class AttentionDecoder(nn.Module):
         return Written(torch.cat([part.readout for part in parts]), weights, state)
 
     def _one(self, tokens: torch.Tensor, state: DecoderState) -> Written:
-        """One step: tokens (N,)."""
+        """Takes one step with tokens (N,)."""
         x = self.embed(tokens).unsqueeze(0)
         if self.input_feeding:
             fed = x.new_zeros(*x.shape[:2], self.readout_size) if state.fed is None else state.fed.unsqueeze(0)
@@ -206,7 +210,7 @@ class AttentionDecoder(nn.Module):
         return self._read(s, state._replace(hidden=hidden))
 
     def _read(self, s: torch.Tensor, state: DecoderState) -> Written:
-        """From what the recurrence gives, (T, N, H), to the readout."""
+        """Computes the readout from the outputs of the recurrence, (T, N, H)."""
         weights = None
         if self.attention_layer is not None and state.memory is not None:
             context, weights, coverage = _attended(self.attention_layer, s, state, state.memory)
@@ -216,7 +220,7 @@ class AttentionDecoder(nn.Module):
         return Written(readout, weights, state._replace(fed=readout[-1] if self.input_feeding else None))
 
     def logits(self, readout: torch.Tensor) -> torch.Tensor:
-        """(..., R) to (..., V)."""
+        """The logits (..., V) of readouts (..., R)."""
         return self.output(readout)
 
     # --- ostinato.models.StepDecoder ---
@@ -250,15 +254,15 @@ class AttentionDecoder(nn.Module):
 
 
 def _attended(layer: Attention, s: torch.Tensor, state: DecoderState, memory: Memory) -> Attended:
-    """s: (T, N, H); T is 1 where several rows share a memory."""
+    """Attends from s (T, N, H) to the memory; T is 1 if several rows share a memory."""
     K = state.rows
     if K == 1:
         return layer(s, memory, state.coverage)
-    if layer.coverage is not None:  # every hypothesis has looked elsewhere, so each needs a memory of its own
+    if layer.coverage is not None:  # each hypothesis has its own coverage, so each needs a copy of the memory
         valid = None if memory.valid is None else memory.valid.repeat_interleave(K, 0)
         own = Memory(memory.values.repeat_interleave(K, 1), memory.keys.repeat_interleave(K, 1), valid)
         return layer(s, own, state.coverage)
-    # The K hypotheses of a sentence ask like K steps, so that its memory is not copied.
+    # The K hypotheses of a sentence are treated like K steps, so that its memory is not copied.
     _, N, H = s.shape
     found = layer(s.view(N // K, K, H).transpose(0, 1), memory)
     context, weights = (v.transpose(0, 1).reshape(1, N, -1) for v in (found.context, found.weights))

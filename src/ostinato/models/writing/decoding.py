@@ -1,7 +1,8 @@
-"""From a model that says what comes next to whole sequences: the protocol that it must keep, greedy decoding and sampling.
+"""Writing whole sequences with a model that predicts the next token: its protocol, greedy decoding and sampling.
 
-Decoding is batched: one call of the model a step for all rows, and rows that have ended leave the batch. It is bounded by
-`max_length`, and `should_stop` is asked at every step. For beam search see `ostinato.models.writing.beam`.
+Decoding is batched: one call of the model a step for all rows, and rows that have ended leave the batch. It ends after
+`max_length` tokens at most, and `should_stop` is called at every step. For beam search see
+`ostinato.models.writing.beam`.
 """
 
 from __future__ import annotations
@@ -21,23 +22,23 @@ from ostinato.models.text.sampling import check_numbers, check_sampling, probabi
 
 
 class StepDecoder(Protocol):
-    """What can be decoded: a decoder of a translator or a captioner, a language model.
+    """A model that can be decoded: the decoder of a translator or a captioner, a language model.
 
-    The state is the decoder's own business: whatever it needs to go on, for N rows. `ostinato.models.StepByStep` is one for a
-    `LanguageModel`.
+    The state is private to the decoder: whatever it needs to continue N rows. `ostinato.models.StepByStep` makes a
+    `LanguageModel` a `StepDecoder`.
     """
 
     def step(self, state: Any, tokens: torch.Tensor) -> tuple[torch.Tensor, Any]:
-        """Reads one token a row, (N,) int64; returns log p of the next, (N, V), which may be written to, and the state after it."""
+        """Reads one token a row, (N,) int64; returns log p of the next, (N, V), which may be changed; and the state."""
         ...
 
     def reorder(self, state: Any, index: torch.Tensor) -> Any:
-        """The rows that go on.
+        """Selects the rows that are followed.
 
         Args:
-            state: of N rows: S sentences, each with N / S hypotheses beside each other.
-            index: (S', K') int64, from 0 to N - 1: rows of the new state, a line of it for each sentence. All rows in a line are of
-                one sentence, so that what is the same for all hypotheses of a sentence need not be copied.
+            state: the state of N rows: S sentences, each with N / S hypotheses side by side.
+            index: (S', K') int64, from 0 to N - 1: the rows of the new state, a line for each sentence. All rows in a
+                line are of one sentence, so that what all hypotheses of a sentence share need not be copied.
 
         Returns:
             The state of S' K' rows.
@@ -45,7 +46,7 @@ class StepDecoder(Protocol):
         ...
 
     def attention(self, state: Any) -> torch.Tensor | None:
-        """Where the last step looked: weights (N, T_mem); None for a model that looks nowhere."""
+        """Where the last step looked: weights (N, T_mem); None for a model without attention."""
         ...
 
 
@@ -54,11 +55,13 @@ class Hypothesis:
     """A sequence that was written.
 
     Attributes:
-        tokens: without the one that ends it.
-        log_probability: of it and its end, in nats; minus infinity where the end, or any token after these, has no probability.
-        score: what hypotheses are compared by; see `beam_search`. For greedy decoding and samples the log probability.
+        tokens: the tokens, without the end.
+        log_probability: the log-probability of the tokens and the end, in nats; minus infinity if the end, or any
+            further token, has probability 0.
+        score: the number by which hypotheses are compared; see `beam_search`. For greedy decoding and samples the
+            log-probability.
         positions: for each token the place of the memory that was most looked at; None without attention.
-        is_finished: False where `should_stop` came before its end, or where the model left no way to go on, or no end at
+        is_finished: False if `should_stop` ended it, or if the model left no way to continue, or no end at
             `max_length`.
     """
 
@@ -70,7 +73,7 @@ class Hypothesis:
 
 
 class StepByStep:
-    """A language model as a `StepDecoder`. Begin with the state None, or with one of as many rows as there are sentences."""
+    """A language model as a `StepDecoder`. Begin with the state None, or with a state of as many rows as sentences."""
 
     def __init__(self, model: LanguageModel):
         self.model = model
@@ -86,21 +89,21 @@ class StepByStep:
         return map_state(lambda part: part.index_select(1, index.flatten()), state)
 
     def attention(self, state: Any) -> None:
-        """A language model looks nowhere."""
+        """None: a language model has no attention."""
 
 
 def log_softmax(logits: torch.Tensor) -> torch.Tensor:
-    """log p, (N, V), in float32 at least: a sum over V needs the precision. Written over the logits where nothing is recorded."""
+    """log p, (N, V), in float32 at least, as sums over V need the precision. Overwrites the logits without autograd."""
     dtype = torch.promote_types(logits.dtype, torch.float32)
-    # Not contiguous is also what was expanded: one row in memory for all.
+    # Expanded logits are not contiguous either: they have one row in memory for all.
     if dtype != logits.dtype or torch.is_grad_enabled() or not logits.is_contiguous():
         return torch.log_softmax(logits, dim=1, dtype=dtype)
-    # N times V numbers in new memory cost more than the logarithms: the system hands it out page by page, and takes it back.
+    # New memory for N V numbers would cost more than the logarithms, as the system maps it page by page.
     return torch.log_softmax(logits, dim=1, out=logits)
 
 
 def never() -> bool:
-    """The answer of one who never wants to stop."""
+    """Returns False: the default of `should_stop`."""
     return False
 
 
@@ -109,7 +112,7 @@ class WritingOptions(TypedDict, total=False):
 
     Attributes:
         forbidden: tokens that are never written.
-        should_stop: asked before each step; True leaves it at what has been written by then.
+        should_stop: called before each step; True ends it with what has been written by then.
     """
 
     forbidden: Sequence[int]
@@ -117,7 +120,7 @@ class WritingOptions(TypedDict, total=False):
 
 
 class DrawOptions(WritingOptions, total=False):
-    """How sequences are drawn, see `decode`; left out, the most likely token is taken at each step."""
+    """How sequences are drawn, see `decode`; by default the most likely token is taken at each step."""
 
     temperature: float
     top_k: int | None
@@ -126,14 +129,14 @@ class DrawOptions(WritingOptions, total=False):
 
 
 class Writing(WritingOptions):
-    """What all who write sequences are told.
+    """What every function that writes sequences needs.
 
     Attributes:
         begin: the token that is read first.
-        end: the token that ends a sequence; None where none does, and all have `max_length` tokens.
-        max_length: the most tokens of each row, the end not counted; one number, or one a row. What has so many can only end, with
-            what probability that may have.
-        device: of the tokens; None, or left out, for the CPU.
+        end: the token that ends a sequence; None if none does, and all have `max_length` tokens.
+        max_length: the tokens of each row at most, without the end; one number, or one a row. A row with so many can
+            only end, whatever the probability of that.
+        device: the device of the tokens; None, or left out, for the CPU.
     """
 
     begin: int
@@ -143,10 +146,10 @@ class Writing(WritingOptions):
 
 
 class Course:
-    """`Writing` for B rows, looked at: `max_length` of each row, as `limits` (B,) on the device too, and the `tokens` read first.
+    """`Writing` checked for B rows: `max_length` of each row, also on the device as `limits` (B,); the first `tokens`.
 
     Raises:
-        ConfigError: there is not one length for each row, or one is negative, or the end is forbidden.
+        ConfigError: there is not one length for each row, or a length is negative, or the end is forbidden.
     """
 
     def __init__(
@@ -177,13 +180,13 @@ class Course:
         self._forbidden = torch.tensor(list(forbidden), dtype=torch.int64, device=device) if forbidden else None
 
     def forbid(self, log_p: torch.Tensor) -> None:
-        """Puts minus infinity into `log_p`, (N, V), for what is never written."""
+        """Sets `log_p`, (N, V), to minus infinity for forbidden tokens."""
         if self._forbidden is not None:
             log_p.index_fill_(1, self._forbidden, -math.inf)
 
 
 def check_scores(best: torch.Tensor, decoder: StepDecoder, rows: Sequence[int], length: int) -> None:
-    """Raises a ModelError if the largest log p of a row, (N,), is NaN, which it is if one of them is, or plus infinity."""
+    """Raises a ModelError if the largest log p of a row, (N,), is plus infinity, or NaN because one of the row is."""
     is_number = best < math.inf
     if not bool(is_number.all()):
         at = int(is_number.logical_not().nonzero()[0])
@@ -192,9 +195,9 @@ def check_scores(best: torch.Tensor, decoder: StepDecoder, rows: Sequence[int], 
 
 
 def leave_only_end(log_p: torch.Tensor, is_full: torch.Tensor, end: int) -> None:
-    """Puts minus infinity into `log_p`, (N, V), for all but the end in the rows that are full, (N,) bool."""
+    """Sets `log_p`, (N, V), to minus infinity for all tokens but the end, in the rows that are full, (N,) bool."""
     full = is_full.nonzero().squeeze(1)
-    if len(full):  # few rows are, and a copy of all costs more than the rest of a step
+    if len(full):  # usually few rows are full, and a copy of all would cost more than the rest of a step
         of_end = log_p[full, end]
         log_p[full] = -math.inf
         log_p[full, end] = of_end
@@ -215,15 +218,15 @@ def decode(
     """Writes one sequence for each row, the most likely token at each step (greedy) or one that is drawn.
 
     Args:
-        decoder: in evaluation mode.
-        state: of `rows` rows, before the first token.
+        decoder: a decoder in evaluation mode.
+        state: the state of `rows` rows before the first token.
         rows: B.
         temperature: 0 takes the most likely token; else see `ostinato.models.text.sampling.probabilities`.
         top_k: draw from so many most likely tokens only.
         top_p: draw from the most likely tokens that make up this share only.
-        seed: the same seed draws the same; what a row draws depends on its number, and not on the other rows' tokens.
-        **writing: marks, lengths and the like, see `Writing`. A row whose end has no probability where it must come is left
-            unfinished.
+        seed: the same seed draws the same; what a row draws depends on its number, not on the tokens of other rows.
+        **writing: begin, end, lengths and so on, see `Writing`. A row whose end has probability 0 where it must come is
+            left unfinished.
 
     Raises:
         ConfigError: an argument is out of its range.
@@ -263,7 +266,7 @@ def decode(
         stay = []
         for at, (row, token) in enumerate(zip(alive, tokens.tolist(), strict=True)):
             total[row] += nats[at]
-            if nats[at] == -math.inf:  # nothing can follow, or what must follow, the end, cannot
+            if nats[at] == -math.inf:  # nothing can follow, or the end, which must follow, cannot
                 continue
             if token != end:
                 written[row].append(token)
@@ -291,7 +294,7 @@ def _kept(decoder: StepDecoder, state: Any, tokens: torch.Tensor, limits: torch.
 def _drawn(
     log_p: torch.Tensor, uniform: torch.Tensor, temperature: float, top_k: int | None, top_p: float | None
 ) -> torch.Tensor:
-    """(N,), one token a row, by the inverse of its distribution function; any where nothing can follow."""
+    """Draws one token a row, (N,), by the inverse of its distribution function; any token if nothing can follow."""
     p = torch.stack(
         [
             probabilities(row, temperature, top_k, top_p)
@@ -302,18 +305,18 @@ def _drawn(
     )
     below = p.cumsum(1)
     drawn = torch.searchsorted(below, (uniform * below[:, -1]).unsqueeze(1), right=True).squeeze(1)
-    last = p.shape[1] - 1 - p.flip(1).ne(0.0).int().argmax(1)  # the last token that can be drawn: sums are rounded
+    last = p.shape[1] - 1 - p.flip(1).ne(0.0).int().argmax(1)  # the last token with a probability, as sums are rounded
     return torch.minimum(drawn, last).to(log_p.device)
 
 
 def copy_unknown(words: Sequence[str], hypothesis: Hypothesis, source: Sequence[str], unknown_id: int) -> Iterator[str]:
-    """The words of a hypothesis, with the source's own word in the place of each unknown one: the one most looked at.
+    """The words of a hypothesis; an unknown word is replaced by the source's word that was most looked at.
 
     Source: Jean et al. 2015, arXiv 1412.2007, section 3.3; Luong et al. 2015, arXiv 1508.04025, section 4.1.
 
     Args:
-        words: of the target, by id.
-        hypothesis: with positions, where it has unknown words.
+        words: the words of the target, by id.
+        hypothesis: a hypothesis, with positions if it has unknown words.
         source: the words that the memory's places stand for.
         unknown_id: the token that stands for all unknown words.
     """

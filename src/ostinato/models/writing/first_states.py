@@ -1,4 +1,4 @@
-"""The first states of a decoder: from the last states of an encoder, or from one vector."""
+"""The first states of a decoder, from the last states of an encoder or from one vector."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BRIDGES: tuple[BridgeName, ...] = ("linear", "copy", "none")
 
 
 class _DecoderStates(nn.Module):
-    """What is known of the states of a `decoder`, a stack of one direction."""
+    """The states of a `decoder`, a stack of one direction: their names and sizes."""
 
     def __init__(self, decoder: Recurrent):
         super().__init__()
@@ -25,7 +25,7 @@ class _DecoderStates(nn.Module):
         self.is_stacked = len(set(decoder.hidden_sizes)) == 1
 
     def _laid_out(self, make: Callable[[int, int], torch.Tensor], *, through_tanh: bool = True) -> Any:
-        """All states as the layers take them; `make` gives the n-th of a layer, (B, H), which memory cells take as it is."""
+        """All states, laid out for the layers; `make` gives the n-th of a layer, (B, H); memory cells have no tanh."""
         made: list[Any] = []
         for n, state in enumerate(self.states):
             parts = [make(n, layer).unsqueeze(0) for layer in range(len(self.sizes))]
@@ -39,20 +39,20 @@ class Bridge(_DecoderStates):
 
     | bridge | first state of a decoder's layer |
     | --- | --- |
-    | linear | W v + b with v the last states of both directions of the encoder's layer, through tanh but for memory cells (Bahdanau et al. 2015, A.2.2, who take one direction) |
+    | linear | W v + b with v the last states of both directions of the encoder's layer, through tanh except for memory cells (Bahdanau et al. 2015, A.2.2, who take one direction) |
     | copy | v itself: widths and states must be the same (Sutskever et al. 2014) |
-    | none | what the decoder's layers begin with |
+    | none | the first state of the decoder's layers themselves |
 
-    The top layers belong together; where the encoder has fewer layers, its lowest one serves several. A state of the decoder that the
-    encoder does not have is made from the encoder's first, h.
+    The top layers correspond; if the encoder has fewer layers, its lowest one serves several. A decoder state that the
+    encoder does not have is made from the encoder's first state, h.
 
     Args:
-        name: which.
+        name: one of the names above.
         encoder: any stack.
         decoder: a stack of one direction.
 
     Raises:
-        ConfigError: an unknown name, or stacks that "copy" cannot join.
+        ConfigError: the name is unknown, or "copy" cannot join the stacks.
     """  # noqa: E501
 
     def __init__(self, name: BridgeName, encoder: Recurrent, decoder: Recurrent):
@@ -63,7 +63,7 @@ class Bridge(_DecoderStates):
         self.directions = encoder.num_directions
         self.encoder_states = list(encoder.cell.states)
         read = [encoder.cell.state_sizes(size, encoder.proj_size) for size in encoder.hidden_sizes]
-        # For each layer of the decoder that of the encoder, and for each state the encoder's.
+        # For each layer of the decoder the encoder's layer, and for each state the encoder's state.
         self.levels = [max(len(read) - len(self.sizes) + layer, 0) for layer in range(len(self.sizes))]
         self.sources = [state if state in self.encoder_states else self.encoder_states[0] for state in self.states]
         self.layers = nn.ModuleList()
@@ -86,7 +86,7 @@ class Bridge(_DecoderStates):
         """The decoder's first states, laid out as its layers take them, or None.
 
         Args:
-            last: what the encoder gave beside its output.
+            last: the state that the encoder returned beside its output.
         """
         if self.name == "none":
             return None
@@ -99,17 +99,17 @@ class Bridge(_DecoderStates):
         return self._laid_out(make, through_tanh=self.name == "linear")
 
     def _layer(self, states: Any, at: int) -> torch.Tensor:
-        """(B, D H) of one layer, from (L D, B, H), or a list over layers of (D, B, H)."""
+        """The state of one layer, (B, D H), from (L D, B, H), or from a list over layers of (D, B, H)."""
         D = self.directions
         both = states[at * D : (at + 1) * D] if isinstance(states, torch.Tensor) else states[at]
         return both.transpose(0, 1).flatten(1)
 
 
 class VectorFirstState(_DecoderStates):
-    """The first states of recurrent layers from one vector: W v + b for each layer and state, through tanh but for memory cells.
+    """The first states of layers from one vector: W v + b for each layer and state, through tanh except memory cells.
 
     Args:
-        size: of the vector.
+        size: the size of the vector.
         layers: a stack of one direction.
     """
 
@@ -120,10 +120,10 @@ class VectorFirstState(_DecoderStates):
         )
         for layer in self.layers.modules():
             if isinstance(layer, nn.Linear):
-                # torch's own start is so small that a decoder learns to spell long before it learns to look.
+                # With torch's own small start, a decoder learns to spell long before it learns to look.
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
 
     def forward(self, v: torch.Tensor) -> Any:
-        """(B, size) to the states, laid out as the layers take them."""
+        """Turns (B, size) into the states, laid out for the layers."""
         by_state: Any = self.layers
         return self._laid_out(lambda n, layer: by_state[self.states[n]][layer](v))

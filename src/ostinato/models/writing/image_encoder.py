@@ -1,4 +1,4 @@
-"""From an image to places that a decoder can look at: a small convolutional network, or a recurrence over the rows."""
+"""Encoding an image into places that a decoder can look at: a small convolutional network, or a recurrence."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ostinato.models.parts.layers import AnyCell, make_layers, output_size
 EncoderName: TypeAlias = Literal["convolution", "rows"]
 ENCODERS: tuple[EncoderName, ...] = ("convolution", "rows")
 
-_MOST_PLACES = 8  # of a side: attention over a coarse grid learns from few images
+_MOST_PLACES = 8  # places of a side: attention over a coarse grid learns from few images
 _LEAST_CHANNELS = 16
 _NARROW = 32
 
 
 class ImageShape(NamedTuple):
-    """What all images have in common."""
+    """The shape that all images have."""
 
     channels: int
     height: int
@@ -30,14 +30,15 @@ class ImageShape(NamedTuple):
 class ConvolutionalEncoder(nn.Module):
     """Stages of two 3 x 3 convolutions, group norm and ReLU, each ending in 2 x 2 max pooling, after Simonyan & Zisserman 2015.
 
-    Group norm (Wu & He 2018) and not batch norm: what is said of an image does not depend on the images beside it, in training
-    either, and there is no running mean to keep alike in several processes. A linear map of all places, each narrowed to 32
-    numbers, is added to every place: wherever a decoder looks, it is told what is where. Without it training takes much longer.
+    Group norm (Wu & He 2018), not batch norm, so that outputs for an image do not depend on the other images, in
+    training either, and so that no running mean must be kept equal in several processes. A linear map of all places,
+    each narrowed to 32 numbers, is added to every place: wherever a decoder looks, it knows what is where. Without it
+    training takes much longer.
 
     Args:
-        shape: of the images.
-        features: F, channels of the last stage; each stage before it has half of those after it, and 16 at least.
-        stages: how many; None for as many as leave 8 places a side at most, and at least one.
+        shape: the shape of the images.
+        features: F, channels of the last stage; each earlier stage has half of those of the next one, but at least 16.
+        stages: the number of stages; None for as many as leave 8 places a side at most, and at least one.
 
     Attributes:
         places: rows and columns of the grid of places.
@@ -80,22 +81,22 @@ class ConvolutionalEncoder(nn.Module):
         self.whole = nn.Linear(height * width * narrow, features)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """(B, channels, height, width) to places, (places, B, F), row by row."""
+        """Turns (B, channels, height, width) into places, (places, B, F), row by row."""
         places = self.layers(images).flatten(2).permute(2, 0, 1)
         whole = self.whole(torch.relu(self.narrow(places)).transpose(0, 1).flatten(1))
         return places + whole
 
 
 class RowEncoder(nn.Module):
-    """A recurrence of two directions over the rows of an image: a place is a row.
+    """A recurrence in two directions over the rows of an image: a place is a row.
 
     Args:
-        shape: of the images.
-        features: F, of both directions together; even.
+        shape: the shape of the images.
+        features: F, the features of both directions together; even.
         cell: the recurrent layer.
 
     Attributes:
-        places: rows, and 1.
+        places: the number of rows, and 1.
         size: F.
 
     Raises:
@@ -111,17 +112,17 @@ class RowEncoder(nn.Module):
         self.size = output_size(self.recurrent)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """(B, channels, height, width) to rows, (height, B, F)."""
+        """Turns (B, channels, height, width) into rows, (height, B, F)."""
         return self.recurrent(images.permute(2, 0, 1, 3).flatten(2))[0]
 
 
 def make_image_encoder(
     name: EncoderName, shape: ImageShape, features: int, stages: int | None, cell: AnyCell
 ) -> ConvolutionalEncoder | RowEncoder:
-    """The encoder of a name; arguments that it has no use for are not looked at, but for `stages`.
+    """The encoder with a name; arguments that it does not need are ignored, except `stages`.
 
     Raises:
-        ConfigError: an unknown name, or arguments that do not fit.
+        ConfigError: the name is unknown, or arguments do not fit.
     """
     if name not in ENCODERS:
         raise ConfigError(f"encoder: expected one of {', '.join(ENCODERS)}, got {name}")

@@ -22,13 +22,14 @@ class ScheduledSampling:
     | exponential | max(floor, (1 - 1 / k)^i) |
     | inverse sigmoid | max(floor, k / (k + exp(i / k))) |
 
-    so that in all of them k, a number of updates, says how slow it is. Tokens are chosen one by one; those that are not true are
-    drawn from what the model gives, or are the most likely one.
+    so that k, a number of updates, says in all of them how slow the decay is. Tokens are chosen one by one; those that
+    are not true are drawn from the model's distribution, or are the most likely one.
 
-    Source: Bengio et al. 2015, arXiv 1506.03099, section 2.4, where linear has an offset and a slope, and exponential the base.
+    Source: Bengio et al. 2015, arXiv 1506.03099, section 2.4, where linear has an offset and a slope, and exponential
+    its base.
 
     Args:
-        decay: which.
+        decay: one of the names above.
         k: above 0; for exponential above 1, for inverse sigmoid at least 1.
         floor: the least share, from 0 to 1.
         draw: True draws from the distribution, False takes the most likely token.
@@ -52,7 +53,7 @@ class ScheduledSampling:
             raise ConfigError(f"scheduled_sampling.floor: expected a share from 0 to 1, got {self.floor}")
 
     def true_share(self, update: int) -> float:
-        """epsilon at this update."""
+        """The share epsilon at this update."""
         if self.decay == "linear":
             share = 1.0 - update / self.k
         elif self.decay == "exponential":

@@ -1,4 +1,4 @@
-"""How well a model predicts a text, and where it stands in one."""
+"""How well a model predicts a text, and the state of a model after a text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ostinato.data.tokens.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class TextState:
-    """Where a model stands in a text: give it back to go on from there.
+    """The state of a model after a text; give it back to continue from there.
 
     Args:
         hidden: the recurrent state after all tokens but the last.
@@ -31,11 +31,11 @@ class Score:
     """How well a model predicts a text.
 
     Args:
-        nats: negative log likelihood of the tokens predicted.
-        tokens: how many were predicted: all, but the first of a text without a state before it.
-        characters: of the text, less those of a first token that was not predicted.
-        words: of the text, separated by white space, less a first one that was not predicted at all.
-        state: where the model stands after the text; None only after an empty one.
+        nats: negative log likelihood of the predicted tokens.
+        tokens: how many were predicted: all, except the first of a text without a state before it.
+        characters: the characters of the text, without those of a first token that was not predicted.
+        words: the words of the text, separated by white space, without a first one that was not predicted.
+        state: the state of the model after the text; None only after an empty one.
     """
 
     nats: float
@@ -46,17 +46,17 @@ class Score:
 
     @property
     def nats_per_token(self) -> float:
-        """The mean; NaN where no token was predicted."""
+        """The mean; NaN if no token was predicted."""
         return self.nats / self.tokens if self.tokens else math.nan
 
     @property
     def bits_per_character(self) -> float:
-        """Comparable between models with different tokens; NaN for no characters."""
+        """Can be compared between models with different tokens; NaN without characters."""
         return self.nats / math.log(2.0) / self.characters if self.characters else math.nan
 
     @property
     def perplexity_per_word(self) -> float:
-        """exp(nats / words); NaN for no words, infinite where it cannot be held."""
+        """exp(nats / words); NaN without words, infinite if it overflows."""
         try:
             return math.exp(self.nats / self.words) if self.words else math.nan
         except OverflowError:
@@ -64,7 +64,7 @@ class Score:
 
 
 class ScoreReader(Protocol):
-    """What scores a text chunk by chunk: a language model, or one that adapts to what it reads."""
+    """A model that scores a text chunk by chunk: a language model, or one that adapts to what it reads."""
 
     def loss(self, chunk: Chunk, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Returns the mean loss, a scalar in nats a token, and the state after the chunk."""
@@ -72,7 +72,7 @@ class ScoreReader(Protocol):
 
 
 def to_score(vocabulary: Vocabulary, text: str, state: TextState | None) -> tuple[np.ndarray, Any, int, int]:
-    """What a score is of.
+    """What is needed to score a text.
 
     Returns:
         ids: (N,) int64, tokens to read; all but the first are predicted.
@@ -83,7 +83,7 @@ def to_score(vocabulary: Vocabulary, text: str, state: TextState | None) -> tupl
     if state is not None:
         return np.concatenate([[state.last], ids]), state.hidden, len(text), len(text.split())
     first, words = vocabulary.decode(ids[:1]), text.split()
-    # A word is not predicted at all where it is a token of its own.
+    # A first word that is a token of its own is not predicted at all.
     return ids, None, len(text) - len(first), len(words) - bool(words and first.split() == words[:1])
 
 

@@ -27,74 +27,78 @@ Tied: TypeAlias = Literal["none", "two-way", "three-way"]
 
 
 class PairBatch(Protocol):
-    """Sequences and what they become, padded with anything.
+    """Sequences and their targets, with any padding.
 
     Attributes:
         input: (T_in, B) int64, the sources.
-        lengths: (B,) int64, from 0 to T_in; None where all have T_in.
+        lengths: (B,) int64, from 0 to T_in; None if all are T_in.
         target: (T_out, B) int64, without tokens for begin and end.
-        target_lengths: (B,) int64, from 0 to T_out; None where all have T_out.
+        target_lengths: (B,) int64, from 0 to T_out; None if all are T_out.
     """
 
     @property
     def input(self) -> torch.Tensor:
-        """(T_in, B)."""
+        """The sources, (T_in, B)."""
         ...
 
     @property
     def lengths(self) -> torch.Tensor | None:
-        """(B,)."""
+        """The lengths of the sources, (B,)."""
         ...
 
     @property
     def target(self) -> torch.Tensor:
-        """(T_out, B)."""
+        """The targets, (T_out, B)."""
         ...
 
     @property
     def target_lengths(self) -> torch.Tensor | None:
-        """(B,)."""
+        """The lengths of the targets, (B,)."""
         ...
 
 
 class Seq2Seq(TargetModel):
     """Encoder, bridge, decoder: p(target | source).
 
-    With teacher forcing, and without input feeding, the decoder is one recurrence over all steps and attention one product for all
-    of them. The words of padding cost neither, nor the output layer.
+    With teacher forcing and without input feeding, the decoder is one recurrence over all steps, and attention one
+    product for all of them. Padding is not computed there, nor in the output layer.
 
     Source: Sutskever et al. 2014, arXiv 1409.3215 (without attention); Bahdanau et al. 2015, arXiv 1409.0473 (an encoder of two
     directions, additive attention, here after the decoder's recurrence); Luong et al. 2015, arXiv 1508.04025.
 
     Args:
         source_size: V of the sources.
-        target_size: V of the targets, `begin` and `end` counted.
-        begin: the token that a target is made to begin with.
-        end: the token that it is made to end with.
+        target_size: V of the targets, including `begin` and `end`.
+        begin: the token that is put before a target.
+        end: the token that is put after it.
         embedding_size: E, of both sides.
-        hidden_size: H, of the decoder's layers, and of the encoder's, all directions together: each has H / 2 where there are two.
-        num_layers: of encoder and decoder, each.
-        cell: of both.
+        hidden_size: H, units of the decoder's layers, and of the encoder's in all directions together: H / 2 each if
+            there are two.
+        num_layers: the layers of the encoder, and of the decoder.
+        cell: the cell of both.
         bidirectional: whether the encoder reads in both directions.
         bridge: from the encoder's last states to the decoder's first, see `Bridge`.
-        attention: the score, see `ostinato.nn.Attention`; None for none, where the bridge is all that the decoder knows.
-        attention_units: of the additive score.
+        attention: the score, see `ostinato.nn.Attention`; None for none: the decoder then knows only what the bridge
+            gives it.
+        attention_units: the units of the additive score.
         coverage: whether attention sees where it has looked before.
-        coverage_weight: what the mean `coverage_penalty` of a token is multiplied by in the training loss, at least 0.
+        coverage_weight: the factor of the mean `coverage_penalty` of a token in the training loss, at least 0.
         input_feeding: see `AttentionDecoder`; slower.
         readout_size: see `AttentionDecoder`.
-        tied: "two-way", the decoder's embedding is its output layer; "three-way", the encoder's too: one vocabulary for both.
-        dropout: of embeddings, between layers, and of readouts, from 0 to below 1.
-        label_smoothing: share of the training target that is spread over all tokens, in [0, 1) (Szegedy et al. 2016, section 7).
+        tied: "two-way": the decoder's embedding is its output layer; "three-way": it is the encoder's embedding too,
+            with one vocabulary.
+        dropout: the rate for embeddings, between layers, and for readouts, from 0 to below 1.
+        label_smoothing: share of the training target that is spread over all tokens, in [0, 1) (Szegedy et al. 2016,
+            section 7).
         scheduled_sampling: reads the model's own tokens now and then in training; slower. None for teacher forcing.
         options: keyword options of the encoder's and the decoder's layers.
 
     Attributes:
-        updates: how many losses were computed in training; scheduled sampling goes by it.
+        updates: how many losses were computed in training; scheduled sampling depends on it.
         penalty: what the coverage penalty added to the last loss in training, without gradient; zero otherwise.
 
     Raises:
-        ConfigError: sizes, rates or options that do not fit.
+        ConfigError: sizes, rates or options do not fit.
     """
 
     updates: torch.Tensor
@@ -166,7 +170,7 @@ class Seq2Seq(TargetModel):
             embedding=self.embedding if tied == "three-way" else None,
             options=options,
         )
-        # Not by whether both embeddings are one object: torch.export makes two of it.
+        # Not by asking whether both embeddings are one object, as torch.export makes two of it.
         self.embedding_scale = self.decoder.embedding_scale if tied == "three-way" else 1.0
         self.bridge = Bridge(bridge, self.encoder, self.decoder.recurrent)
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
@@ -175,7 +179,7 @@ class Seq2Seq(TargetModel):
     @takes_lists
     def encode(self, source: torch.Tensor, lengths: Lengths | None = None) -> DecoderState:
         """Reads the sources, (T_in, B) int64; returns the state of the decoder before its first token."""
-        if source.shape[0] == 0:  # the layers want a step, which nothing then looks at
+        if source.shape[0] == 0:  # the layers need a step, which is then not looked at
             source = source.new_zeros(1, source.shape[1])
             lengths = lengths if lengths is not None else source.new_zeros(source.shape[1])
         lengths = None if lengths is None else moved(lengths, source.device)
@@ -191,11 +195,11 @@ class Seq2Seq(TargetModel):
         lengths: Lengths | None = None,
         target_lengths: Lengths | None = None,
     ) -> Predicted:
-        """What is said of the targets, each token known to the steps after it; for shapes see `PairBatch`."""
+        """Predicts the targets, each token known to the steps after it; for shapes see `PairBatch`."""
         return self._predicted(self.encode(source, lengths), target, target_lengths)
 
     def loss(self, batch: PairBatch, state: Any = None) -> tuple[torch.Tensor, None]:
-        """The mean cross entropy of the target tokens and the ends, in nats a token, a scalar, and no state.
+        """The mean cross entropy of the target tokens and the ends, in nats a token, a scalar; and None for a state.
 
         Label smoothing, scheduled sampling and the coverage penalty act in training only.
         """
@@ -211,7 +215,7 @@ class Seq2Seq(TargetModel):
         return loss, None
 
     def _chooser(self) -> Choice | None:
-        """What a decoder in training reads; None for the true tokens."""
+        """A function that chooses the tokens read in training; None for the true tokens."""
         schedule = self.scheduled_sampling
         if not self.training or schedule is None:
             return None
@@ -222,7 +226,7 @@ class Seq2Seq(TargetModel):
         def choose(true: torch.Tensor, readout: torch.Tensor) -> torch.Tensor:
             with torch.no_grad():
                 logits = self.decoder.logits(readout).float()
-                # What torch.multinomial does, but for its refusal of NaN: the loss will be NaN, and `fit` says where that began.
+                # torch.multinomial would refuse NaN; here the loss becomes NaN, and `fit` reports where that began.
                 p = logits.softmax(1)
                 own = (p / torch.empty_like(p).exponential_()).argmax(1) if schedule.draw else logits.argmax(1)
             return torch.where(torch.rand(true.shape, device=true.device) < share, true, own)
@@ -238,13 +242,14 @@ class Seq2Seq(TargetModel):
         beam: BeamSettings | None = None,
         **options: Unpack[WritingOptions],
     ) -> list[list[Hypothesis]]:
-        """Beam search; the best targets of each source, best first.
+        """The best targets of each source by beam search, best first.
 
         Args:
             source: (T_in, B) int64.
             lengths: (B,), from 0 to T_in; None for all T_in.
-            max_length: the most tokens of a target, one number or one a row; None for twice the source's and 10 more.
-            beam: None for `BeamSettings()`.
+            max_length: the tokens of a target at most, one number or one a row; None for twice the source's and 10
+                more.
+            beam: the settings of the search; None for `BeamSettings()`.
             **options: see `WritingOptions`.
         """
         with reading(self):
@@ -270,7 +275,7 @@ class Seq2Seq(TargetModel):
 def _limits(
     source: torch.Tensor, lengths: Lengths | None, max_length: int | Sequence[int] | None
 ) -> int | Sequence[int]:
-    """The most tokens of each target."""
+    """The tokens of each target at most."""
     if max_length is not None:
         return max_length
     steps = [len(source)] * source.shape[1] if lengths is None else as_tensor(lengths).tolist()

@@ -1,4 +1,4 @@
-"""What all networks share whose decoder writes a target between two marks: the loss of known targets, draws, beam search."""
+"""The common part of all networks whose decoder writes a target: the loss of known targets, drawing, beam search."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ostinato.types import Lengths
 
 
 class Predicted(NamedTuple):
-    """What a model says of known targets.
+    """The predictions for known targets.
 
     Attributes:
-        logits: (T_out + 1, B, V), of each target token and of the end after it.
-        weights: (T_out + 1, B, T_mem), where each step looked; None without attention.
+        logits: (T_out + 1, B, V), for each target token and for the end after it.
+        weights: (T_out + 1, B, T_mem), the attention of each step; None without attention.
     """
 
     logits: torch.Tensor
@@ -30,14 +30,14 @@ class Predicted(NamedTuple):
 
 
 class TargetModel(nn.Module):
-    """A network that writes a target token by token; a class of its own has the decoder, and makes its first state.
+    """A network that writes a target token by token; a subclass sets the decoder and makes its first state.
 
     Args:
-        sizes: by name; each must be at least 1.
+        sizes: name -> size; each must be at least 1.
         target_size, begin, end, dropout, label_smoothing: see `ostinato.models.Seq2Seq`.
 
     Raises:
-        ConfigError: sizes, tokens or rates that do not fit.
+        ConfigError: a size, token or rate is out of range.
     """
 
     decoder: AttentionDecoder
@@ -57,23 +57,24 @@ class TargetModel(nn.Module):
         self.begin, self.end, self.label_smoothing = begin, end, label_smoothing
 
     def _predicted(self, state: DecoderState, target: torch.Tensor, lengths: Lengths | None) -> Predicted:
-        """What is said of targets, (T_out, B), with `lengths` (B,), each token known to the steps after it."""
+        """The predictions for targets, (T_out, B), with `lengths` (B,); each step is given the true token before it."""
         written, _, _ = self._read(state, target, lengths)
         return Predicted(self.decoder.logits(written.readout), written.weights)
 
     def _target_loss(
         self, state: DecoderState, target: torch.Tensor, lengths: Lengths | None, choose: Choice | None = None
     ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
-        """The mean cross entropy of the tokens and ends, smoothed in training; where each step looked; which steps are real.
+        """The loss of known targets, and what is needed to watch it.
 
-        The last two are (T_out + 1, B, T_mem), or None without attention, and (T_out + 1, B) bool, or None for all.
+        Returns the mean cross entropy of the tokens and ends, smoothed in training; where each step looked, (T_out + 1,
+        B, T_mem), or None without attention; and which steps are real, (T_out + 1, B) bool, or None for all.
         """
         written, output, valid = self._read(state, target, lengths, choose)
         smoothing, has_gaps = self.label_smoothing if self.training else 0.0, False
         if valid is not None and valid.device.type == "cpu" and not is_recorded():
             # The tokens of padding do not even go through the output layer.
             readout, wanted = written.readout[valid], output[valid]
-        else:  # how many they are is not waited for
+        else:  # not counted: that would wait for the device
             has_gaps = valid is not None
             readout = written.readout.flatten(0, 1)
             wanted = (output if valid is None else output.masked_fill(~valid, NO_WORD)).flatten()
@@ -83,7 +84,7 @@ class TargetModel(nn.Module):
     def _read(
         self, state: DecoderState, target: torch.Tensor, lengths: Lengths | None, choose: Choice | None = None
     ) -> tuple[Written, torch.Tensor, torch.Tensor | None]:
-        """Reads targets behind `begin`: what the decoder gives, what is to be written, with ends, and which steps are real."""
+        """Reads targets after `begin`: the decoder's result, the tokens to write with ends, which steps are real."""
         lengths = None if lengths is None else moved(lengths, target.device)
         target = padded(target, lengths, self.end)
         row = target.new_full((1, target.shape[1]), self.begin)
@@ -96,14 +97,14 @@ class TargetModel(nn.Module):
     def _writing(
         self, device: torch.device, max_length: int | Sequence[int], forbidden: Sequence[int] = (), **options: Any
     ) -> dict[str, Any]:
-        """The arguments of `decode` and `beam_search` beside the decoder and its state."""
+        """The arguments of `decode` and `beam_search`, apart from the decoder and its state."""
         forbidden = tuple({self.begin, *forbidden} - {self.end})
         marks = {"begin": self.begin, "end": self.end, "forbidden": forbidden}
         return dict(**marks, max_length=max_length, device=device, **options)
 
 
 def padded(tokens: torch.Tensor, lengths: torch.Tensor | None, id: int) -> torch.Tensor:
-    """`tokens`, (T, B), with `id` past each row's end: what a reader of files put there may be no token at all."""
+    """`tokens`, (T, B), with `id` past each row's end: padding from a file may hold numbers that are no tokens."""
     if lengths is None:
         return tokens
     return tokens.masked_fill(torch.arange(tokens.shape[0], device=tokens.device).unsqueeze(1) >= lengths, id)

@@ -1,4 +1,4 @@
-"""What a captioner is compared with: the caption that training has most often, whatever the image."""
+"""A simple captioner to compare with: every image gets the most frequent caption of training."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ostinato.recipes.caption.settings import CaptionReadingSettings
 def baselines(
     train: Captioned, parts: Mapping[str, Captioned], reading: CaptionReadingSettings
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """The most frequent caption, of equals the first by the alphabet.
+    """Figures of the most frequent caption; of equally frequent ones, the first in the alphabet is taken.
 
     Args:
-        train: with captions.
-        parts: what to judge on, by name.
+        train: the training data, with captions.
+        parts: the parts to judge on, by name.
         reading: how captions are read.
 
     Returns:
-        By part, then by model: share of images that have this caption, BLEU, chrF.
+        By part, then by model: the share of images with this caption, BLEU, chrF.
     """
     kind, form = kind_of([text for of_image in train.captions for text in of_image], reading), reading.normalisation
 

@@ -1,4 +1,4 @@
-"""What a captioner reads: images, their captions as tokens, and what is known about both beside the weights."""
+"""What a captioner reads: images, and captions as tokens; and what it knows about its data."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class CaptionKnown:
     """What a captioner knows beside its weights.
 
     Attributes:
-        vocabulary: of the captions.
-        lower_case: whether they have no capitals.
-        shape: of the images.
-        mean: of all values of the training images, black 0 and white 1, which are scaled to a mean of 0 ...
-        deviation: ... and a standard deviation of 1.
-        longest: tokens of the longest training caption.
-        normalisation: of Unicode, that captions have.
-        breaks: how words are found.
+        vocabulary: the vocabulary of the captions.
+        lower_case: whether captions have no capitals.
+        shape: the shape of the images.
+        mean: the mean of all values of the training images (black 0, white 1), which are scaled to a mean of 0.
+        deviation: their standard deviation, which is scaled to 1.
+        longest: the number of tokens of the longest training caption.
+        normalisation: the normal form of Unicode of captions.
+        breaks: how words are found in captions.
         deep_white: see `Images.deep_white`.
     """
 
@@ -54,12 +54,12 @@ class CaptionKnown:
 
     @classmethod
     def of(cls, train: Captioned, reading: CaptionReadingSettings) -> CaptionKnown:
-        """From the training data."""
+        """Learns from the training data."""
         texts = [text for of_image in train.captions for text in of_image]
         kind, form = kind_of(texts, reading), reading.normalisation
         texts = [prepared(text, kind, lower_case=reading.lower_case, normalisation=form) for text in texts]
         vocabulary = build_vocabulary(texts, kind, reading.vocabulary_size, reading.min_count)
-        # In blocks: all training images at once in floating point would be four times their size.
+        # In blocks: all training images in floating point at once would take four times their memory.
         blocks = np.array_split(np.arange(len(train)), max(1, len(train) // 1024))
         sums = np.sum([[v.sum(), (v * v).sum(), v.size] for v in _values(train, blocks)], axis=0)
         mean = float(sums[0] / sums[2])
@@ -70,31 +70,31 @@ class CaptionKnown:
 
     @property
     def marked(self) -> MarkedVocabulary:
-        """The vocabulary with a begin and an end."""
+        """The vocabulary with tokens for the begin and the end."""
         return MarkedVocabulary(self.vocabulary)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """All fields as plain values."""
         values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
         return {**values, "vocabulary": self.vocabulary.to_dict(), "shape": list(self.shape)}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> CaptionKnown:
-        """The inverse."""
+        """The inverse of `to_dict`."""
         made = {"vocabulary": vocabulary_from_dict(content["vocabulary"]), "shape": ImageShape(*content["shape"])}
         return cls(**{"breaks": "code points", **content, **made})
 
     def prepared(self, text: str) -> str:
-        """A caption as the vocabulary gets it."""
+        """A caption in the form that the vocabulary encodes."""
         kind, form, breaks = self.vocabulary.kind, self.normalisation, self.breaks
         return prepared(text, kind, lower_case=self.lower_case, normalisation=form, breaks=breaks)
 
     def said(self, tokens: Iterable[int]) -> str:
-        """Tokens as people write them."""
+        """The text of tokens, as people write it."""
         return self._joined(self.marked.decode(tokens))
 
     def normal(self, text: str) -> str:
-        """A caption as `said` would give it if all of its tokens were known: what answers are compared with."""
+        """A caption as `said` would write it if all of its tokens were known: answers are compared with this form."""
         return self._joined(self.prepared(text))
 
     def _joined(self, text: str) -> str:
@@ -102,12 +102,12 @@ class CaptionKnown:
 
 
 class CaptionedImages:
-    """Images and their captions as examples; an example is an image with all of its captions.
+    """Images and captions as examples; an example is an image with all of its captions.
 
     Args:
-        part: N of them.
-        known: their vocabulary and scale.
-        max_length: tokens of a caption that are read; None for all.
+        part: N images with captions.
+        known: the vocabulary, and the scale of the images.
+        max_length: how many tokens of a caption are read; None for all.
 
     Raises:
         DataError: the images are not like those of training.
@@ -123,7 +123,7 @@ class CaptionedImages:
         encode = known.marked.encode
         self.ids = [[encode(known.prepared(text))[:max_length] for text in of_image] for of_image in part.captions]
         self.lengths = np.array([max(map(len, of_image), default=0) for of_image in self.ids], dtype=np.int64)
-        # Each token, and each end.
+        # Terms of the loss: each token, and the end of each caption.
         self.counts = np.array([sum(len(ids) + 1 for ids in of_image) for of_image in self.ids], dtype=np.int64)
 
     def batch(self, rows: np.ndarray) -> CaptionBatch:
@@ -145,20 +145,20 @@ class CaptionedImages:
 
 
 def shape_of(part: Captioned) -> ImageShape:
-    """Of all images."""
+    """The shape of all images of a part."""
     _, height, width, *channels = part.images.pixels.shape
     return ImageShape(channels[0] if channels else 1, height, width)
 
 
 def kind_of(texts: Sequence[str], reading: CaptionReadingSettings) -> str:
-    """Of tokens, as set; by default words, but of texts that are hardly more than one word characters."""
+    """The kind of tokens: as set, or by default words; characters if captions hardly have more than one word."""
     if reading.tokens != "auto":
         return reading.tokens
     return "word" if sum(len(text.split()) for text in texts) >= 2 * len(texts) else "char"
 
 
 def joined(text: str, kind: str) -> str:
-    """The inverse of `prepared`, as far as people put no blank there."""
+    """The inverse of `prepared`, without the blanks that people do not write."""
     if kind != "word":
         return text
     return re.sub(r"([(\[{]) ", r"\1", re.sub(r" (?=[.,!?;:%)\]}])", "", text))
@@ -167,18 +167,18 @@ def joined(text: str, kind: str) -> str:
 def prepared(
     text: str, kind: str, *, lower_case: bool, normalisation: Normalisation = "none", breaks: Breaks = "clusters"
 ) -> str:
-    """A text as a vocabulary gets it: with single spaces, of words also around marks; normalised, in small letters, if so set."""
+    """Prepares a text for a vocabulary: normalised, single spaces, lower case if so set, words apart from marks."""
     text = normalised(text, normalisation, lower_case=lower_case)
     return spaced(text, within=_WITHIN, breaks=breaks) if kind == "word" else " ".join(text.split())
 
 
 def read_part(data: str, known: CaptionKnown, *, labelled: bool, skip_broken: bool = False) -> Captioned:
-    """Captions to evaluate on; or pictures to caption, by JSON lines too, or by names on standard input where `data` is "-".
+    """Captions to evaluate on; or pictures to caption, also named in JSON lines, or on standard input if `data` is "-".
 
-    Of many pictures to caption, those that cannot be read are always left out.
+    Of many pictures to caption, unreadable ones are always left out.
 
     Raises:
-        DataError: they cannot be read.
+        DataError: the data cannot be read.
     """
     size, grey = (known.shape.height, known.shape.width), known.shape.channels == 1
     how: dict[str, Any] = {

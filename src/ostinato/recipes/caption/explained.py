@@ -1,4 +1,4 @@
-"""What a captioner is asked: which rows and columns of the image made the caption, or one word of it."""
+"""What a captioner is asked in an explanation: which rows and columns of the image made the caption, or a word."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ostinato.types import Tensor
 
 
 def question(learnt: Any, part: Any, batch: Any, target: str | None, tokens: list[int]) -> Question:
-    """The log-probability of the caption that the model writes, or the log-odds of one of its tokens; nothing is black.
+    """Asks about the log-probability of a written caption, or the log-odds of one of its tokens; the baseline is black.
 
     Args:
-        learnt: the model.
+        learnt: the model of a run.
         part: the images.
-        batch: of one row.
-        target: the number of a token of the caption, from 0; None for all of it with its end.
-        tokens: of the caption.
+        batch: a batch of one row.
+        target: the number of a token of the caption, from 0; None for the whole caption with its end.
+        tokens: the tokens of the caption.
     """
     model, known, row = learnt.model, learnt.known, int(batch.rows[0])
     said = known.said(tokens)

@@ -22,7 +22,7 @@ _JUDGED = 200
 
 
 def exported(model: Captioner, known: CaptionKnown, validation: Callable[[], Captioned]) -> Exported:
-    """Both graphs, the vocabulary, and how pixels become the encoder's input."""
+    """Both graphs, the vocabulary, and how a runner makes the encoder's input of pixels."""
     shape = known.shape
     images = Port("images", ("B", *shape), "pixels, (value / white - mean) / deviation")
 

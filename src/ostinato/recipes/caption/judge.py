@@ -20,20 +20,20 @@ from ostinato.recipes.text_target import scores_of_texts
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_WRONG = 50  # answers in the report
-_LOOKED_AT = 6  # images whose attention is drawn
+_WRONG = 50  # wrong answers in the report
+_LOOKED_AT = 6  # images for which maps of attention are drawn
 _DRAWN = 30
-_DRAWN_WRONG = 12  # beside those among the first
+_DRAWN_WRONG = 12  # of these, wrong ones that are not among the first
 
 
 class CaptionJudge(Judge):
-    """Judges a captioner on images that have captions; an image without one has no part in it.
+    """Judges a captioner on images that have captions; an image without one is not counted.
 
     Args:
-        model: in evaluation mode.
-        known: about the data.
+        model: the captioner, in evaluation mode.
+        known: what is known about the data.
         part: N images and their captions.
-        write: from images, (B, channels, height, width), to the best caption of each.
+        write: gives the best caption of each image, from images (B, channels, height, width).
     """
 
     memory = ("_answers", "_kept")
@@ -46,7 +46,7 @@ class CaptionJudge(Judge):
         self._kept: dict[int, torch.Tensor] = {}
 
     def see(self, batch: Batch) -> torch.Tensor:
-        """Runs the model."""
+        """Runs the model on a batch, and keeps the captions that it writes."""
         assert isinstance(batch, CaptionBatch)
         for row, image, hypothesis in zip(batch.rows.tolist(), batch.input, self._write(batch.input), strict=True):
             self._answers[row] = hypothesis
@@ -56,7 +56,7 @@ class CaptionJudge(Judge):
 
     @cached_property
     def _said(self) -> dict[int, str]:
-        """By the number of the image, for those that have captions."""
+        """The written captions, by the number of the image, for images that have captions."""
         rows = (row for row in sorted(self._answers) if self.part.captions[row])
         return {row: self.known.said(self._answers[row].tokens) for row in rows}
 
@@ -74,7 +74,7 @@ class CaptionJudge(Judge):
         return {"exact_match": right / max(len(self._said), 1), **{name: score for name, (score, _) in metrics.items()}}
 
     def details(self) -> dict[str, Any]:
-        """How BLEU and chrF were computed; answers that are none of the captions."""
+        """The signatures of BLEU and chrF; answers that are none of the captions."""
         wrong = [
             {"image": self._name(row), "answer": self._said[row], "captions": self._wanted[row]}
             for row in self._said
@@ -90,7 +90,7 @@ class CaptionJudge(Judge):
         return self.part.names[row] if self.part.names else row
 
     def pictures(self) -> dict[str, Figure]:
-        """Images with their captions; and where the decoder looked at each step."""
+        """Pictures: images with their captions; and where the decoder looked at each step."""
         first = list(self._said)[: _DRAWN - _DRAWN_WRONG]
         rows = [*first, *[row for row in self._said if row not in first and not self._is_right(row)][:_DRAWN_WRONG]]
         shown = [
@@ -106,7 +106,7 @@ class CaptionJudge(Judge):
         return made | ({"attention": plot_looks(looks)} if looks else {})
 
     def _look(self, row: int) -> tuple[list[str], Any] | None:
-        """The tokens that were written about an image, the end after them, and where each step looked, (steps, rows, columns)."""
+        """The tokens of a caption with "end", and where each step looked, (steps, rows, columns); or None."""
         ids = list(self._answers[row].tokens)
         image = self._kept[row].unsqueeze(0)
         target = torch.tensor(ids, dtype=torch.int64, device=image.device).view(-1, 1)
@@ -118,12 +118,12 @@ class CaptionJudge(Judge):
         return [*(self.known.said([id]) for id in ids), "end"], looked.cpu().numpy()
 
     def warnings(self) -> list[str]:
-        """Images without captions."""
+        """A line about images without captions."""
         without = len(self._answers) - len(self._said)
         return [f"{without:,} images have no caption: they have no part in the figures"] if without else []
 
 
 def metrics_of_captions(answers: Sequence[str], wanted: Sequence[Sequence[str]]) -> dict[str, tuple[float, str]]:
-    """Score and signature of BLEU and chrF of an answer to each image against all of its captions."""
-    # The effective order counts for captions of fewer than four words: others have the same score without it.
+    """Score and signature of BLEU and chrF, of one answer for each image against all of its captions."""
+    # The effective order matters for captions of fewer than four words; others have the same score without it.
     return scores_of_texts(answers, wanted, effective_order=True)

@@ -1,4 +1,4 @@
-"""Images with what was said about them, and where the decoder looked at each step."""
+"""Pictures of images with the captions written for them, and of where the decoder looked at each step."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 _COLUMNS = 6
 _MOST_STEPS = 12
-_RIGHT, _WRONG = "#007a57", "#c04000"  # as in plots.COLOURS, dark enough for text
+_RIGHT, _WRONG = "#007a57", "#c04000"  # like plots.COLOURS, but dark enough for text
 
 
 @dataclass(frozen=True)
 class Shown:
-    """An image and what was said about it.
+    """An image and the caption written for it.
 
     Attributes:
-        image: of one.
-        said: the caption that was written.
-        is_right: whether it is one of those wanted.
-        wanted: one of them.
+        image: a single image.
+        said: the written caption.
+        is_right: whether it is one of the true captions.
+        wanted: one of the true captions.
     """
 
     image: Images
@@ -37,15 +37,15 @@ class Shown:
 
     @property
     def colour(self) -> str:
-        """Of the text about it."""
+        """The colour of the text about the image."""
         return _RIGHT if self.is_right else _WRONG
 
 
 def plot_captions(shown: Sequence[Shown]) -> Figure:
-    """Draws images with their captions; below a wrong one, what was wanted.
+    """Draws images with their captions; below a wrong caption, a true one.
 
     Args:
-        shown: at least one.
+        shown: at least one image with its caption.
     """
     columns = min(_COLUMNS, len(shown))
     texts = [
@@ -59,11 +59,11 @@ def plot_captions(shown: Sequence[Shown]) -> Figure:
 
 
 def plot_looks(steps: Sequence[tuple[Shown, Sequence[str], np.ndarray]]) -> Figure:
-    """Draws a row for each image: itself, then for each token the places that were looked at (Xu et al. 2015, figure 5).
+    """Draws a row for each image: itself, then for each token the places looked at (Xu et al. 2015, figure 5).
 
     Args:
-        steps: of each image, itself, the tokens that were written, and the weights at each of them, (tokens, rows, columns), shares
-            of 1; at least one image.
+        steps: for each image, the image, the written tokens, and the weights at each token, (tokens, rows, columns),
+            which sum to 1; at least one image.
     """
     most = min(_MOST_STEPS, max(len(tokens) for _, tokens, _ in steps))
     board = _Board(1 + most, len(steps), side=1.1, lines=2)
@@ -78,32 +78,32 @@ def plot_looks(steps: Sequence[tuple[Shown, Sequence[str], np.ndarray]]) -> Figu
 
 
 class _Board:
-    """Cells with an image and text above it, in one pair of axes: to lay out a pair for each would take minutes.
+    """A table of cells with an image and text above it, in one pair of axes: a pair for each cell would take minutes.
 
     Args:
-        columns: of cells.
-        rows: of cells.
-        side: of an image, in inches.
-        lines: of text above an image.
+        columns: the number of columns of cells.
+        rows: the number of rows of cells.
+        side: the side of an image, in inches.
+        lines: the number of lines of text above an image.
     """
 
     def __init__(self, columns: int, rows: int, *, side: float, lines: int):
         from ostinato.insight.plots import figure
 
         self._columns, self._rows = columns, rows
-        self._text = 0.14 * lines / side  # height, in sides of an image
+        self._text = 0.14 * lines / side  # height of the text, in sides of an image
         self._height = 1.0 + self._text + 0.08
         self.figure, (self._axes,) = figure(side * 1.08 * columns, side * self._height * rows + 0.3)
 
     def draw(self, image: Images, column: int, row: int) -> None:
-        """The image of a cell."""
+        """Draws the image of a cell."""
         pixels: Any = np.clip(image.pixels[0] / image.white, 0.0, 1.0)
         if pixels.ndim == 3 and pixels.shape[2] != 3:
             pixels = pixels.mean(2)
         self._put(pixels, image, column, row, cmap="gray", vmax=1.0)
 
     def cover(self, weights: np.ndarray, image: Images, column: int, row: int) -> None:
-        """Lays weights over it, on a scale of their own: even attention over many places is little of each."""
+        """Draws weights over an image, scaled to their maximum: attention spread over many places has small weights."""
         self._put(weights, image, column, row, cmap="inferno", alpha=0.6, vmax=max(float(weights.max()), 1e-9))
 
     def _put(self, values: Any, image: Images, column: int, row: int, **how: Any) -> None:
@@ -114,7 +114,7 @@ class _Board:
         self._axes.imshow(values, extent=extent, vmin=0.0, interpolation="nearest", **how)
 
     def write(self, lines: Sequence[str], column: int, row: int, colour: str) -> None:
-        """The text of a cell."""
+        """Writes the text of a cell."""
         text = "\n".join(lines).replace("$", r"\$")
         place = self._top(row) + self._text - 0.03
         self._axes.text(column * 1.08 + 0.5, place, text, ha="center", va="bottom", fontsize=8, color=colour)
@@ -123,7 +123,7 @@ class _Board:
         return row * self._height
 
     def finish(self, title: str = "") -> Figure:
-        """All of it."""
+        """Finishes the axes and returns the figure."""
         self._axes.set_xlim(0.0, 1.08 * self._columns)
         self._axes.set_ylim(self._height * self._rows, 0.0)
         self._axes.axis("off")
@@ -133,5 +133,5 @@ class _Board:
 
 
 def _lines(text: str, letters: int) -> list[str]:
-    """Two at most."""
+    """Wraps a text into two lines at most."""
     return wrap(text, letters, max_lines=2, placeholder=" …", break_long_words=True) or ["(nothing)"]

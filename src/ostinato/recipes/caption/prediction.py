@@ -1,4 +1,4 @@
-"""What a captioner says."""
+"""A captioner's answer."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class CaptionPrediction(Prediction):
     """A caption.
 
     Attributes:
-        caption: of the image.
-        log_probability: of it, nats.
-        file: the image's; None where it came from no file.
-        captions: where several are asked for, all of them, best first, each with its log probability; else None.
+        caption: the caption of the image.
+        log_probability: the log-probability of the caption, nats.
+        file: the image's file; None for an image from no file.
+        captions: if several were asked for, all of them, best first, each with its log-probability; else None.
     """
 
     caption: str
@@ -29,6 +29,6 @@ class CaptionPrediction(Prediction):
 
     @override
     def to_html(self) -> str:
-        """The captions."""
+        """The captions, as HTML."""
         rows = [(each["caption"], each["log_probability"]) for each in self.captions or [dict(self)]]
         return (notebook.line(self.file) if self.file else "") + notebook.table(["caption", "log probability"], rows)

@@ -1,4 +1,4 @@
-"""What a user can set about a captioner; apart from the recipe, so that a wrong flag need not wait for torch."""
+"""The settings of a captioner; in a module without torch, so that a wrong flag is reported at once."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class CaptionReadingSettings:
 
     @property
     def height_and_width(self) -> tuple[int, int] | None:
-        """`size`, both of them; None for that of the pictures."""
+        """The setting `size` as height and width; None for the size of the pictures."""
         return (self._sides[0], self._sides[1]) if self.size is not None else None
 
 

@@ -1,4 +1,4 @@
-"""The recipe `caption`, one to many: images in; a text out, word by word or letter by letter, and where the decoder looked."""
+"""The recipe `caption`, one to many: images in; a text out, by words or letters, and where the decoder looked."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ LearntCaptioner: TypeAlias = Learnt[CaptionSettings, CaptionKnown, Captioner]
 class Caption(Task[CaptionSettings, Captioned, CaptionKnown, Captioner]):
     """Captions of images.
 
-    An answer is the caption and its log probability, for files their name too; where more than one is asked for, `captions` has
-    all of them, best first.
+    An answer is the caption and its log-probability, and for files their name; if more than one caption is asked for,
+    `captions` has all of them, best first.
     """
 
     name = "caption"
@@ -56,7 +56,7 @@ class Caption(Task[CaptionSettings, Captioned, CaptionKnown, Captioner]):
     answering = CaptionAnswering
 
     def read(self, settings: CaptionSettings) -> Splits[Captioned]:
-        """Digits in words without data; else pictures with JSON lines."""
+        """Reads the built-in digits in words without data; else pictures named in JSON lines."""
         reading = settings.reading
         if settings.data is None:
             if reading.validation or reading.test or reading.size or reading.grey is not None:
@@ -78,36 +78,36 @@ class Caption(Task[CaptionSettings, Captioned, CaptionKnown, Captioner]):
         )
 
     def read_part(self, settings: CaptionSettings, known: CaptionKnown, data: str, *, labelled: bool) -> Captioned:
-        """Pictures, scaled to the size that the run has learnt."""
+        """Reads pictures, scaled to the size that the run was trained with."""
         return read_part(data, known, labelled=labelled, skip_broken=settings.reading.skip_broken)
 
     def remarks(self, splits: Splits[Captioned]) -> list[str]:
-        """Which pictures cannot be read."""
+        """Notes on pictures that cannot be read."""
         parts = (splits.train, splits.validation, splits.test)
         return list(dict.fromkeys(note for part in parts for note in part.notes))
 
     def reads_tables(self, known: CaptionKnown) -> bool:
-        """Pictures are in none."""
+        """False: pictures do not come in tables."""
         return False
 
     def from_values(self, settings: CaptionSettings, known: CaptionKnown, given: Any) -> tuple[Captioned, bool]:
-        """Images."""
+        """Turns images into a part."""
         return part_of(known, given)
 
     def learn(self, settings: CaptionSettings, train: Captioned) -> CaptionKnown:
-        """Vocabulary and scale."""
+        """Learns the vocabulary and the scale of pixels."""
         return CaptionKnown.of(train, settings.reading)
 
     def to_dict(self, known: CaptionKnown) -> dict[str, Any]:
-        """Plain values."""
+        """What is known as plain values."""
         return known.to_dict()
 
     def from_dict(self, content: dict[str, Any]) -> CaptionKnown:
-        """The inverse."""
+        """The inverse of `to_dict`."""
         return CaptionKnown.from_dict(content)
 
     def examples(self, settings: CaptionSettings, known: CaptionKnown, part: Captioned) -> Examples:
-        """Images with all of their captions."""
+        """Makes examples of images with all of their captions."""
         return CaptionedImages(part, known, settings.reading.max_length)
 
     def fingerprint(self, examples: Examples) -> str | None:
@@ -125,7 +125,7 @@ class Caption(Task[CaptionSettings, Captioned, CaptionKnown, Captioner]):
         return Captioner(known.shape, len(marked), begin=marked.begin, end=marked.end, **given)
 
     def judge(self, learnt: LearntCaptioner, part: Captioned, examples: Examples, *, final: bool) -> Judge:
-        """Exact match, BLEU, chrF; while training of greedy captions, which take less time."""
+        """A judge of exact match, BLEU and chrF; while training, captions are written greedily, which is faster."""
         how = learnt.answering if final else CaptionAnswering(beam=1)
 
         def write(images: torch.Tensor) -> list[Hypothesis]:
@@ -136,17 +136,17 @@ class Caption(Task[CaptionSettings, Captioned, CaptionKnown, Captioner]):
     def baselines(
         self, settings: CaptionSettings, train: Captioned, parts: Mapping[str, Captioned]
     ) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
-        """The most frequent caption."""
+        """Figures of the most frequent caption."""
         return baselines(train, parts, settings.reading)
 
     def exported(self, learnt: Any) -> Exported:
-        """Encoder, and a step of the decoder."""
+        """The graphs of the encoder and of a decoder step."""
         from ostinato.recipes.caption.exported import exported
 
         return exported(learnt.model, learnt.known, validation_of(self, learnt))
 
     def question(self, learnt: LearntCaptioner, part: Captioned, batch: Batch, target: str | None) -> Question:
-        """Which rows and columns of the image made the caption."""
+        """Asks which rows and columns of the image made the caption."""
         from ostinato.recipes.caption.explained import question
 
         with reading(learnt.model):
@@ -154,7 +154,7 @@ class Caption(Task[CaptionSettings, Captioned, CaptionKnown, Captioner]):
         return question(learnt, part, batch, target, list(best.tokens))
 
     def answers(self, learnt: LearntCaptioner, part: Captioned, batch: Batch) -> list[dict[str, Any]]:
-        """The captions of each image."""
+        """The captions of each image of a batch."""
         assert isinstance(batch, CaptionBatch)
         found = []
         for row, best in zip(batch.rows.tolist(), captions(learnt, batch.input, learnt.answering), strict=True):
@@ -166,14 +166,14 @@ class Caption(Task[CaptionSettings, Captioned, CaptionKnown, Captioner]):
         return found
 
     def shown(self, answer: Mapping[str, Any]) -> Text:
-        """The file and its caption."""
+        """The file's name and the caption."""
         from rich.text import Text
 
         return Text(f"{answer['file']}: " if "file" in answer else "").append(answer["caption"], style="bold")
 
 
 def captions(learnt: LearntCaptioner, images: torch.Tensor, how: CaptionAnswering) -> list[list[Hypothesis]]:
-    """The best captions of each image, (B, channels, height, width), scaled as the model wants them, best first."""
+    """The captions of scaled images (B, channels, height, width), for each image best first."""
     unknown = learnt.known.vocabulary.unknown_id
     return hypotheses(
         how,

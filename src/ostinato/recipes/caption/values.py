@@ -1,4 +1,4 @@
-"""Plain values as a captioner reads them."""
+"""Turning plain values into what a captioner reads."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ostinato.recipes.in_python.plain import pixels_in
 
 
 def part_of(known: CaptionKnown, given: Any) -> tuple[Captioned, bool]:
-    """Images, scaled to the size that the run has learnt, and whether it is one.
+    """Images, scaled to the size that the run was trained with, and whether it is one image.
 
     Raises:
-        DataError: they are something else.
+        DataError: the values are no images.
     """
     if isinstance(given, Captioned):
         return given, False

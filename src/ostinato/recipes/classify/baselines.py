@@ -1,4 +1,4 @@
-"""What a classifier is compared with: scikit-learn's naive Bayes of texts, the nearest recording, the most frequent class."""
+"""Simple models to compare a classifier with: naive Bayes of texts, the nearest recording, the most frequent class."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ostinato.recipes.classify.data import Part, TextPart, label_counts, names_o
 from ostinato.recipes.classify.judge import calibration_error
 from ostinato.recipes.classify.settings import ClassifyReadingSettings
 
-MOST_CELLS, BAND = 3_000_000_000, 0.1  # of DTW: less than a minute
-MOST_TEXTS = 200_000  # that simple models learn from
-_MOST_NUMBERS = 8_000_000  # of a table of features and classes
+MOST_CELLS, BAND = 3_000_000_000, 0.1  # cells of DTW, less than a minute; the band beyond that
+MOST_TEXTS = 200_000  # texts at most that a simple model learns from
+_MOST_NUMBERS = 8_000_000  # numbers at most in its table of features and classes
 
 
 def baselines(
     train: Part, parts: Mapping[str, Part], reading: ClassifyReadingSettings
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Simple models, trained on what the network was trained on.
+    """Figures of simple models that are trained on the network's training data.
 
     Args:
         train: examples with labels.
-        parts: what to judge on, by name.
+        parts: the parts to judge them on, by name.
         reading: how texts are read.
 
     Returns:
@@ -85,7 +85,7 @@ def baselines(
 
 
 def spread(train: TextPart) -> tuple[TextPart, str]:
-    """Of very many texts those that a simple model learns from, evenly spaced; and what is added to its name then."""
+    """The texts that a simple model learns from, evenly spaced among very many; and what its name says of that."""
     if len(train) <= MOST_TEXTS:
         return train, ""
     rows = np.arange(MOST_TEXTS) * len(train) // MOST_TEXTS
@@ -94,10 +94,10 @@ def spread(train: TextPart) -> tuple[TextPart, str]:
 
 
 class _Nearest:
-    """The class of the nearest recording under dynamic time warping, each channel at a scale of its own.
+    """Predicts the class of the nearest recording under dynamic time warping, with each channel scaled by itself.
 
-    Where all pairs would take too long, paths stay in a band around the diagonal; where that is not enough, fewer recordings are
-    compared with. The name says so.
+    If all pairs would take too long, paths stay in a band around the diagonal; if that is not enough, recordings are
+    compared with fewer others. The model's name says so.
     """
 
     def __init__(self, train: Recordings):
@@ -107,7 +107,7 @@ class _Nearest:
         self._values = [self.scaling.filled(each.values) for each in kept]
 
     def judged(self, part: Recordings) -> dict[str, dict[str, float]]:
-        """Its accuracy, by its name; it has no probabilities. Nothing where even one recording to compare with is too many."""
+        """Its accuracy, by its name; it has no probabilities. Empty if even one recording is too many to compare."""
         queries = [self.scaling.filled(each.values) for each in part.items]
         steps = sum(map(len, queries)) * sum(map(len, self._values))
         window = 1.0 if steps <= MOST_CELLS else BAND
@@ -123,7 +123,7 @@ class _Nearest:
 
 
 def _judged(log_p: np.ndarray, part: Part, classes: list[str]) -> dict[str, float]:
-    """A label that training never had counts as an error and has no part in the loss, as for the network."""
+    """Figures from log-probabilities. A label unknown to training is an error and has no loss, as for the network."""
     place = {name: at for at, name in enumerate(classes)}
     targets = torch.tensor([place.get(name or "", len(classes)) for name in names_of(part)])
     logits = torch.from_numpy(np.asarray(log_p))

@@ -1,4 +1,4 @@
-"""What a classifier reads: texts as tokens, images as rows, recordings as they are scaled; and what is known of them."""
+"""What a classifier reads: texts as tokens, images as rows, scaled recordings; and what it knows about its data."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from ostinato.models.classifying.counting import FeatureCounts, count_features
 from ostinato.recipes.classify.settings import ClassifyReadingSettings
 from ostinato.recipes.numbers import NumberScale
 
-# Tokens of the longest run that is counted: a word or two, or about as many letters as tell a word's beginning or end.
+# The longest runs of tokens that are counted: one or two words, or about as many letters as tell a word's beginning or
+# end.
 _LONGEST_RUN = {"word": 2, "bpe": 2, "char": 4, "byte": 4}
 
 TextPart: TypeAlias = tuple[Example, ...] | MappedTexts
@@ -39,21 +40,21 @@ class ClassifyKnown:
     """What a classifier knows beside its weights.
 
     Attributes:
-        classes: their names, in the order of the outputs.
-        counts: how many training examples each has.
-        vocabulary: of texts.
-        row: of images, how many values a step has.
-        white: of images, the value that is 1.
-        mean: of images, over all values of the training data, which are scaled to a mean of 0 ...
-        deviation: ... and a standard deviation of 1.
-        scaling: of recordings, how they are read.
-        breaks: how words are found.
-        target: what a label is: a class, several labels at once, whose names are then `classes`, or a number.
-        number: the scale of numbers.
-        examples: how many training has with a label.
-        running: of recordings, the scales of what is said while one is still coming, see `fit_running`.
-        runs: of texts, how many runs of 2, 3, ... tokens were counted; None for nothing counted.
-        counted: of texts that were just learnt from; not kept.
+        classes: the names of the classes, in the order of the outputs.
+        counts: the number of training examples of each class.
+        vocabulary: the vocabulary of texts; None for other data.
+        row: for images, how many values a step has.
+        white: for images, the pixel value that is read as 1.
+        mean: for images, the mean of all values of the training data, which are scaled to a mean of 0.
+        deviation: for images, their standard deviation, which is scaled to 1.
+        scaling: for recordings, how they are read.
+        breaks: how words are found in texts.
+        target: what a label is: a class, several labels at once (whose names are then `classes`), or a number.
+        number: the scale of numbers to predict.
+        examples: the number of training examples with a label.
+        running: for recordings, the scales of the logits at the first steps, see `fit_running`.
+        runs: for texts, how many runs of 2, 3, ... tokens were counted; None if nothing was counted.
+        counted: the counts of texts, right after learning from them; not saved.
     """
 
     classes: tuple[str, ...]
@@ -81,13 +82,13 @@ class ClassifyKnown:
         counting: bool = False,
         how: Mapping[str, Any] | None = None,
     ) -> ClassifyKnown:
-        """From the training data; classes that they never have are none.
+        """Learns from the training data; a class without training examples is left out.
 
         Args:
             train: examples with labels.
-            reading: how they are read.
-            counting: of texts, count which tokens and runs of them each class has.
-            how: of recordings, the arguments of `Scaling.of`.
+            reading: how the examples are read.
+            counting: for texts, count the tokens and runs of tokens of each class.
+            how: for recordings, the arguments of `Scaling.of`.
         """
         target = target_in(train, reading.target)
         number = NumberScale.of(numbers_of(labels_in(train))) if target == "number" else None
@@ -126,7 +127,7 @@ class ClassifyKnown:
         return dataclasses.replace(self, runs=features.sizes, counted=features)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Everything but `counted` as plain values."""
         values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self) if each.name != "counted"}
         vocabulary = None if self.vocabulary is None else self.vocabulary.to_dict()
         scaling = None if self.scaling is None else self.scaling.to_dict()
@@ -136,7 +137,7 @@ class ClassifyKnown:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> ClassifyKnown:
-        """The inverse."""
+        """The inverse of `to_dict`."""
         held = content["vocabulary"]
         vocabulary = None if held is None else vocabulary_from_dict(held)
         lists = {name: tuple(content[name]) for name in ("classes", "counts")}
@@ -158,7 +159,7 @@ class ClassifyKnown:
         return [*self.classes, *sorted(found - set(self.classes))]
 
     def labels_of(self, part: Part) -> np.ndarray:
-        """(N,) int64: places in `with_unknown`; -1 for no label."""
+        """The label of each example, (N,) int64: its place in `with_unknown`; -1 for no label."""
         places = {name: place for place, name in enumerate(self.with_unknown(part))}
         if isinstance(part, MappedTexts) and (codes := part.codes()) is not None:
             assert part.names is not None
@@ -166,13 +167,14 @@ class ClassifyKnown:
         return np.array([-1 if name is None else places[name] for name in names_of(part)], dtype=np.int64)
 
     def targets_of(self, part: Part) -> np.ndarray:
-        """What is to be said of each example, as `target` has it.
+        """What the model should predict for each example, in the form of `target`.
 
         Returns:
-            `labels_of`; of numbers (N,) float32 at their scale, of several labels (N, C) ones and zeros, NaN where nobody says.
+            `labels_of` for classes; for numbers (N,) float32 at their scale; for several labels (N, C) ones and zeros;
+            NaN without label.
 
         Raises:
-            DataError: a label is to be a number, and is none.
+            DataError: the labels are to be numbers, and one is none.
         """
         if self.target == "class":
             return self.labels_of(part)
@@ -183,7 +185,7 @@ class ClassifyKnown:
         return sets_of(names_of(part), self.classes)
 
     def counts_of(self, targets: np.ndarray) -> np.ndarray:
-        """(N,) int64: 1 where there is a loss."""
+        """How many losses each example has, (N,) int64: 1 with a known target, else 0."""
         if self.target == "class":
             return ((targets >= 0) & (targets < len(self.classes))).astype(np.int64)
         there: np.ndarray = np.isfinite(targets)
@@ -194,12 +196,12 @@ class Texts:
     """Texts as examples: token ids.
 
     Args:
-        texts: N of them; of those that are mapped the ids are kept beside them.
+        texts: N texts; if they are mapped from files, their ids are stored in files beside them.
         known: their vocabulary and classes.
-        reading: how they are read.
+        reading: how the texts are read.
 
     Attributes:
-        kept: a checksum of the ids and of which they are, where they are mapped.
+        kept: for mapped texts, a checksum of the ids and of which texts they are; else None.
     """
 
     def __init__(self, texts: TextPart, known: ClassifyKnown, reading: ClassifyReadingSettings):
@@ -211,7 +213,7 @@ class Texts:
         self.counts = known.counts_of(self.labels)
 
     def batch(self, rows: np.ndarray) -> Batch:
-        """(T, B) int64 token ids."""
+        """A batch with token ids (T, B) int64."""
         input, lengths = self.ids.padded(rows)
         return Batch(input, torch.from_numpy(self.labels[rows]), lengths, torch.from_numpy(rows))
 
@@ -224,7 +226,7 @@ class TextEncoder:
         reading: how texts are read.
 
     Attributes:
-        how: all that the ids depend on, in JSON's types.
+        how: everything that the ids depend on, as JSON can hold it.
     """
 
     def __init__(self, known: ClassifyKnown, reading: ClassifyReadingSettings):
@@ -236,7 +238,7 @@ class TextEncoder:
         self.how = [*how, known.vocabulary.to_dict()]
 
     def __call__(self, text: str) -> np.ndarray:
-        """(T,), of the vocabulary's type."""
+        """The ids of a text, (T,), of the vocabulary's dtype."""
         return self._vocabulary.encode(prepared(text, self._reading, self._breaks))[: self._reading.max_length]
 
 
@@ -258,7 +260,7 @@ class ImageRows:
         self.counts = known.counts_of(self.labels)
 
     def batch(self, rows: np.ndarray) -> Batch:
-        """(T, B, I) float32."""
+        """A batch with scaled pixels (T, B, I) float32."""
         values = self.images.rows(rows)[:, : self._rows].transpose(1, 0, 2)
         scaled = (values - np.float32(self._known.mean)) / np.float32(self._known.deviation)
         input = torch.from_numpy(np.ascontiguousarray(scaled))
@@ -266,7 +268,7 @@ class ImageRows:
 
 
 def names_of(part: Part) -> list[str | None]:
-    """The label of each example; None where the data have no labels."""
+    """The label of each example; None for an example without."""
     if isinstance(part, Recordings):
         return [each.label for each in part.items]
     if isinstance(part, MappedTexts):
@@ -277,12 +279,12 @@ def names_of(part: Part) -> list[str | None]:
 
 
 def labels_in(part: Part) -> Iterable[str | None]:
-    """The same, one after the other."""
+    """The label of each example, one after the other; see `names_of`."""
     return part.labels() if isinstance(part, MappedTexts) else names_of(part)
 
 
 def label_counts(part: Part) -> Counter[str]:
-    """How often a part has each label."""
+    """How often each label occurs in a part."""
     found = part.label_counts() if isinstance(part, MappedTexts) else Counter(names_of(part))
     return Counter({name: count for name, count in found.items() if name is not None})
 
@@ -295,25 +297,25 @@ def target_in(part: Part, wanted: TargetName = "auto") -> Target:
 def prepared(
     text: str, reading: ClassifyReadingSettings, breaks: Breaks = "clusters", *, tokens: str | None = None
 ) -> str:
-    """A text as the vocabulary gets it: of words, with spaces around punctuation marks; normalised, in small letters, if so set.
+    """Prepares a text for the vocabulary: normalised, in lower case if so set, spaces around marks if words are read.
 
     Args:
-        text: as it stands in the data.
+        text: the text as it is in the data.
         reading: how it is read.
         breaks: how words are found.
-        tokens: into which tokens; None for those of `reading`.
+        tokens: the kind of token; None for that of `reading`.
     """
     text = normalised(text, reading.normalisation, lower_case=reading.lower_case)
     return spaced(text, breaks=breaks) if (tokens or reading.tokens) == "word" else text
 
 
 def with_tokens(reading: ClassifyReadingSettings, texts: Iterable[str]) -> ClassifyReadingSettings:
-    """What "auto" stands for in training texts: characters, if more than half of the words are there once only, else words."""
+    """Decides what "auto" means for training texts: characters if most words occur once only, else words."""
     return _with_tokens(reading, words_of(texts, reading)) if reading.tokens == "auto" else reading
 
 
 def words_of(texts: Iterable[str], reading: ClassifyReadingSettings) -> WordCounts:
-    """How often each word is in texts."""
+    """How often each word occurs in texts."""
     return WordCounts.of(prepared(text, reading, tokens="word") for text in texts)
 
 
@@ -323,7 +325,7 @@ def _with_tokens(reading: ClassifyReadingSettings, words: WordCounts) -> Classif
 
 
 def _vocabulary(train: TextPart, reading: ClassifyReadingSettings) -> Vocabulary:
-    """That of training; words are counted once, also where "auto" looks at them."""
+    """The vocabulary of the training texts; words are counted only once, even if "auto" needs the counts too."""
     if reading.tokens in ("auto", "word"):
         words = words_of(texts_of(train), reading)
         reading = _with_tokens(reading, words)

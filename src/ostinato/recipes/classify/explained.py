@@ -1,4 +1,4 @@
-"""What a classifier is asked: why this class."""
+"""What a classifier is asked in an explanation: why this class."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from ostinato.types import Tensor
 
 
 def question(learnt: Any, part: Part, batch: Batch, target: str | None) -> Question:
-    """The log-odds of a class as a function of what is read: of the likeliest one unless `target` names another.
+    """Asks about the log-odds of a class: of the likeliest one unless `target` names another.
 
-    Of several labels likewise those of a label; where a number is predicted, that number. Of tokens what is read is the vector of
-    each, and beside it what naive Bayes has counted of it: a run of tokens counts for its last. Nothing is a vector of zeros, which
-    dropout of what enters has shown to the network; of an image black; of a recording see `recording_parts`.
+    With several labels, the log-odds of a label; of a predicted number, the number itself. For tokens the question is
+    about the vector of each token and, beside it, what naive Bayes has counted of it; a run of tokens counts for its
+    last one. The baseline that stands for nothing is a vector of zeros, which the network knows from dropout of its
+    input; for an image it is black; for a recording see `recording_parts`.
 
     Raises:
-        ConfigError: there is no such class or label; or one is named where a number is predicted.
+        ConfigError: there is no such class or label; or `target` is given although a number is predicted.
     """
     model, known, row = learnt.model, learnt.known, int(batch.rows[0])
     input = trimmed(batch.input, batch.lengths)
@@ -56,7 +57,7 @@ def question(learnt: Any, part: Part, batch: Batch, target: str | None) -> Quest
         shape = part.pixels.shape[1:]
         columns = shape[1] if width % shape[1] == 0 else width
         cells = plain_cells(T, width, width) if columns == width else None
-        if cells is None:  # of each pixel its colours are beside each other
+        if cells is None:  # the colours of a pixel are neighbours
             cells = plain_cells(T, columns, columns).repeat(width // columns, 1)
         rows = tuple(f"row {n}" for n in range(T))
         names = tuple(f"column {n}" for n in range(columns))
@@ -74,7 +75,7 @@ def question(learnt: Any, part: Part, batch: Batch, target: str | None) -> Quest
 
 
 def _asked(model: Any, known: ClassifyKnown, input: Tensor, target: str | None) -> tuple[int, dict[str, Any]]:
-    """Which output is asked about; and what that is, its unit, and what the model says."""
+    """The output that is asked about; and its name, its unit, and the model's answer in words."""
     with torch.no_grad():
         said = model(input)
     (told,) = said_of(known, model, said)
@@ -93,7 +94,7 @@ def _asked(model: Any, known: ClassifyKnown, input: Tensor, target: str | None) 
 
 
 def evidence(counts: NaiveBayes, ids: list[int]) -> Tensor:
-    """`(T, C)`: what each token says by counts; with the prior, the sum over all is what naive Bayes says of the text."""
+    """The evidence of each token by naive Bayes, (T, C); with the prior, the sum is what it says of the text."""
     seen, sums = counts.no_evidence(), []
     for id in ids:
         before = seen.sums.clone()

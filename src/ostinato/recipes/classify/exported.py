@@ -1,4 +1,4 @@
-"""A classifier as a graph: logits of the network; what naive Bayes adds is counted by the runner."""
+"""A classifier as a graph: logits of the network; the runner adds the logits of naive Bayes."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ _JUDGED = 500
 
 
 class _Logits(Around):
-    """As the scale that was fitted has them; rows of pixels have no lengths."""
+    """The graph of the network's logits, times their fitted scale; images have no lengths."""
 
     def __init__(self, model: Classifier) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, input: Tensor, lengths: Tensor | None = None) -> tuple[Tensor]:
-        """(B, C)."""
+        """The logits, (B, C)."""
         return (self.model.scales[0] * self.model._network(input, lengths),)
 
 
 def exported(
     model: Classifier, known: ClassifyKnown, reading: ClassifyReadingSettings, validation: Callable[[], Part]
 ) -> Exported:
-    """The graph, classes, and how texts or pixels become its input."""
+    """The graph, the classes, and how a runner makes the graph's input of texts, pixels or recordings."""
     vocabulary, scaling = known.vocabulary, known.scaling
     refuse_extras(scaling)
     if scaling is not None:
@@ -103,7 +103,7 @@ def exported(
 
 
 def _counts(model: Classifier) -> dict[str, np.ndarray]:
-    """Of naive Bayes: log p of each feature, less its mean over the classes, and which features there are."""
+    """The tables of naive Bayes: log p of each feature minus its mean over the classes, and the features' keys."""
     bayes = model.naive_bayes
     if bayes is None:
         return {}

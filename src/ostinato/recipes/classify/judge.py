@@ -1,4 +1,4 @@
-"""How good a classifier is: figures of its answers, and a confusion matrix to look at."""
+"""How good a classifier is: figures of its answers, and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BINS = 15
-_FEW = 200  # examples that may be too few to tell which weights are best
+_FEW = 200  # at most so many validation examples: their mean loss may not tell which weights are best
 
 
 class ClassJudge(Judge):
     """Judges a classifier on examples that have one label each.
 
-    A label that training never had counts as an error, whatever the answer, and has no part in the loss.
+    A label that training never had counts as an error, whatever the answer, and is left out of the loss.
 
     Args:
-        model: C outputs.
-        names: K names: of the C classes, then of labels that training never had.
+        model: a model with C outputs.
+        names: K names: those of the C classes, then labels that training never had.
     """
 
     memory = ("_experts", "_targets")
@@ -43,14 +43,14 @@ class ClassJudge(Judge):
         self._targets: list[torch.Tensor] = []
 
     def see(self, batch: Batch) -> torch.Tensor:
-        """Runs the model."""
+        """Runs the model on a batch, and keeps its logits and the labels."""
         experts = self.model.experts(batch.input, batch.lengths)
         self._experts.append(experts.float().cpu())
         self._targets.append(batch.target.cpu())
         return self.model.cross_entropy(self.model.combined(experts), batch.target)
 
     def calibrate(self) -> None:
-        """Has the model fit its scales to what was seen; the figures are those of the answers at these scales."""
+        """Fits the model's scales to the batches seen; the figures are then those of the answers at these scales."""
         self.model.calibrate(torch.cat(self._experts, 1), torch.cat(self._targets))
 
     def _logits(self) -> torch.Tensor:
@@ -63,7 +63,7 @@ class ClassJudge(Judge):
         return float(self.model.cross_entropy(self._logits().double(), targets)) * known
 
     def losses(self) -> tuple[float, ...] | None:
-        """Of each example with a class, nats; None where they are many, whose mean tells enough."""
+        """The loss of each example with a known class, nats; None if there are so many that their mean tells enough."""
         targets, logits = torch.cat(self._targets), self._logits().double()
         known = (targets >= 0) & (targets < self.model.num_classes)
         if int(known.sum()) > _FEW:
@@ -83,7 +83,7 @@ class ClassJudge(Judge):
         }
 
     def details(self) -> dict[str, Any]:
-        """Precision, recall, F1 and number of each label; the confusion matrix."""
+        """Precision, recall, F1 and number of examples of each label; the confusion matrix."""
         return confusion.details(self.confusion(), self.names)
 
     def pictures(self) -> dict[str, Figure]:
@@ -91,7 +91,7 @@ class ClassJudge(Judge):
         return confusion.pictures(self.confusion(), self.names)
 
     def warnings(self) -> list[str]:
-        """Labels that training never had."""
+        """A line about labels that training never had."""
         classes = self.model.num_classes
         strange = int((torch.cat(self._targets) >= classes).sum())
         return confusion.unknown_label(self.names, classes, strange)
@@ -102,10 +102,10 @@ def calibration_error(probabilities: torch.Tensor, targets: torch.Tensor) -> flo
 
     Args:
         probabilities: (N, C).
-        targets: (N,) int64; from C on, labels that training never had, for which any answer is wrong.
+        targets: (N,) int64; C or more for a label that training never had, for which any answer is wrong.
     """
     confidence, answers = probabilities.max(-1)
-    # Certainty is a bin of its own.
+    # A confidence of 1 has a bin of its own.
     bins = torch.bucketize(confidence, torch.linspace(0, 1, _BINS + 1, dtype=confidence.dtype), right=True)
     # |accuracy - confidence| of a bin times its share of the examples: a sum of differences.
     gaps = torch.zeros(_BINS + 2, dtype=torch.float64).index_add(0, bins, (answers == targets).double() - confidence)
@@ -113,7 +113,7 @@ def calibration_error(probabilities: torch.Tensor, targets: torch.Tensor) -> flo
 
 
 def judge_of(model: Classifier, known: ClassifyKnown, part: Part) -> Judge:
-    """Who judges a model, by what it says."""
+    """The judge that suits what a model predicts: a class, several labels or a number."""
     names = known.with_unknown(part)
     if isinstance(model, SequenceRegressor):
         assert known.number is not None

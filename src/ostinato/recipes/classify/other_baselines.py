@@ -1,4 +1,4 @@
-"""What predicted numbers and several labels at once are compared with."""
+"""Simple models to compare with if numbers or several labels at once are predicted."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _MOST_WORDS = 20_000
 def other_baselines(
     train: Part, parts: Mapping[str, Part], reading: ClassifyReadingSettings, target: Target
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Simple models: the usual answer, the nearest recording under dynamic time warping, and a linear model.
+    """Figures of simple models: the usual answer, the nearest recording under dynamic time warping, and a linear model.
 
     Args:
         train: examples with labels.
-        parts: what to judge on, by name.
+        parts: the parts to judge them on, by name.
         reading: how texts are read.
         target: "number" or "several".
 
     Returns:
-        By part, then by model, figures.
+        By part, then by model, the figures.
     """
     if not isinstance(train, Images | Recordings):
         some: Any = spread(train)[0]
@@ -91,7 +91,10 @@ def _nearest(train: Recordings, y: np.ndarray, part: Recordings) -> dict[str, np
 
 
 def _linear(train: Any, y: np.ndarray, reading: ClassifyReadingSettings) -> Callable[[Any], np.ndarray] | None:
-    """Ridge regression, or logistic regression of each label, on means, deviations, ends and ranges of channels, or on words."""
+    """Ridge regression, or logistic regression of each label; None for images and for texts without words.
+
+    Its features are means, deviations, first and last values and ranges of channels, or words.
+    """
     with needed():
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import LogisticRegression, Ridge

@@ -1,4 +1,4 @@
-"""What a classifier says: a class, several labels or a number."""
+"""A classifier's answer: a class, several labels or a number."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ostinato.recipes.in_python.prediction import Prediction
 
 @dataclass(init=False, repr=False, eq=False)
 class ClassPrediction(Prediction):
-    """A class and how likely each is; or several labels; or a number. The fields of the others are None.
+    """A class and how likely each class is; or several labels; or a number. The fields of the other two kinds are None.
 
     Attributes:
-        label: the class; in JSON `class`.
-        probability: of it.
-        probabilities: of all classes, or labels, by name.
-        text: that was classified; None for images and recordings.
-        id: of the recording; None for texts and images.
-        labels: those that are likely enough, where there may be several.
-        number: where one is predicted, in the unit of the data.
-        deviation: of it, where the model says one.
-        running: of a recording, on request: steps, and the probabilities after them.
-        sure_after: steps after which the class was sure and stayed so; None where it never was.
+        label: the class; `class` in JSON.
+        probability: the probability of the class.
+        probabilities: the probabilities of all classes or labels, by name.
+        text: the text that was classified; None for images and recordings.
+        id: the recording's id; None for texts and images.
+        labels: the labels that are likely enough, if there may be several.
+        number: the predicted number, in the unit of the data.
+        deviation: its standard deviation, if the model predicts one.
+        running: for a recording, on request: steps, and the probabilities after them.
+        sure_after: steps after which the class was sure and stayed so; None if it was not sure to the end.
     """
 
     renamed: ClassVar[Mapping[str, str]] = {"label": "class"}

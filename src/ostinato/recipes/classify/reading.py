@@ -1,4 +1,4 @@
-"""Where a classifier's data come from: tables and folders of texts, of any size, and images."""
+"""Reading a classifier's data: tables and folders of texts, of any size, and images."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ from ostinato.recipes.classify.settings import ClassifyReadingSettings
 
 
 def large_texts(data: str, reading: ClassifyReadingSettings) -> dict[str, str] | None:
-    """Where the parts of texts are ("train", and others that are not drawn) of which one is too large for memory; None for others.
+    """Finds the parts of texts too large for memory: where each part is; None if no part is large, or for other data.
 
-    Large is what `is_large` says: a table in several files, those of a folder or a glob, or in one of more than 64 MB.
+    The parts are "train", and those of validation and test that are not drawn from it. A part is large if `is_large`
+    says so: a table in several files, in a folder or a glob, or in one file of more than 64 MB.
     """
     places = {"train": data}
     if is_folder(data):
@@ -43,7 +44,7 @@ def large_texts(data: str, reading: ClassifyReadingSettings) -> dict[str, str] |
 
 
 def _parts(folder: Path) -> dict[str, Path] | None:
-    """The parts of a folder of tables; None where it has others."""
+    """The parts of a folder of tables; None if it holds something else."""
     if any(_are_tables(str(each)) for each in folder.iterdir() if each.is_file()):
         files = find_parts(folder, PART_NAMES, TABLE_SUFFIXES, numbered=True)
         return files if "train" in files else {"train": folder}
@@ -58,7 +59,7 @@ def _parts(folder: Path) -> dict[str, Path] | None:
 
 
 def _parts_below(folder: Path) -> dict[str, Path]:
-    """The parts in a folder of a folder, as data sets are laid out that have a page beside them; nothing where there are none."""
+    """The parts in a subfolder, the layout of data sets that have a page beside their data; empty if there are none."""
     places = [each for each in visible(folder.iterdir()) if each.is_dir()]
     found = [(each, find_parts(each, PART_NAMES, TABLE_SUFFIXES, numbered=True)) for each in places]
     whole = [(each, parts) for each, parts in found if "train" in parts]
@@ -84,14 +85,15 @@ def read_all(
     kept: Path | None = None,
     on_progress: Callable[[int, int | None], None] | None = None,
 ) -> Splits[tuple[Example, ...]] | Splits[MappedTexts]:
-    """Texts and labels in three parts; of large ones they are mapped.
+    """Texts and labels in three parts; large ones are memory-mapped.
 
     Args:
-        data: where they lie.
+        data: the path of the data.
         reading: how they are read.
-        places: what `large_texts` says.
-        kept: where those of a large table are kept; None for a folder that is gone when nobody uses them any more.
-        on_progress: called with the bytes that are read, and of how many.
+        places: the result of `large_texts`.
+        kept: the folder for the mapped files of large texts; None for a temporary one, deleted when nothing uses it any
+            more.
+        on_progress: called with the bytes read so far, and the bytes there are.
     """
     how: dict[str, Any] = {"text": reading.text, "label": reading.label, "target": reading.target}
     how |= {"validation_share": reading.validation_share, "test_share": reading.test_share}
@@ -110,12 +112,13 @@ def is_texts(data: str) -> bool:
 
 
 def read_texts(data: str, reading: ClassifyReadingSettings, kept: Path | None = None, *, with_labels: bool) -> TextPart:
-    """A table or a folder of texts, of one with parts the test; to predict for, also lines of a .txt file or of stdin ("-").
+    """Reads texts of a table or a folder; of data with parts the test part.
 
-    Those of a large table are mapped, and kept in a folder; None for one that is gone when nobody uses them any more.
+    To predict for, lines of a .txt file or of stdin ("-") are read too. A large table is memory-mapped from files in
+    the folder `kept`; None for a temporary one, deleted when nothing uses it any more.
 
     Raises:
-        DataError: it cannot be read, or lacks the labels.
+        DataError: the data cannot be read, or lack the labels.
     """
     if not with_labels and data == "-":
         return tuple(Example(line, None) for _, line in lines_of_stdin())
@@ -140,7 +143,7 @@ def read_texts(data: str, reading: ClassifyReadingSettings, kept: Path | None = 
 
 
 def blanks_told(splits: Splits[Part]) -> list[str]:
-    """How many labels had blanks around them, which makes no class of its own."""
+    """A line with how many labels had blanks around them; the blanks are removed, so that they make no new class."""
     parts = splits.train, splits.validation, splits.test
     number = sum(
         part.blanks() if isinstance(part, MappedTexts) else sum(each.had_blanks for each in part)
@@ -151,10 +154,10 @@ def blanks_told(splits: Splits[Part]) -> list[str]:
 
 
 def read_pictures(data: str, known: ClassifyKnown, *, with_labels: bool) -> Images:
-    """A file of images; of a folder with MNIST's files, those for test.
+    """Images of a file; of a folder with MNIST's files, the test images.
 
     Raises:
-        DataError: it cannot be read, lacks the labels, or its rows are not like those of training.
+        DataError: the images cannot be read, lack the labels, or have rows of another size than those of training.
     """
     images = read_image_splits(data).test if is_folder(data) else read_images(data)
     if with_labels and images.labels is None:

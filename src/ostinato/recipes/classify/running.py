@@ -1,8 +1,9 @@
-"""What a classifier says while a recording is still coming: probabilities after every step, and since when they are sure.
+"""A classifier's answers while a recording is still coming: probabilities after every step, and when they are sure.
 
-A network that learns from whole recordings is too sure of the first steps of one. So its logits z after k steps are multiplied by a
-scale of their own, s_b for k from 2^b to below 2^(b + 1), each fitted to the validation data as that of whole recordings is (Guo et
-al. 2017, section 4.2): of 0.9 it is then right nine times in ten, early and late.
+A network that learns from whole recordings is too sure after the first steps of one. So its logits z after k steps are
+multiplied by a scale of their own, s_b for k from 2^b to below 2^(b + 1), each fitted to the validation data like the
+scale of whole recordings (Guo et al. 2017, section 4.2): answers with probability 0.9 are then right nine times in ten,
+early and late.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ class ClassifyAnswering:
     """How a classifier answers.
 
     Args:
-        running: of recordings, the probabilities after every step too, and the step from which on the class stays the same with at
-            least the confidence that is wanted.
-        confidence: from above 0 to below 1.
+        running: for recordings, give the probabilities after every step too, and the step from which on the class stays
+            the same with at least the wanted confidence.
+        confidence: the wanted confidence, above 0 and below 1.
     """
 
     running: bool = False
@@ -45,16 +46,16 @@ class ClassifyAnswering:
 
 
 def looks(steps: int, most: int = 64) -> list[int]:
-    """After how many steps something is said: all, or so many evenly spaced, the last among them."""
+    """The numbers of steps after which probabilities are given: all, or `most` evenly spaced with the last."""
     return sorted({round((at + 1) * steps / min(steps, most)) for at in range(min(steps, most))})
 
 
 @torch.no_grad()
 def running_logits(model: Classifier, input: torch.Tensor, lengths: torch.Tensor, after: Sequence[int]) -> torch.Tensor:
-    """The network's logits z after some steps, (K, B, C), in evaluation mode; of a row that has ended before, those at its end.
+    """The network's logits z after some numbers of steps, (K, B, C); for a row that has ended, those at its end.
 
     Args:
-        model: of one direction, which reads once; or of two, which reads again each time.
+        model: the model in evaluation mode; one direction reads the input once, two directions read it again each time.
         input: (T, B, I).
         lengths: (B,).
         after: K numbers of steps, increasing.
@@ -76,7 +77,7 @@ def running_logits(model: Classifier, input: torch.Tensor, lengths: torch.Tensor
 
 
 def fit_running(model: Classifier, examples: RecordingExamples) -> tuple[float, ...]:
-    """The scales s_b of a model, of validation data; where there is nothing to fit, that of the one before, or of the whole."""
+    """Fits the scales s_b on validation data; one without data is that before it, or at first the model's own."""
     length = int(examples.lengths.max())
     after = sorted({*looks(length, _LOOKS), *(2**b for b in range(length.bit_length()))})
     rows = np.flatnonzero(examples.counts)[:_MOST_RECORDINGS]
@@ -102,13 +103,13 @@ def fit_running(model: Classifier, examples: RecordingExamples) -> tuple[float, 
 
 
 def lengths_of(batch: Batch) -> torch.Tensor:
-    """(B,), also where all are alike, and a batch says none."""
+    """The lengths of a batch, (B,), also of a batch without lengths, whose rows are all equally long."""
     input = batch.input
     return torch.full((input.shape[1],), len(input)) if batch.lengths is None else batch.lengths.cpu()
 
 
 class _Some:
-    """Some of the examples."""
+    """Some of the examples, numbered anew from 0."""
 
     def __init__(self, examples: RecordingExamples, rows: np.ndarray):
         self._examples, self._rows = examples, rows
@@ -119,15 +120,15 @@ class _Some:
 
 
 def scale_after(scales: Sequence[float], steps: int, otherwise: float) -> float:
-    """That of the logits after so many steps; `otherwise` of runs that have none."""
+    """The scale of the logits after so many steps; `otherwise` for a run that has no scales."""
     return scales[min(steps.bit_length() - 1, len(scales) - 1)] if scales else otherwise
 
 
 class Sureness:
-    """Since when the class of a recording has been the same, and sure. What is remembered is an array (N, 2) int64 of N recordings.
+    """Since when a recording's class has been the same, and sure. The memory of N recordings is an (N, 2) int64 array.
 
     Args:
-        confidence: the probability from which on it is sure.
+        confidence: the probability from which on a class is sure.
     """
 
     def __init__(self, confidence: float = CONFIDENCE):
@@ -135,17 +136,17 @@ class Sureness:
 
     @staticmethod
     def fresh(rows: int) -> np.ndarray:
-        """Of recordings that have not begun: the class, and the step since when; -1 for none."""
+        """The memory of recordings that have not begun: for each the class, and the step since when; -1 for none."""
         return np.full((rows, 2), -1, dtype=np.int64)
 
     def go_on(self, memory: np.ndarray, row: int, p: Sequence[float], step: int) -> int | None:
-        """Takes in the probabilities after a step.
+        """Takes in the probabilities after a step of a recording.
 
         Args:
-            memory: is changed.
-            row: of the recording.
-            p: (C,).
-            step: how many steps were read.
+            memory: the memory, which is changed.
+            row: the recording's row in the memory.
+            p: (C,) probabilities.
+            step: how many steps have been read.
 
         Returns:
             The number of steps after which the class was sure, and has been since; None while it is not.
@@ -169,15 +170,15 @@ def running_answers(
     stack: int,
     confidence: float,
 ) -> list[dict[str, Any]]:
-    """Of each row "running", a list of [steps, probabilities by class], and "sure_after", the steps after which it stays sure.
+    """For each row "running", a list of [steps, probabilities by class], and "sure_after", steps until it stays sure.
 
     Args:
-        model: in evaluation mode.
-        scales: of `fit_running`.
-        classes: C names.
+        model: the model in evaluation mode.
+        scales: the result of `fit_running`.
+        classes: the names of the C classes.
         input: (T, B, I).
-        lengths: (B,).
-        steps: of each recording, of which the network reads `stack` at once.
+        lengths: (B,) in steps of the network.
+        steps: the length of each recording in its own steps, of which the network reads `stack` at once.
         stack: see `Scaling`.
         confidence: see `Sureness`.
     """
@@ -192,7 +193,7 @@ def running_answers(
         told: list[list[Any]] = []
         sure: int | None = None
         for at, k in enumerate(after):
-            if at and after[at - 1] >= own:  # it has ended; that after its last step is told once
+            if at and after[at - 1] >= own:  # the recording has ended: the answer after its last step is given once
                 break
             step = min(min(k, own) * stack, length)
             said = p[at, row].tolist()

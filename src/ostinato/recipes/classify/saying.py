@@ -1,4 +1,4 @@
-"""What a classifier says of an example, as people read it: a class, several labels or a number."""
+"""The outputs of a classifier turned into answers that people read: a class, several labels or a number."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ostinato.recipes.classify.data import ClassifyKnown
 
 
 def said_of(known: ClassifyKnown, model: Classifier, said: torch.Tensor) -> list[dict[str, Any]]:
-    """Answers as JSON can hold them.
+    """Turns outputs into answers as JSON can hold them.
 
     Args:
-        known: classes, or the scale of numbers.
-        model: which said it.
-        said: (B, C) of it, in evaluation mode.
+        known: the classes, or the scale of numbers.
+        model: the model.
+        said: its outputs (B, C), in evaluation mode.
     """
     said = said.float()
     if known.number is not None:

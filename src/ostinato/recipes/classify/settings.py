@@ -1,4 +1,4 @@
-"""What a user can set about a classifier; apart from the recipe, so that a wrong flag need not wait for torch."""
+"""The settings of a classifier; in a module without torch, so that a wrong flag is reported at once."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ClassifyReadingSettings:
 
     def __post_init__(self):
         check_reading(self, vocabulary_size=3, min_count=1, max_length=1)
-        Dialect(self.separator, self.header)  # which refuses what cannot be
+        Dialect(self.separator, self.header)  # raises an error for a separator or header that cannot be
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from ostinato.recipes.task import Judge
 
 
 def several_figures(said: np.ndarray, target: np.ndarray) -> dict[str, float]:
-    """F1 over all labels together, F1 averaged over the labels that occur, and the share of examples whose labels are all right.
+    """F1 over all labels together, F1 averaged over the labels that occur, and the share of examples all right.
 
     Args:
-        said: (N, C) bool.
-        target: (N, C) bool.
+        said: (N, C) bool, the predicted labels.
+        target: (N, C) bool, the true labels.
     """
     if not len(target):
         return {"micro_f1": float("nan"), "macro_f1": float("nan"), "exact": float("nan")}
@@ -32,12 +32,12 @@ def several_figures(said: np.ndarray, target: np.ndarray) -> dict[str, float]:
 
 
 class SeveralJudge(Judge):
-    """Judges a classifier of which an example may have several labels. Labels that training never had are not counted.
+    """Judges a classifier whose examples may have several labels. Labels that training never had are not counted.
 
     Args:
-        model: C outputs.
-        names: of the C labels.
-        strange: labels of the data that training never had.
+        model: a model with C outputs.
+        names: the names of the C labels.
+        strange: the labels of the data that training never had.
     """
 
     memory = ("_p", "_targets")
@@ -48,14 +48,14 @@ class SeveralJudge(Judge):
         self._targets: list[torch.Tensor] = []
 
     def see(self, batch: Batch) -> torch.Tensor:
-        """Runs the model."""
+        """Runs the model on a batch, and keeps probabilities and labels."""
         logits = self.model(batch.input, batch.lengths)
         self._p.append(logits.float().sigmoid().cpu())
         self._targets.append(batch.target.cpu())
         return self.model.label_loss(logits, batch.target)
 
     def choose_threshold(self) -> None:
-        """Has the model choose its threshold by what was seen."""
+        """Has the model choose its threshold from the batches seen."""
         self.model.choose_threshold(torch.cat(self._p), torch.cat(self._targets))
 
     def _sets(self) -> tuple[np.ndarray, np.ndarray]:
@@ -64,11 +64,11 @@ class SeveralJudge(Judge):
         return (p[known] >= self.model.threshold.cpu()).numpy(), (target[known] > 0.5).numpy()
 
     def figures(self) -> dict[str, float]:
-        """See `several_figures`."""
+        """The figures of `several_figures`."""
         return several_figures(*self._sets())
 
     def details(self) -> dict[str, Any]:
-        """Precision, recall, F1 and number of each label; the threshold."""
+        """Precision, recall, F1 and number of examples of each label; the threshold."""
         said, target = self._sets()
         right = (said & target).sum(0)
         rows = {
@@ -83,5 +83,5 @@ class SeveralJudge(Judge):
         return {"classes": rows, "threshold": float(self.model.threshold)}
 
     def warnings(self) -> list[str]:
-        """Labels that training never had."""
+        """A line about labels that training never had."""
         return [f"training never had the label {', '.join(self.strange)}: not counted"] if self.strange else []

@@ -1,4 +1,4 @@
-"""The recipe `classify`, many to one: texts, images or recordings in; a class, its probability and a confusion matrix out."""
+"""The recipe `classify`, many to one: texts, images, recordings in; a class, its probability, confusions out."""
 
 from __future__ import annotations
 
@@ -55,8 +55,9 @@ from ostinato.recipes.trained import validation_of
 from ostinato.training.loop.evaluation import Evaluation
 from ostinato.training.run.settings import UpdateSettings
 
-_FEW = 1_000  # recordings
-# Before the output and of what enters. Words are many, and each is seen seldom: a network learns them by heart.
+_FEW = 1_000  # recordings; with at most so many, augmentation is on by default
+# The dropout rates before the output and of the input. There are many words, each seen seldom, which a network learns
+# by heart.
 _DROPOUT = {
     "word": (0.5, 0.5),
     "bpe": (0.5, 0.5),
@@ -77,9 +78,9 @@ LearntClassifier: TypeAlias = Learnt[ClassifySettings, ClassifyKnown, Classifier
 class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
     """Classification of sequences.
 
-    An answer is the class, its probability and the probabilities of all; where examples have several labels, the labels and the
-    probability of each; where a number is predicted, the number, and its deviation if that is learnt. Of texts there is the text
-    too, and of recordings the id.
+    An answer is the class, its probability and the probabilities of all classes; if examples have several labels, the
+    labels and the probability of each; if a number is predicted, the number, and its deviation if the model predicts
+    one. The answer to a text holds the text too, and the answer to a recording its id.
     """
 
     name = "classify"
@@ -93,7 +94,7 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
 
     @opened_once()
     def read(self, settings: ClassifySettings) -> Splits[Any]:
-        """Digits without data; recordings or texts where the name is that of a table; else images."""
+        """Reads the built-in digits without data; recordings or texts if the name is that of a table; else images."""
         data, reading = settings.data, settings.reading
         if data is None:
             return digits()
@@ -106,7 +107,7 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         return read_image_splits(data, validation_share=reading.validation_share, test_share=reading.test_share)
 
     def open(self, settings: ClassifySettings, opening: Opening) -> Splits[Any]:
-        """The same; texts that are too large for memory are kept beside the run."""
+        """Reads like `read`, but texts that are too large for memory are mapped from files in the run's folder."""
         data = settings.data
         places = None if data is None else large_texts(data, settings.reading)
         if data is None or places is None or _reader(settings).reads(data):
@@ -115,13 +116,13 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         return read_all(data, settings.reading, places, kept, opening.on_progress)
 
     def load_known(self, folder: Path) -> ClassifyKnown:
-        """What a run knows; large tables that it is given later are kept beside it."""
+        """Loads what a run knows; the files of large tables that it is given later go into the run's folder."""
         self._kept = folder / TABLES
         return super().load_known(folder)
 
     @opened_once()
     def read_part(self, settings: ClassifySettings, known: ClassifyKnown, data: str, *, labelled: bool) -> Part:
-        """Texts or recordings where the run has learnt such, else images of the size that it has learnt."""
+        """Reads data of the kind that the run was trained on: texts, recordings, or images of the same row size."""
         if known.scaling is not None:
             return _reader(settings, known.target).part(data, known.scaling, labelled=labelled)
         if known.vocabulary is not None:
@@ -129,21 +130,21 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         return read_pictures(data, known, with_labels=labelled)
 
     def rows_as(self, settings: ClassifySettings, known: ClassifyKnown, suffix: str) -> RowsAs | None:
-        """Of texts a row or a line; images and recordings are read whole."""
+        """A row or a line for texts; None for images and recordings, which are read whole."""
         if known.vocabulary is None or known.scaling is not None:
             return None
         return "lines" if suffix == ".txt" else rows_of_table(suffix)
 
     def reads_tables(self, known: ClassifyKnown) -> bool:
-        """Of texts and recordings; images are in none."""
+        """True for texts and recordings; images do not come in tables."""
         return known.scaling is not None or known.vocabulary is not None
 
     def from_values(self, settings: ClassifySettings, known: ClassifyKnown, given: Any) -> tuple[Part, bool]:
-        """Texts or lists of tokens, images, or recordings."""
+        """Turns texts or lists of tokens, images, or recordings into a part."""
         return part_of(known, given)
 
     def learn(self, settings: ClassifySettings, train: Part) -> ClassifyKnown:
-        """Classes, vocabulary and scale."""
+        """Learns classes, vocabulary and scales."""
         model = settings.model
         how = {"stack": settings.recording.stack, "extras": extras_of(model.cell, model.options)}
         known = ClassifyKnown.of(train, settings.reading, counting=model.naive_bayes, how=how)
@@ -157,15 +158,15 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         return known
 
     def to_dict(self, known: ClassifyKnown) -> dict[str, Any]:
-        """Plain values."""
+        """What is known as plain values."""
         return known.to_dict()
 
     def from_dict(self, content: dict[str, Any]) -> ClassifyKnown:
-        """The inverse."""
+        """The inverse of `to_dict`."""
         return ClassifyKnown.from_dict(content)
 
     def examples(self, settings: ClassifySettings, known: ClassifyKnown, part: Part) -> Examples:
-        """Token ids, rows of pixels, or numbers."""
+        """Makes token ids, rows of pixels, or numbers."""
         if isinstance(part, Recordings):
             assert known.scaling is not None
             names, longest = known.with_unknown(part), settings.reading.max_length
@@ -178,7 +179,7 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         return Texts(part, known, settings.reading)
 
     def remarks(self, splits: Splits[Part]) -> list[str]:
-        """Labels with blanks around them; what recordings are."""
+        """Notes about labels with blanks around them, about recordings, and about labels that are no classes."""
         found: Any = splits
         lines = notes_of(found) if isinstance(splits.train, Recordings) else blanks_told(found)
         target = target_in(splits.train)
@@ -227,7 +228,7 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         return Classifier(len(known.classes), **given)
 
     def begin(self, settings: ClassifySettings, known: ClassifyKnown, model: Classifier) -> list[str]:
-        """Puts in what was counted, and pretrained word vectors into the embedding; tells which tokens suit the texts."""
+        """Puts counts into naive Bayes, and word vectors into the embedding; tells if texts are read as characters."""
         if model.naive_bayes is not None and known.counted is not None:
             model.naive_bayes.take(known.counted, balanced=settings.model.class_weights == "balanced")
         path, vocabulary = settings.reading.vectors, known.vocabulary
@@ -243,57 +244,57 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         return [*lines, str(load_vectors(path, model.embedding, vocabulary.words))]
 
     def trained_with(self, settings: ClassifySettings, examples: Examples) -> UpdateSettings:
-        """Of few recordings longer, and in smaller batches."""
+        """Trains longer and in smaller batches if there are few recordings."""
         return for_few(settings.training, examples) if isinstance(examples, RecordingExamples) else settings.training
 
     def judged_by(self, settings: ClassifySettings) -> str | None:
-        """The loss, which knows how good each probability is; where classes are to count the same, F1 averaged over them."""
+        """The loss, which knows how good each probability is; with balanced classes F1 averaged over them."""
         return "macro_f1" if settings.model.class_weights == "balanced" else None
 
     def settle(self, learnt: LearntClassifier, judge: Judge, found: Evaluation) -> Evaluation:
-        """Fits the scales of the network and of naive Bayes; of several labels, the threshold."""
+        """Fits the scales of the network and of naive Bayes; with several labels, the threshold."""
         if isinstance(judge, SeveralJudge):
             judge.choose_threshold()
             return dataclasses.replace(found, figures=judge.figures())
         if not isinstance(judge, ClassJudge):
             return found
         judge.calibrate()
-        # Of recordings there are often few to validate with.
+        # Recordings to validate with are often few, so `losses` holds the loss of each.
         losses = judge.losses() if learnt.known.scaling is not None and found.judged_by is None else None
         return dataclasses.replace(found, nats=judge.nats(), figures=judge.figures(), losses=losses)
 
     def judge(self, learnt: LearntClassifier, part: Part, examples: Examples, *, final: bool) -> Judge:
-        """Accuracy, precision, recall, F1, confusion, calibration; or errors of numbers."""
+        """A judge of classes, of several labels, or of numbers."""
         return judge_of(learnt.model, learnt.known, part)
 
     def baselines(
         self, settings: ClassifySettings, train: Part, parts: Mapping[str, Part]
     ) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
-        """Naive Bayes on words and pairs of words, the nearest recording, and the most frequent class."""
+        """Naive Bayes of texts, the nearest recording, the most frequent class; see also `other_baselines`."""
         target = target_in(train, settings.reading.target)
         if target != "class":
             return other_baselines(train, parts, settings.reading, target)
         return baselines(train, parts, settings.reading)
 
     def exported(self, learnt: Any) -> Exported:
-        """The network's logits; the runner adds those of naive Bayes."""
+        """The graph of the network's logits; the runner adds those of naive Bayes."""
         from ostinato.recipes.classify.exported import exported
 
         part = validation_of(self, learnt)
         return exported(learnt.model, learnt.known, learnt.settings.reading, part)
 
     def question(self, learnt: LearntClassifier, part: Part, batch: Batch, target: str | None) -> Question:
-        """Why this class."""
+        """Asks why this class is the answer."""
         from ostinato.recipes.classify.explained import question
 
         return question(learnt, part, batch, target)
 
     def answers(self, learnt: LearntClassifier, part: Part, batch: Batch) -> list[dict[str, Any]]:
-        """What is said of each row."""
+        """The answers to the rows of a batch."""
         rows, said = batch.rows.tolist(), learnt.model(batch.input, batch.lengths)
         answers = said_of(learnt.known, learnt.model, said)
         more: list[dict[str, Any]] = [{} for _ in rows]
-        how = learnt.answering  # of a task that is made from this one it may be another
+        how = learnt.answering  # a task derived from this one may have another type here
         if isinstance(how, ClassifyAnswering) and how.running:
             more = self._running(learnt, part, batch, how.confidence)
         return [{**_told(part, row), **answer, **also} for row, answer, also in zip(rows, answers, more, strict=True)]
@@ -309,7 +310,7 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
         return running_answers(learnt.model, *how, confidence)
 
     def finish(self, learnt: LearntClassifier | None, finished: Finished) -> None:
-        """Of recordings, fits what is said while one is still coming, and keeps it."""
+        """Fits the scales for recordings that are still coming, and saves them."""
         if learnt is None or learnt.known.scaling is None or learnt.known.target != "class":
             return
         examples = self.examples(learnt.settings, learnt.known, finished.splits.validation)
@@ -320,13 +321,14 @@ class Classify(Task[ClassifySettings, Part, ClassifyKnown, Classifier]):
 
 
 def _augmentation(known: ClassifyKnown, given: float | None) -> float:
-    """How much recordings are changed whenever they are trained on: if nobody says so, few of them, at even times and without gaps.
+    """How much recordings are changed each time they are trained on.
 
-    A number to predict may be their speed, or their scale. Whether a value is there, and the time between steps, are read beside
-    the values, and are no curves.
+    By default only few recordings are changed, at even times and without gaps. A number to predict may be their speed
+    or their scale, so they are not changed then. Inputs for missing values and for the time between steps are no curves
+    that could be changed.
 
     Raises:
-        ConfigError: recordings that are not so are to be changed.
+        ConfigError: augmentation is set for recordings with gaps or at uneven times.
     """
     scaling = known.scaling
     is_uneven = scaling is not None and bool(scaling.gaps or scaling.step is not None)
@@ -342,14 +344,14 @@ def _augmentation(known: ClassifyKnown, given: float | None) -> float:
 
 
 def _weights(known: ClassifyKnown) -> list[float]:
-    """Of classes, such that all count the same; of several labels, such that having one counts as much as not having it."""
+    """Class weights under which all classes count the same; with several labels, having one counts as not having it."""
     if known.target == "several":
         return [(known.examples - count) / max(count, 1) for count in known.counts]
     return balanced(known.counts)
 
 
 def _told(part: Part, row: int) -> dict[str, Any]:
-    """Which example an answer is about."""
+    """Which example an answer is about: the recording's id, or the text."""
     if isinstance(part, Images):
         return {}
     return {"id": part[row].id} if isinstance(part, Recordings) else {"text": part[row].text}

@@ -1,4 +1,4 @@
-"""Plain values as a classifier reads them."""
+"""Turning plain values into what a classifier reads."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ostinato.recipes.classify.data import ClassifyKnown, Part
 from ostinato.recipes.in_python.kinds import is_list, items_of
 from ostinato.recipes.in_python.plain import pixels_in, recordings_in, texts_in
 
-_WHITE, _DEEP_WHITE = 255.0, 65535.0  # of eight and of sixteen bits
+_WHITE, _DEEP_WHITE = 255.0, 65535.0  # white in images of eight and of sixteen bits
 
 
 def part_of(known: ClassifyKnown, given: Any) -> tuple[Part, bool]:
-    """Texts, images or recordings, as the run has learnt such, and whether it is one.
+    """Turns values into what the run was trained on: texts, images or recordings; says whether they are one example.
 
     Raises:
-        DataError: they are others.
+        DataError: the values are of another kind.
     """
     if known.scaling is not None:
         return recordings_in(given, known.scaling.channels)
@@ -38,7 +38,7 @@ def part_of(known: ClassifyKnown, given: Any) -> tuple[Part, bool]:
 
 
 def _images(known: ClassifyKnown, given: Any) -> tuple[Images, bool]:
-    """Black is 0; white is that of training in an array of whole numbers, 1 in one of others, 255 in an image of Pillow."""
+    """Images with black as 0; white as in training in arrays of integers, 1 in other arrays, 255 in Pillow images."""
     row = known.row or 0
     expected = f"images whose rows have {row} values: of Pillow, or arrays (height, width)"
     found, is_one = pixels_in(given, expected, (2,))
@@ -48,7 +48,8 @@ def _images(known: ClassifyKnown, given: Any) -> tuple[Images, bool]:
             white = known.white if each.dtype.kind in "uib" else 1.0
             pixels = np.asarray(each, dtype=np.float32) / white
         else:
-            # Deep pictures are as white as those of training; where these had eight bits only, as they can be.
+            # Images of more than eight bits have the white of training, or that of sixteen bits if training had eight
+            # bits.
             deep = {"I": known.white if known.white > _WHITE else _DEEP_WHITE, "F": 1.0}
             pixels = pixels_of(each, grey=True).astype(np.float32) / deep.get(each.mode[:1], _WHITE)
         if pixels.shape[1] != row or not len(pixels) or not np.isfinite(pixels).all():

@@ -1,1 +1,1 @@
-"""Answers and scores by many workers, here or on a cluster: `--engine`."""
+"""Answers and scores by many workers, on this machine or on a cluster: `--engine`."""

@@ -1,14 +1,14 @@
-"""Answers into a file, in the form that its suffix says.
+"""Writing answers into a file, in the form that its suffix says.
 
-| suffix | what |
+| suffix | form |
 | --- | --- |
 | .jsonl, .ndjson, .json, none | a line of JSON for each answer |
-| .csv, .tsv, .parquet | a table: a row an answer, or, of answers with as many values as steps, a row a step |
-| .txt | what `--show` prints |
-| .conllu, .conll, .bio | of a tagger: what was predicted for, with its tags in their column |
+| .csv, .tsv, .parquet | a table: a row an answer; or a row a step, if answers have as many values as steps |
+| .txt | the text of `--show` |
+| .conllu, .conll, .bio | for a tagger: the file that was predicted for, with the predicted tags in their column |
 
-In a table the parts of an answer are columns, `probabilities.good`; rows of steps begin with the numbers of the answer and of the
-step, from 1 on. What fits no cell, such as other hypotheses or attention, JSON alone has.
+In a table the parts of an answer are columns, such as `probabilities.good`; rows of steps begin with the numbers of the
+answer and of the step, from 1 on. What fits no cell, such as other hypotheses or attention, is in JSON only.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from typing import Any
 
 from ostinato.errors import ConfigError, OstinatoError
 
-FORMS = (".conllu", ".conll", ".bio")  # that some task writes
+FORMS = (".conllu", ".conll", ".bio")  # forms that some task writes
 JSON_LINES, TABLES, TEXT = (".jsonl", ".ndjson", ".json", ""), (".csv", ".tsv", ".parquet"), ".txt"
 _EXAMPLE, _STEP = "answer", "step"
-_PART_ROWS = 100_000  # of a table that are held before they are written
+_PART_ROWS = 100_000  # rows of a table that are held before they are written
 
 Write = Callable[[Mapping[str, Any]], None]
 Rows = Callable[[Mapping[str, Any]], "list[dict[str, Any]] | None"]
 
 
 def check_suffix(path: str) -> None:
-    """Raises `ConfigError` where the name of a file says a form that answers are not written in."""
+    """Raises `ConfigError` if the suffix of a file is none of the forms of answers."""
     if (suffix := Path(path).suffix.lower()) not in (*JSON_LINES, *TABLES, TEXT, *FORMS):
         known = ", ".join(each for each in (*JSON_LINES, *TABLES, TEXT, *FORMS) if each)
         raise ConfigError(f"--output {path}: expected a name that ends in {known}, got {suffix}")
@@ -44,16 +44,16 @@ def check_suffix(path: str) -> None:
 
 @contextmanager
 def answers_into(path: str, task: Any, rows: Rows | None = None, *, before: int = 0) -> Iterator[Write]:
-    """What writes an answer at a time into a new file.
+    """Opens a new file, and gives a function that writes an answer into it.
 
     Args:
-        path: of the file, with one of the suffixes above.
-        task: whose answers they are; it says how text shows them.
-        rows: what makes the rows of a table of an answer, and None of one that has no rows of its own.
-        before: how many answers stand in the files before this one, of which it goes on counting.
+        path: the file, with one of the suffixes above.
+        task: the task of the answers; it makes the text of .txt.
+        rows: makes the rows of a table from an answer; None from an answer that has the usual rows.
+        before: how many answers are in the files before this one; answers are numbered from there on.
 
     Raises:
-        ConfigError: the suffix says no form, or the task has no text.
+        ConfigError: the suffix is no form, or the task has no text.
         OstinatoError: the file cannot be written, or answers do not make a table.
     """
     check_suffix(path)
@@ -62,7 +62,7 @@ def answers_into(path: str, task: Any, rows: Rows | None = None, *, before: int 
         _check_text(task)
     try:
         if suffix == ".parquet":
-            with open(path, "wb"):  # before an hour of answers, not after
+            with open(path, "wb"):  # fails before the answers are computed, not after
                 pass
             table = _Columns(path, rows, before)
             try:
@@ -83,13 +83,13 @@ def answers_into(path: str, task: Any, rows: Rows | None = None, *, before: int 
 
 
 def write_form(path: str, trained: Any, data: str, answers: Iterable[Mapping[str, Any]]) -> None:
-    """Writes answers in a form of their task alone, such as CoNLL-U; a file that was there stays until the new one is whole.
+    """Writes answers in a form of their task alone, such as CoNLL-U; an old file stays until the new one is complete.
 
     Args:
-        path: of the file.
-        trained: of the run.
+        path: the file.
+        trained: the `Trained` of the run.
         data: what was predicted for.
-        answers: in order.
+        answers: the answers in the order of the data.
 
     Raises:
         ConfigError: the task has no such form, or the answers do not fit it.
@@ -112,11 +112,11 @@ def write_form(path: str, trained: Any, data: str, answers: Iterable[Mapping[str
 
 
 def rows_of(answer: Mapping[str, Any], number: int) -> list[dict[str, Any]]:
-    """The rows of an answer.
+    """The rows of an answer in a table: a row a step if it has lists of numbers or texts, else one row.
 
     Args:
-        answer: as JSON has it.
-        number: how many answers were before it.
+        answer: the answer, as in JSON.
+        number: how many answers come before it.
     """
     cells = dict(_flat(answer))
     lists = {name: cell for name, cell in cells.items() if isinstance(cell, list)}
@@ -141,7 +141,7 @@ def _flat(answer: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, An
 
 
 class _Table:
-    """Rows as they come; the first says which columns there are."""
+    """Writes rows as they come; the first row decides the columns."""
 
     def __init__(self, file: Any, separator: str, path: str, rows: Rows | None = None, before: int = 0) -> None:
         self._file, self._separator, self._path, self._rows = file, separator, path, rows
@@ -167,7 +167,7 @@ def _check_columns(row: Mapping[str, Any], columns: Any, path: str) -> None:
 
 
 class _Columns:
-    """Columns, as Parquet wants them: parts beside the file as soon as there is much, which become one in the end."""
+    """Collects columns for Parquet; many rows are written to parts beside the file, which are joined at the end."""
 
     def __init__(self, path: str, rows: Rows | None = None, before: int = 0) -> None:
         self._path, self._answers, self._rows = path, before, rows
@@ -197,7 +197,7 @@ class _Columns:
         self._columns = {name: [] for name in self._columns}
 
     def close(self) -> None:
-        """Writes the file."""
+        """Writes the file, from the rows held and from the parts."""
         import polars
 
         if not self._parts:
@@ -205,12 +205,12 @@ class _Columns:
             return
         if any(self._columns.values()):
             self._part()
-        # What is whole numbers in one part, or nothing at all, may be others in the next.
+        # A column may be empty or of whole numbers in one part, and of other numbers in the next.
         parts = [polars.scan_parquet(part, glob=False) for part in self._parts]
         polars.concat(parts, how="vertical_relaxed").sink_parquet(self._path)
 
     def leave(self) -> None:
-        """Takes away what lies beside the file."""
+        """Removes the parts beside the file."""
         if self._beside is not None:
             shutil.rmtree(self._beside, ignore_errors=True)
 

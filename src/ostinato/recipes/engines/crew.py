@@ -1,4 +1,4 @@
-"""Workers that jobs are given to, whoever starts them: a worker that dies is replaced, and what it had goes to another."""
+"""Giving jobs to workers, whoever starts them: a worker that dies is replaced, and its job goes to another."""
 
 from __future__ import annotations
 
@@ -8,46 +8,46 @@ from typing import Any, Protocol, TypeVar
 
 from ostinato.recipes.engines.work import Done
 
-MOST_DEATHS = 3  # of workers that have a job; a fourth would die of it too
+MOST_DEATHS = 3  # of workers with the same job; after these the job fails, as it would kill the next worker too
 
 Job = TypeVar("Job")
 
 
 class WorkerDiedError(Exception):
-    """A worker is gone, and what it was given is not done."""
+    """A worker is gone, and its job is not done."""
 
 
 class Crew(Protocol):
-    """What starts workers and carries jobs to them: Ray, or processes of this machine."""
+    """An engine that starts workers and gives them jobs: Ray, or processes of this machine."""
 
     def hire(self) -> Any:
-        """A new worker."""
+        """Starts a new worker."""
         ...
 
     def give(self, worker: Any, job: Any, /) -> Hashable:
-        """Has a worker begin with a job; what stands for it."""
+        """Starts a job on a worker, and returns a handle of the job."""
         ...
 
     def wait(self, given: Sequence[Any], /) -> Iterable[Any]:
-        """Those that are over, at least one; those whose worker has died are."""
+        """Waits, and returns the handles of jobs that are over, at least one; a dead worker's job is over too."""
         ...
 
     def result(self, given: Any, /) -> Done:
-        """What came of a job that is over.
+        """The result of a job that is over.
 
         Raises:
-            WorkerDiedError: its worker has died.
+            WorkerDiedError: the job's worker has died.
         """
         ...
 
 
 class Team:
-    """Workers that stay from one list of jobs to the next.
+    """Workers that are kept from one list of jobs to the next.
 
     Args:
-        crew: who starts them.
+        crew: the engine that starts them.
         most: how many there are at once.
-        say: tells a user that one has died.
+        say: tells a user that a worker has died.
     """
 
     def __init__(self, crew: Crew, most: int, say: Callable[[str], None]):
@@ -55,7 +55,7 @@ class Team:
         self._free: list[Any] = []
 
     def each(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Done]]:
-        """Every job once with what came of it, in the order in which they end."""
+        """Gives every job once with its result, in the order in which jobs end."""
         todo, deaths = deque(jobs), Counter[int]()
         busy: dict[Hashable, tuple[Any, Job]] = {}
         while todo or busy:

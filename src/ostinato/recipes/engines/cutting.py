@@ -1,4 +1,4 @@
-"""Data in pieces that workers answer: rows of files, each of which reads as the whole does, or rows of what was read whole."""
+"""Cutting data into pieces for workers: rows of files that read as they do in the whole, or rows of data read whole."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _BLOCK = 2**20
 
 @dataclass(frozen=True)
 class Piece:
-    """Some rows.
+    """A piece of the data: some rows.
 
     Attributes:
-        number: of the piece, from 0 on.
-        before: rows in the pieces before it.
-        rows: how many; None for those of a whole file that nobody has counted.
-        file: that they are cut from; None where they are rows of data that are read whole.
+        number: the number of the piece, from 0 on.
+        before: how many rows are in the pieces before it.
+        rows: how many rows it has; None for a whole file whose rows were not counted.
+        file: the file that it is cut from; None for rows of data that are read whole.
         how: what a row of the file is; None for the whole file.
-        begin: its first byte in the file; of Parquet its first row.
-        end: the byte or the row behind its last.
-        head: how many bytes of the file stand above the rows of every piece: the names of the columns.
-        head_lines: the same in lines.
+        begin: its first byte in the file; in Parquet its first row.
+        end: the byte or the row after its last.
+        head: how many bytes at the beginning of the file every piece has above its rows: the names of the columns.
+        head_lines: how many lines these are.
         line: the number of its first line in the file.
     """
 
@@ -67,7 +67,7 @@ class Piece:
 
     @contextmanager
     def held(self) -> Generator[None]:
-        """Inside, whoever opens the file finds these rows and no others."""
+        """Within this context, whoever opens the file reads only these rows."""
         if self.file is None or self.how is None:
             yield
             return
@@ -91,7 +91,7 @@ class Piece:
             return head + file.read(self.end - self.begin)
 
     def named(self, message: str) -> str:
-        """An error of its reading, with the numbers that lines and rows have in the file."""
+        """An error message from reading the piece, with line and row numbers changed to those of the whole file."""
         if self.file is None or self.how is None:
             return message
 
@@ -107,20 +107,20 @@ class Piece:
 
 
 def rows_of_table(suffix: str) -> RowsAs | None:
-    """What a row is of a table with this suffix; None of what is none."""
+    """What a row of a table with this suffix is; None if the suffix is not of a table."""
     if suffix in SEPARATORS:
         return "records"
     return "objects" if suffix in JSON_SUFFIXES else "table" if suffix in PARQUET_SUFFIXES else None
 
 
 def cut(task: Any, trained: Any, data: str, most: int) -> list[Piece] | None:
-    """Data as rows of files; None where they must be read whole.
+    """Cuts data into pieces of files; None if the data must be read whole.
 
     Args:
-        task: that predicts for them; `Task.rows_as` says what a row of a file is.
-        trained: of its run.
+        task: the task that predicts for them; `Task.rows_as` says what a row of a file is.
+        trained: the `Trained` of its run.
         data: a file, a folder or a glob.
-        most: rows of a piece.
+        most: rows of a piece at most.
 
     Raises:
         DataError: there are no such data.
@@ -140,7 +140,7 @@ def cut(task: Any, trained: Any, data: str, most: int) -> list[Piece] | None:
 
 
 def _files(task: Any, trained: Any, data: str) -> list[tuple[str, RowsAs]] | None:
-    """The files with what a row of each is; None where one of them has no such rows, or is not on this machine."""
+    """The files, with what a row of each is; None if one of them has no such rows, or is not on this machine."""
     if "://" in data:
         return None
     path = Path(data).expanduser()
@@ -148,7 +148,7 @@ def _files(task: Any, trained: Any, data: str) -> list[tuple[str, RowsAs]] | Non
         names = [data]
     else:
         if path.is_dir() and part_folders(path):
-            return None  # a data set in parts, of which the task chooses one
+            return None  # a data set in parts, from which the task chooses one
         documents = [each for each in find_text(data, binary=True).documents if _is_data(each)]
         names = [each.name for each in documents]
     kinds = [task.rows_as(trained.settings, trained.known, suffix_of(name)) for name in names]
@@ -158,12 +158,12 @@ def _files(task: Any, trained: Any, data: str) -> list[tuple[str, RowsAs]] | Non
 
 
 def _is_data(document: Document) -> bool:
-    """As Spark leaves _SUCCESS beside its parts."""
+    """Whether a file has data; _SUCCESS, which Spark leaves beside its parts, has none."""
     return not Path(document.name).name.startswith("_")
 
 
 def _pieces_of(name: str, how: RowsAs, most: int, number: int, before: int, settings: Any) -> Iterator[Piece]:
-    """The pieces of a file; one without `how` where it must be read whole."""
+    """The pieces of a file; a single piece without `how` if the file must be read whole."""
     path, separator, head, head_lines = Path(name).expanduser(), "", 0, 0
     if how == "table":
         yield from _tables(name, most, number, before)
@@ -197,7 +197,7 @@ def _tables(name: str, most: int, number: int, before: int) -> Iterator[Piece]:
 
     try:
         rows = int(polars.scan_parquet(Path(name).expanduser(), glob=False).select(polars.len()).collect().item())
-    except Exception:  # polars has errors of its own, without a common class; who reads the file tells
+    except Exception:  # polars' errors have no common class; reading the file reports the fault
         yield Piece(number, before, None, name)
         return
     for at, begin in enumerate(range(0, rows, most)):
@@ -206,7 +206,7 @@ def _tables(name: str, most: int, number: int, before: int) -> Iterator[Piece]:
 
 
 class _Walk:
-    """The lines of a file, and how far they were read.
+    """The lines of a file, and how far it has been read.
 
     Attributes:
         offset: bytes read.
@@ -225,7 +225,7 @@ class _Walk:
 
 
 def _lines(walk: _Walk, how: RowsAs) -> Iterator[bool]:
-    """At each place where the file may be cut: whether a row ends there. A block ends behind the empty line below it."""
+    """For each place where the file may be cut, whether a row ends there. A block ends after its empty line."""
     inside = False
     for raw in walk:
         if how == "lines":
@@ -242,8 +242,8 @@ def _lines(walk: _Walk, how: RowsAs) -> Iterator[bool]:
 
 
 def _records(walk: _Walk, separator: str) -> Iterator[bool]:
-    """The same of CSV, by the reader that will read its pieces; a record that it cannot read is a row too."""
-    # Every byte is a character in Latin-1, and those of ASCII are themselves in UTF-8 as well.
+    """The same for CSV, by the reader that will read the pieces; a record that it cannot read is a row too."""
+    # In Latin-1 every byte is a character, and bytes of ASCII mean the same as in UTF-8.
     reader = csv.reader((raw.decode("latin-1") for raw in walk), delimiter=separator, strict=True)
     while True:
         limit = csv.field_size_limit(_LONGEST_CELL)
@@ -259,14 +259,14 @@ def _records(walk: _Walk, separator: str) -> Iterator[bool]:
 
 
 def _separator(path: Path, settings: Any) -> str | None:
-    """What separates cells; None where whoever reads the file must see all of it to tell."""
+    """The separator of cells; None if the whole file must be seen to find it."""
     told, usual = getattr(settings.reading, "separator", None), SEPARATORS[suffix_of(path)]
     with path.open("rb") as file:
         first = next((raw for raw in file if raw.strip()), b"")
         if is_for_excel(first) or (told is None and any(mark in first for mark in _MARKS if mark != usual.encode())):
             return None
         separator = Dialect(told).separator or usual
-        # Quotation marks in TSV are quotes only if all of the file can be read so.
+        # Quotation marks in TSV are quotes only if the whole file can be read that way.
         if separator == "\t" and (
             b'"' in first or any(b'"' in block for block in iter(lambda: file.read(_BLOCK), b""))
         ):

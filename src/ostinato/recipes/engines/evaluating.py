@@ -1,4 +1,4 @@
-"""`ostinato evaluate --engine`: workers see batches, and a judge joins what they remember: the figures are those of one process."""
+"""`ostinato evaluate --engine`: workers judge batches, and a judge joins the results to figures of one process."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ostinato.recipes.judge import Judge, on_device_of
 from ostinato.recipes.trained import OnBatch, Scores
 from ostinato.training.distributed.sending import from_bytes
 
-_JOBS = 64  # at most; what one of them remembers is held until those before it are there
+_JOBS = 64  # jobs at most; the result of a job is held until those before it have come
 
 
 @dataclass(frozen=True)
 class SomeBatches:
-    """Asks a worker to see some batches of all that one process would see."""
+    """Asks a worker to judge some of the batches of the whole evaluation."""
 
     first: int
     stop: int
@@ -31,10 +31,10 @@ class SomeBatches:
 
 
 class JudgeWorker(Worker):
-    """A worker that sees batches."""
+    """A worker that judges batches."""
 
     def asked(self, trained: Any, job: Any) -> Done:
-        """What a judge remembers of its batches, their losses and counts."""
+        """What a judge remembers of its batches, and their losses and counts, as bytes (see `Judge.sent`)."""
         if self._whole is None:
             part, _ = trained.part_to_judge(self.work.data)
             self._whole = part, trained.task.examples(trained.settings, trained.known, part)
@@ -52,16 +52,16 @@ class JudgeWorker(Worker):
 
 
 def evaluate_by(work: Work, team: Callable[[Work], Team], trained: Any, on_batch: OnBatch) -> tuple[Scores, Judge]:
-    """How good a model is, as `Trained.evaluate` says it, by many workers.
+    """Scores a model by many workers; the result is that of `Trained.evaluate`.
 
     Args:
-        work: for them; each reads the data.
-        team: who does it.
-        trained: of the run, here.
-        on_batch: called with how many batches have been seen, and of how many.
+        work: the work for them; each worker reads the data.
+        team: makes the team of workers for a work.
+        trained: the `Trained` of the run in this process.
+        on_batch: called with how many batches have been judged, and how many there are.
 
     Raises:
-        ConfigError: the task's judge cannot join what several have seen.
+        ConfigError: the task's judge cannot be joined from several.
         OstinatoError: the data cannot be read, or a worker cannot do its work.
     """
     task = trained.task

@@ -1,9 +1,9 @@
-"""A folder of partitions: what many workers write, each file whole or not there, until none is missing.
+"""A folder of partitions that many workers write: each file is complete or absent, and a later call adds missing ones.
 
 | file | what it holds |
 | --- | --- |
-| `part-00000.jsonl` or `.parquet` | the answers to a piece; rows and names of files are in the order of the data |
-| `.parts.json` | what they are answers of, to what, how cut; and whether none is missing |
+| `part-00000.jsonl` or `.parquet` | the answers to a piece; numbers in the names follow the order of the data |
+| `.parts.json` | which run, data, options and pieces the answers are of; and whether none is missing |
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ _OF_A_RUN = ("config.yaml", "model.safetensors", KNOWLEDGE, "vocabulary.json")
 
 
 class PartFolder:
-    """Where the partitions of one work are.
+    """The folder of the partitions of one work.
 
     Args:
-        path: of the folder.
-        suffix: of its files, ".jsonl" or ".parquet".
+        path: the folder.
+        suffix: the suffix of its files, ".jsonl" or ".parquet".
     """
 
     def __init__(self, path: str | os.PathLike[str], suffix: str):
         self.path, self.suffix = Path(path), suffix
 
     def part(self, number: int) -> Path:
-        """The file of a piece."""
+        """The file for a piece."""
         return self.path / f"part-{number:05d}{self.suffix}"
 
     def parts(self) -> list[Path]:
-        """Those that are there, in the order of the data."""
+        """The partitions that exist, in the order of the data."""
         found = [(int(match[1]), file) for file in self.path.iterdir() if (match := _PART.fullmatch(file.name))]
         return [file for _, file in sorted(found)]
 
     @contextmanager
     def new_part(self, number: int) -> Generator[Path]:
-        """A name to write a partition under, which gets its own name at the end of the block, and is gone after an error."""
+        """A temporary name for a partition, which is renamed at the end of the block, or deleted after an error."""
         beside = self.path / f".{socket.gethostname()}-{os.getpid()}-{self.part(number).name}"
         try:
             yield beside
@@ -69,13 +69,13 @@ class PartFolder:
 
     @contextmanager
     def begun(self, about: Mapping[str, Any]) -> Generator[None]:
-        """Inside, this process alone gives out the work of the folder, which is made if it is not there.
+        """Within this context, this process alone gives out the work of the folder, which is made if it does not exist.
 
         Args:
-            about: what decides what is in the partitions.
+            about: everything that the contents of the partitions depend on.
 
         Raises:
-            RunError: another process does, or the folder holds something else.
+            RunError: another process gives out its work, or the folder holds something else.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ class PartFolder:
             raise RunError(f"{self.path}: expected a folder for partitions ({error.strerror})") from error
         with _FolderLock(self.path / ".lock"):
             self._check(about)
-            for left in self.path.glob(".*-part-*"):  # of workers that were killed
+            for left in self.path.glob(".*-part-*"):  # left by workers that were killed
                 left.unlink(missing_ok=True)
             if not (self.path / _ABOUT).exists():
                 write_json(self.path / _ABOUT, {**about, "parts": None})
@@ -106,13 +106,13 @@ class PartFolder:
                 raise RunError(f"{self.path}: holds partitions {words}; choose another --output, or remove the folder")
 
     def end(self, about: Mapping[str, Any], parts: int) -> None:
-        """Writes down that none of so many partitions is missing."""
+        """Records that none of so many partitions is missing."""
         write_json(self.path / _ABOUT, {**about, "parts": parts})
 
     def agree(self) -> None:
         """Gives columns of Parquet the same types in all partitions.
 
-        What is whole numbers, or nothing at all, in one may be others in the next.
+        A column may be empty or of whole numbers in one partition, and of other numbers in the next.
         """
         if self.suffix != PARQUET or not (files := self.parts()):
             return
@@ -133,7 +133,7 @@ class PartFolder:
                 table.cast(wanted).write_parquet(beside)
 
     def join(self, target: Path) -> None:
-        """Puts all partitions together in one file, in the order of the data, and removes the folder."""
+        """Joins all partitions into one file, in the order of the data, and removes the folder."""
         beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
             if self.suffix == PARQUET:
@@ -165,15 +165,15 @@ _WORDS = {
 
 class _FolderLock(Lock):
     def refused(self, who: str) -> OstinatoError:
-        """What is told where another holds it."""
+        """The error if another process holds the lock."""
         return RunError(f"another process{who} is at work in {self.path.parent}; wait for its end")
 
 
 def suffix_for(output: str) -> str:
-    """The suffix of the partitions of an output.
+    """The suffix of the partitions for an output.
 
     Raises:
-        ConfigError: its name tells a form that is not written in partitions.
+        ConfigError: the output's suffix is of a form that is not written in partitions.
     """
     suffix = Path(output).suffix.lower()
     if suffix not in (*JSON_LINES, PARQUET):
@@ -193,10 +193,10 @@ def identity_of_run(run: str | os.PathLike[str]) -> str:
 
 
 def identity_of_data(data: str) -> str:
-    """A checksum of the names, sizes and times of change of all files of some data.
+    """A checksum of the names, sizes and modification times of all files of some data.
 
     Raises:
-        DataError: there are none.
+        DataError: there are no such files.
     """
     told: Iterable[Any] = ([each.name, each.stored, each.modified] for each in find_text(data, binary=True).documents)
     return hashlib.sha256(json.dumps(list(told)).encode()).hexdigest()

@@ -1,6 +1,7 @@
-"""Ray (Moritz et al. 2018) carries jobs to workers: processes of this machine, or of a cluster that is there.
+"""Ray (Moritz et al. 2018) as an engine: its workers are processes of this machine, or of an existing cluster.
 
-Ray sends nothing about its use to anybody, shows no dashboard and writes below a temporary folder that is gone afterwards.
+Ray is set to send no usage statistics and to show no dashboard; it writes below a temporary folder that is deleted
+afterwards.
 """
 
 from __future__ import annotations
@@ -21,28 +22,28 @@ from ostinato.extras import needed
 from ostinato.recipes.engines.crew import WorkerDiedError
 from ostinato.recipes.engines.work import Done
 
-_ANSWERS_S = 5.0  # in which a machine of the network answers
-_STORE_BYTES = 256 * 2**20  # of objects on this machine: results of evaluation; partitions do not pass through it
+_ANSWERS_S = 5.0  # time in which a machine of the network must answer
+_STORE_BYTES = 256 * 2**20  # of shared objects on this machine: results of evaluation; not of partitions
 
 
 @contextmanager
 def ray_at(address: str | None, workers: int | None) -> Generator[Any]:
-    """Ray itself, connected; what was started is stopped at the end.
+    """Connects to Ray, and gives its module; a cluster started here is stopped at the end.
 
     Args:
-        address: of a cluster, such as "auto" or "10.0.0.1:6379"; None starts one of this machine.
+        address: the address of a cluster, such as "auto" or "10.0.0.1:6379"; None starts one on this machine.
         workers: processes that run at once; None for one a core.
 
     Raises:
         MissingPackageError: Ray is not installed.
-        ConfigError: there is no cluster.
-        OstinatoError: none can be started on this machine.
+        ConfigError: there is no cluster at the address.
+        OstinatoError: no cluster can be started on this machine.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     with needed():
         import ray
-    if ray.is_initialized():  # by a program of which this is a part
+    if ray.is_initialized():  # by a program that calls this
         yield ray
         return
     if address is not None:
@@ -52,13 +53,13 @@ def ray_at(address: str | None, workers: int | None) -> Generator[Any]:
     try:
         if address is None:
             folder = tempfile.mkdtemp(prefix="ostinato-")
-            # Where Ray does not start, its processes write there until it ends them, when this one ends.
+            # If Ray fails to start, its processes write there until they end, together with this one.
             atexit.register(shutil.rmtree, folder, ignore_errors=True)
             how |= {"num_cpus": max(workers or 1, cores()), "include_dashboard": False, "_temp_dir": folder}
             how["object_store_memory"] = _STORE_BYTES
         try:
             ray.init(address=address or "local", **how)
-        except Exception as error:  # where a cluster does not start in time, Ray raises this class itself
+        except Exception as error:  # if a cluster does not start in time, Ray raises the class Exception itself
             ray.shutdown()
             reason = " ".join(str(error).split())[:200]
             raise _not_started(reason) if address is None else _no_cluster(address, reason) from error
@@ -73,10 +74,10 @@ def ray_at(address: str | None, workers: int | None) -> Generator[Any]:
 
 
 def _check_answers(address: str) -> None:
-    """Raises `ConfigError` where nobody listens: Ray itself would try for a quarter of an hour."""
+    """Raises `ConfigError` if nothing listens at the address: Ray itself would try for a quarter of an hour."""
     host, _, port = address.rpartition("://")[2].partition("/")[0].rpartition(":")
     if not host or not port.isdigit():
-        return  # "auto" finds one of this machine or says at once that there is none
+        return  # "auto" finds a cluster of this machine, or fails at once
     try:
         socket.create_connection((host.strip("[]"), int(port)), _ANSWERS_S).close()
     except OSError as error:
@@ -99,7 +100,7 @@ def _no_cluster(address: str, reason: str) -> ConfigError:
 
 @contextmanager
 def _without_its_own_words() -> Generator[None]:
-    """Ray prints on standard output that a worker died, in a paragraph, whatever its settings; `Team` says so in a line."""
+    """Silences Ray, which prints a paragraph when a worker dies, whatever its settings; `Team` reports it in a line."""
     import ray._private.worker as printer
 
     before = printer.print_to_stdstream
@@ -111,7 +112,7 @@ def _without_its_own_words() -> Generator[None]:
 
 
 def cores() -> int:
-    """Those that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -119,14 +120,14 @@ class RayCrew:
     """Workers as actors of Ray.
 
     Args:
-        ray: the module, connected.
-        workers: how many there are at once, at most one a core; None for one a GPU where the cluster has some and the device may be
-            one, else one a core.
-        device: where they compute.
+        ray: the connected module.
+        workers: how many there are at once, at most one a core; None for one a GPU, if the cluster has some and
+            `device` may be one, else for one a core.
+        device: the device to compute on.
 
     Attributes:
-        workers: how many.
-        threads: of each.
+        workers: the number of workers.
+        threads: the threads of each worker.
     """
 
     def __init__(self, ray: Any, workers: int | None, device: str):
@@ -141,7 +142,7 @@ class RayCrew:
         def fit(threads: int) -> int:
             return sum(min(cpus // threads, gpus * of_a_gpu if gpus else cpus) for cpus, gpus in rooms)
 
-        # A worker for whom no machine has room would wait for ever, and so would who waits for its job.
+        # A worker that fits on no machine would wait for ever, and so would the caller.
         self.threads = max(1, min(cpus // self.workers, max((each for each, _ in rooms), default=1)))
         while self.threads > 1 and fit(self.threads) < self.workers:
             self.threads -= 1
@@ -150,32 +151,32 @@ class RayCrew:
         self._work: Any = None
 
     def told(self, make: type[Any], *given: Any) -> RayCrew:
-        """Says what workers are made of."""
+        """Sets the class of the workers, and its arguments."""
         self._work = make, given
         return self
 
     def hire(self) -> Any:
-        """A new actor."""
+        """Starts a new actor."""
         make, given = self._work
         actor = self._ray.remote(make).options(**self._share, scheduling_strategy="SPREAD", max_restarts=0)
         return actor.remote(*given)
 
     def give(self, worker: Any, job: Any, /) -> Any:
-        """A call of the actor."""
+        """Calls the actor, and returns the reference of the call."""
         return worker.do.remote(job)
 
     def wait(self, given: Sequence[Any], /) -> Iterable[Any]:
-        """The first that is over."""
+        """Waits for the first call that is over."""
         over, _ = self._ray.wait(list(given), num_returns=1)
         return over
 
     def result(self, given: Any, /) -> Done:
-        """What the call returned."""
+        """The result of a call."""
         try:
             return self._ray.get(given)
         except self._ray.exceptions.RayActorError as error:
             raise WorkerDiedError(_reason(error)) from error
-        except self._ray.exceptions.RayError as error:  # what it found is lost with the machine that kept it
+        except self._ray.exceptions.RayError as error:  # the result is lost with the machine that held it
             raise WorkerDiedError(_reason(error)) from error
 
 

@@ -1,4 +1,4 @@
-"""`ostinato predict --engine`: answers in partitions, by many workers."""
+"""`ostinato predict --engine`: many workers write answers in partitions."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ OnPart = Callable[[int, int], None]
 
 @dataclass
 class Answered:
-    """What came of all pieces.
+    """The result for all pieces.
 
     Attributes:
-        parts: how many there are.
-        before: how many of them were there already.
-        rows: that were answered now.
+        parts: how many pieces there are.
+        before: how many of them were answered before this call.
+        rows: how many rows were answered in this call.
         notes: what a user should know about the data.
         unread: what has no answer; a line each.
     """
@@ -41,17 +41,19 @@ class Answered:
 def predict_in_parts(
     work: Work, team: Callable[[Work], Team], trained: Any, *, rows: int | None, on_part: OnPart
 ) -> Answered:
-    """Writes partitions, those that are not there yet.
+    """Writes the partitions that do not exist yet.
 
     Args:
-        work: for whom, of what, how and where to.
-        team: who does it.
-        trained: of the run; it is asked how its data may be cut.
-        rows: of a partition; None for as many as one process sorts by length together, so that batches are what they are there.
-        on_part: called with how many partitions are there, and of how many.
+        work: which run, data and options, and where to write.
+        team: makes the team of workers for a work.
+        trained: the `Trained` of the run; its task says how the data may be cut.
+        rows: the rows of a partition; None for as many as one process sorts by length together, which gives the same
+            batches.
+        on_part: called with how many partitions there are, and how many there will be.
 
     Raises:
-        OstinatoError: nothing can be done; what can be done for some partitions is, and `unread` tells of the others.
+        OstinatoError: nothing can be done. If only some partitions fail, the others are written, and `unread` names the
+            failed ones.
     """
     assert work.data is not None
     assert work.output is not None
@@ -86,7 +88,7 @@ def predict_in_parts(
 
 
 def about_work(work: Work, **more: Any) -> dict[str, Any]:
-    """What decides what is in partitions, as JSON can hold it."""
+    """Everything that the contents of partitions depend on, as JSON can hold it."""
     assert work.data is not None
     return {
         "version": __version__,
@@ -99,7 +101,7 @@ def about_work(work: Work, **more: Any) -> dict[str, Any]:
 
 
 def _examples(workers: Team, most: int, found: Answered) -> list[Piece]:
-    """Pieces of data that are read whole, by each worker; one of them says how many examples there are."""
+    """Pieces of data that every worker reads whole; one worker counts the examples."""
     ((_, came),) = workers.each([Measure()])
     if came.error is not None:
         raise OstinatoError(came.error)
@@ -114,7 +116,7 @@ def _add(lines: list[str], more: Iterable[str]) -> None:
 
 
 def check_output(output: str, *, ordered: bool) -> None:
-    """Raises `ConfigError` where the place of an output is taken by something else."""
+    """Raises `ConfigError` if the path of an output is taken by something else."""
     path = Path(output).expanduser()
     if ordered and path.is_dir():
         raise ConfigError(f"--output {output}: is a folder; with --ordered, expected the name of a file")

@@ -1,4 +1,4 @@
-"""What a worker does: it loads a model once, and answers piece after piece into partitions."""
+"""The work of a worker: it loads a model once, and writes the answers to piece after piece into partitions."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ostinato.recipes.engines.folder import PartFolder
 
 @dataclass(frozen=True)
 class Work:
-    """What all workers are told.
+    """What all workers are given.
 
     Attributes:
         run: the folder of the run.
         data: what to answer for, or to judge on; None for the run's own.
         options: how the model answers.
-        device: where to compute, as `ostinato predict` takes it.
-        threads: of one worker; None leaves them as they are.
-        output: the folder of partitions; None where nothing is written.
-        suffix: of the partitions.
-        place: the folder that names of files begin in.
+        device: the device to compute on, as for `ostinato predict`.
+        threads: the threads of one worker; None to leave them unchanged.
+        output: the folder of partitions; None if nothing is written.
+        suffix: the suffix of the partitions.
+        place: the folder that relative names of files begin in.
     """
 
     run: str
@@ -43,20 +43,20 @@ class Work:
 
 @dataclass(frozen=True)
 class Measure:
-    """Asks a worker how many examples the data have that are read whole."""
+    """Asks a worker to read the data whole and to count the examples."""
 
 
 @dataclass(frozen=True)
 class Done:
-    """What came of a piece.
+    """The result of a piece or another job.
 
     Attributes:
-        rows: how many have answers; of `Measure` how many there are.
+        rows: how many rows have answers; for `Measure`, how many there are.
         notes: what a user should know about the data.
-        unread: files among them that have no answer; a line each.
-        error: why there is no partition.
-        is_for_all: whether no piece would have one.
-        found: what else came back.
+        unread: files among the data that have no answer; a line each.
+        error: why there is no partition; None if there is one.
+        is_for_all: whether every piece would fail with this error.
+        found: other results.
     """
 
     rows: int = 0
@@ -68,10 +68,10 @@ class Done:
 
 
 class Worker:
-    """One worker. Errors that a user can put right come back in words: not every engine can carry an exception.
+    """One worker. Errors that a user can mend are returned as text, as not every engine can carry an exception.
 
     Args:
-        work: what it is told.
+        work: what all workers are given.
     """
 
     def __init__(self, work: Work):
@@ -80,7 +80,7 @@ class Worker:
         self._whole: tuple[Any, Any] | None = None
 
     def do(self, job: Any) -> Done:
-        """Answers a piece, or does what else it is asked."""
+        """Answers a piece, or does another job."""
         try:
             trained = self._ready()
             if isinstance(job, Measure) or (isinstance(job, Piece) and job.file is None):
@@ -91,14 +91,14 @@ class Worker:
             if isinstance(job, Piece):
                 return self._answer(trained, job)
             return self.asked(trained, job)
-        except Exception as error:  # of one piece: the others are to have their answers
+        except Exception as error:  # an error in one piece must not stop the others
             words = (
                 _line(error) if isinstance(error, OstinatoError) else f"{job}: {type(error).__name__}: {_line(error)}"
             )
             return Done(error=job.named(words) if isinstance(job, Piece) else words)
 
     def asked(self, trained: Any, job: Any) -> Done:
-        """Something else than a piece."""
+        """Does a job that is not a piece."""
         assert isinstance(job, Measure)
         _, examples = self._read_whole(trained)
         size = 0 if examples is None else len(examples.lengths)
@@ -111,7 +111,7 @@ class Worker:
             from ostinato.recipes import open_run
 
             if self.work.place not in sys.path:
-                sys.path.insert(0, self.work.place)  # where cells of one's own are looked for
+                sys.path.insert(0, self.work.place)  # the user's own cells are imported from there
             if os.path.isdir(self.work.place):
                 os.chdir(self.work.place)
             if self.work.threads is not None:
@@ -161,5 +161,5 @@ def _line(error: Exception) -> str:
 
 
 def output_of(output: str) -> Path:
-    """Where an output is on every machine."""
+    """The absolute path of an output, the same on every machine."""
     return Path(output).expanduser().absolute()

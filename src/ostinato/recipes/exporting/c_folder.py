@@ -1,4 +1,4 @@
-"""The model of a run as C in a folder: a header, a source, and a card that says what its numbers mean."""
+"""The model of a run as C in a folder: a header, a source, and a card that explains the numbers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ostinato.version import __version__
 
 _FORMAT = "ostinato.c"
 _NO_EXPORT = "no export to C, and --force writes over such only"
-_TOKENS, _ROWS = 2000, 50  # of the validation data, on which the error of int8 is measured
+_TOKENS, _ROWS = 2000, 50  # of the validation data, on which the error of int8 is measured: tokens of a text, or rows
 Say = Callable[[str], None]
 
 
@@ -40,17 +40,18 @@ def export_run(
     force: bool = False,
     say: Say = print,
 ) -> None:
-    """Writes `TASK.h`, `TASK.c` and `card.json`, the folder whole or not at all.
+    """Writes `TASK.h`, `TASK.c` and `card.json`, the folder complete or not at all.
 
     Args:
         trained: the model of a run.
-        folder: where it goes; its parent is made where it is missing.
+        folder: the folder to write; missing folders above it are made.
         weights: "int8", whose error is measured on the run's validation data; None for float32.
-        force: write over an export to C that is there.
-        say: what to do with lines for people.
+        force: overwrite an export to C.
+        say: prints a line for people.
 
     Raises:
-        ConfigError: the model has no C, with the reason; or the folder is there, or is no export to C.
+        ConfigError: the model cannot be written in C, and the message says why; or the folder exists, or is no export
+            to C.
     """
     refuse_extras(getattr(trained.known, "scaling", None))
     trained.model.eval()
@@ -86,7 +87,7 @@ def _card(trained: Trained[Any, Any, Any, Any], name: str, weights: str, written
 
 
 def _meanings(model: Any, known: Any) -> dict[str, Any]:
-    """What the numbers that go in and out stand for."""
+    """What the model's inputs and outputs stand for."""
     match model:
         case LanguageModel():
             return {"vocabulary": model.vocabulary.to_dict()}
@@ -108,7 +109,7 @@ def _meanings(model: Any, known: Any) -> dict[str, Any]:
 
 
 def _validation(trained: Trained[Any, Any, Any, Any], say: Say) -> list[Any] | None:
-    """Sequences of the validation data; None where they cannot be read any more."""
+    """Sequences of the validation data; None if they cannot be read any more."""
     try:
         part = read_splits(trained.task, trained.settings, Opening(trained.folder, trained.known)).validation
     except (DataError, OSError) as error:
@@ -127,7 +128,7 @@ def _validation(trained: Trained[Any, Any, Any, Any], say: Say) -> list[Any] | N
 
 
 def _series(batch: Batch, row: int) -> dict[str, torch.Tensor]:
-    """The past of one window, value by value."""
+    """The inputs of a forecaster for the past of one window, a value at a time."""
     assert isinstance(batch, SeriesBatch)
     count = int(batch.past[row])
     found = {"x": _before(batch.input[:count, row]), "past": batch.input[:count, row]}
@@ -141,5 +142,5 @@ def _series(batch: Batch, row: int) -> dict[str, torch.Tensor]:
 
 
 def _before(v: torch.Tensor) -> torch.Tensor:
-    """Each step with what came before it; the first with nothing."""
+    """Shifts each step's value to the next step; the first step gets NaN."""
     return torch.cat([torch.full_like(v[:1], torch.nan), v])

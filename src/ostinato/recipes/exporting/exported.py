@@ -1,4 +1,4 @@
-"""What a task says of its export: which graphs its model is, and what must be known beside them to use it without torch."""
+"""What a task exports: the graphs of its model, and what else is needed to use it without torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ostinato.exporting.layers import StateNames
 from ostinato.nn import Recurrent
 from ostinato.types import Tensor
 
-# In a wheel, and in the repository.
+# In an installed wheel, and in the repository.
 _RUNNERS = (
     Path(__file__).parents[2] / "exporting" / "runners",
     Path(__file__).parents[4] / "examples" / "onnx",
@@ -25,14 +25,14 @@ _RUNNERS = (
 
 @dataclass(frozen=True)
 class Exported:
-    """A model as what is written into a folder.
+    """A model in the parts that an export writes into a folder.
 
     Attributes:
-        graphs: all that is computed.
-        constants: what the runner must know, as JSON can hold it.
+        graphs: all computations.
+        constants: what the runner needs, as JSON can hold it.
         runner: the file among the examples that becomes run.py, such as "classify.py".
-        judge: from what `run.py` calls `Model`, made of the folder, to figures on validation data, by name.
-        arrays: of numbers, many.
+        judge: computes figures on validation data, by name, with a `Model` of run.py for the folder.
+        arrays: large arrays of numbers that the runner needs.
         beside: other files among the examples that the runner needs.
     """
 
@@ -45,10 +45,10 @@ class Exported:
 
 
 def runner_file(name: str) -> Path:
-    """Where a file is that is copied beside a model.
+    """The path of a file that is copied beside a model.
 
     Raises:
-        ConfigError: it is not there.
+        ConfigError: the file does not exist.
     """
     for folder in _RUNNERS:
         if (folder / name).is_file():
@@ -57,18 +57,18 @@ def runner_file(name: str) -> Path:
 
 
 def tokens_port(name: str, axes: tuple[Axis, ...], size: int) -> Port:
-    """Of token ids."""
+    """An input of token ids."""
     return Port(name, axes, f"token ids from 0 to {size - 1}, int64")
 
 
 def drawn_tokens(axes: tuple[Axis, ...], size: int, sizes: Mapping[str, int], generator: torch.Generator) -> Tensor:
-    """Any token ids."""
+    """Random token ids."""
     shape = [sizes[axis] if isinstance(axis, str) else axis for axis in axes]
     return torch.randint(0, size, shape, generator=generator, device="cpu")
 
 
 def drawn_lengths(sizes: Mapping[str, int], generator: torch.Generator, least: int = 0) -> Tensor:
-    """Any lengths of rows."""
+    """Random lengths of rows."""
     return torch.randint(least, sizes["T"] + 1, (sizes["B"],), generator=generator, device="cpu")
 
 
@@ -81,7 +81,7 @@ ROW_LENGTHS = Port(
 
 
 def first_states(layer: Recurrent) -> dict[str, list[Any]]:
-    """What the layers begin with, for one row, by the name of each input."""
+    """The first states of the layers for one row, by the names of their inputs."""
     zero = torch.zeros(1, 1, layer.input_size, dtype=next(layer.parameters()).dtype)
     with torch.no_grad():
         states = layer._layout.close(layer._first_states(zero, 1), True)
@@ -95,7 +95,7 @@ def first_states(layer: Recurrent) -> dict[str, list[Any]]:
 
 
 def refuse_extras(scaling: Any) -> None:
-    """Raises a ConfigError for recordings whose network reads masks or elapsed time beside its input.
+    """Raises a ConfigError if the network reads masks or elapsed time beside its input, as for some recordings.
 
     Args:
         scaling: how recordings are read; None for other data.

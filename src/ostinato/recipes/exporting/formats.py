@@ -1,4 +1,4 @@
-"""The formats that the model of a run can be exported in, by name; each is loaded when it is asked for."""
+"""The formats in which the model of a run can be exported, by name; each is loaded when it is asked for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ostinato import places
 from ostinato.errors import ConfigError, did_you_mean
 
-# "module:function" of what writes a folder: see `ostinato.recipes.exporting.onnx_folder.export_run`.
+# "module:function" for the function that writes a folder: see `ostinato.recipes.exporting.onnx_folder.export_run`.
 FORMATS: dict[str, str] = {
     "onnx": "ostinato.recipes.exporting.onnx_folder:export_run",
     "c": "ostinato.recipes.exporting.c_folder:export_run",
@@ -15,10 +15,10 @@ FORMATS: dict[str, str] = {
 
 
 def find(name: str) -> Callable[..., None]:
-    """What writes a format.
+    """The function that writes a format.
 
     Raises:
-        ConfigError: there is none of this name, or it needs a package that is missing.
+        ConfigError: there is no format of this name, or it needs a package that is missing.
     """
     if name not in FORMATS:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The model of a run in a folder: ONNX graphs, what must be known beside them, a card that says it all, and a runner."""
+"""The model of a run in a folder: ONNX graphs, constants for using them, a card that describes them, and a runner."""
 
 from __future__ import annotations
 
@@ -37,18 +37,19 @@ def export_run(
     force: bool = False,
     say: Say = print,
 ) -> None:
-    """Writes the folder, whole or not at all.
+    """Writes the folder, complete or not at all.
 
     Args:
         trained: the model of a run.
-        folder: where it goes; its parent is made where it is missing.
-        weights: "int8" for weights in 8 bits, by ONNX Runtime's dynamic quantisation; None as they are.
-        force: write over an export that is there.
-        say: what to do with lines for people.
+        folder: the folder to write; missing folders above it are made.
+        weights: "int8" for weights in 8 bits, by ONNX Runtime's dynamic quantisation; None to leave them unchanged.
+        force: overwrite an export.
+        say: prints a line for people.
 
     Raises:
-        ConfigError: the folder is there; or it is no export, and force was said; or the task has no export; or see `write`.
-        CellError: a cell that has no form in ONNX.
+        ConfigError: the folder exists; or it is no export, although `force` is set; or the task has no export; or see
+            `write`.
+        CellError: a cell has no form in ONNX.
         ModelError: a graph computes something else than its module.
     """
     with whole_folder(folder, _FORMAT, _NO_EXPORT, force=force) as partial:
@@ -117,7 +118,7 @@ def _described(file: Path, which: str, ports: Any) -> list[dict[str, Any]]:
 def _narrowed(
     folder: Path, trained: Trained[Any, Any, Any, Any], exported: Exported, card: Mapping[str, Any], say: Say
 ) -> dict[str, Any]:
-    """Quantises the graphs; tells what it costs."""
+    """Quantises the graphs, and reports what that costs."""
     files = [folder / graph["file"] for graph in card["graphs"].values()]
     sizes = [sum(file.stat().st_size for file in files)]
     figures = [_figures(folder, exported, say)]
@@ -133,7 +134,7 @@ def _narrowed(
 
 
 def _figures(folder: Path, exported: Exported, say: Say) -> dict[str, float]:
-    """What the runner reaches on validation data; nothing where they cannot be read any more."""
+    """The runner's figures on validation data; empty if the data cannot be read any more."""
     try:
         with runner(folder) as module:
             return dict(exported.judge(module.Model(folder)))
@@ -144,14 +145,14 @@ def _figures(folder: Path, exported: Exported, say: Say) -> dict[str, float]:
 
 @contextmanager
 def runner(folder: Path) -> Iterator[Any]:
-    """The module run.py of an export; what it imports from its folder is forgotten afterwards."""
+    """Imports run.py of an export; modules that it imports from its folder are unloaded afterwards."""
     spec = importlib.util.spec_from_file_location(f"ostinato_run_{abs(hash(folder))}", folder / RUNNER)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     before, was_writing = set(sys.modules), sys.dont_write_bytecode
     sys.path.insert(0, str(folder))
-    sys.dont_write_bytecode = True  # the folder gets no __pycache__
+    sys.dont_write_bytecode = True  # so that the folder gets no __pycache__
     try:
         spec.loader.exec_module(module)
         yield module

@@ -1,4 +1,4 @@
-"""A folder that an export fills: it is there whole or not at all, and takes the place of nothing but an export of its kind."""
+"""A folder that an export fills: it is complete or absent, and replaces nothing but an export of its kind."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ CARD = "card.json"
 
 @contextmanager
 def whole_folder(folder: Path, kind: str, no_export: str, *, force: bool) -> Generator[Path]:
-    """A folder beside it to fill, which becomes `folder` where the block ends well; else it goes, and what was there stays.
+    """Gives a temporary folder to fill, which becomes `folder` if the block succeeds; otherwise the old folder stays.
 
     Args:
-        folder: where the export goes; its parent is made where it is missing.
-        kind: the "format" that the card of such an export says, which the block has to write.
-        no_export: what is said of a folder that is none, and is to be written over.
-        force: write over one that is there.
+        folder: the folder of the export; missing folders above it are made.
+        kind: the "format" in the card of such an export, which the block must write.
+        no_export: the error text if a folder to overwrite is no such export.
+        force: overwrite an export.
 
     Raises:
-        ConfigError: the folder is there, and `force` was not said; or it is no export of this kind.
+        ConfigError: the folder exists, and `force` is not set; or it is no export of this kind.
     """
     if folder.exists() or folder.is_symlink():
         is_export = folder.is_dir() and (_is_card(folder / CARD, kind) or not any(folder.iterdir()))
@@ -54,7 +54,7 @@ def _is_card(file: Path, kind: str) -> bool:
 
 
 def _put(partial: Path, folder: Path) -> None:
-    """In the place of what is there, which is gone only once the new one is there."""
+    """Puts the new folder in the place of the old one, which is deleted only once the new one is there."""
     if not folder.exists():
         partial.rename(folder)
         return

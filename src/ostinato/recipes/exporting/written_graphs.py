@@ -1,4 +1,4 @@
-"""Models that write a text, as graphs: an encoder, and one step of the decoder, whose states and memory go in and out."""
+"""Models that write a text, as graphs: an encoder, and a decoder step whose states and memory go in and out."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Draw = Callable[[Mapping[str, int], torch.Generator], list[Tensor]]
 
 
 class _Encoder(Around):
-    """What a decoder begins with: memory, then states."""
+    """The encoder's graph: what the decoder starts from, memory and then states."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, input: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Memory and first states."""
+        """The memory and the first states."""
         state: DecoderState = self.model.encode(input) if lengths is None else self.model.encode(input, lengths)
         rows = input.shape[0 if lengths is None else 1]
         memory = [] if state.memory is None else [v for v in state.memory if v is not None]
@@ -33,7 +33,7 @@ class _Encoder(Around):
 
 
 def _begun(decoder: AttentionDecoder, state: DecoderState, like: Tensor, rows: Any) -> list[Tensor]:
-    """The states before the first token, whatever they come from."""
+    """The states before the first token: the encoder's, or else the layer's own first states."""
     layer = decoder.recurrent
     if state.hidden is not None:
         return flat(state.hidden)
@@ -42,7 +42,7 @@ def _begun(decoder: AttentionDecoder, state: DecoderState, like: Tensor, rows: A
 
 
 class _Step(Around):
-    """One token a row: log p of the next, where the step looked, what it remembers, and states."""
+    """A decoder step as a graph, one token a row: log p of the next, where it looked, what it remembers, states."""
 
     def __init__(self, decoder: AttentionDecoder, names: Sequence[str]) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class _Step(Around):
         self._states = StateNames(decoder.recurrent)
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """See the ports."""
+        """The outputs that the graph's ports name."""
         given = dict(zip(self._names, inputs, strict=True))
         memory = Memory(given["values"], given["keys"], given.get("valid")) if "values" in given else None
         states = [v for name, v in given.items() if name.partition("_")[2].startswith("0")]
@@ -64,15 +64,15 @@ class _Step(Around):
 def graphs_of(
     model: Any, inputs: Sequence[Port], draw: Draw, places: Axis, *, has_lengths: bool, size: int
 ) -> tuple[Graph, Graph]:
-    """Both graphs.
+    """The graphs of the encoder and of a decoder step.
 
     Args:
         model: a `Seq2Seq` or a `Captioner`.
-        inputs: of the encoder.
-        draw: makes them.
-        places: of the memory: how many, or a letter.
-        has_lengths: whether some of the places are not there.
-        size: V.
+        inputs: the inputs of the encoder.
+        draw: makes random inputs.
+        places: the places of the memory: their number, or the letter of their axis.
+        has_lengths: whether rows may have fewer places.
+        size: V, the number of tokens.
     """
     decoder: AttentionDecoder = model.decoder
     states = StateNames(decoder.recurrent)

@@ -1,7 +1,7 @@
-"""How good forecasts would have been: from several times of the test, by the model as it is or trained anew up to each of them.
+"""Backtesting: forecasts from several times of the test, by the model as it is or trained anew up to each time.
 
-Each origin is kept in the folder of the run as soon as it is done, and each training anew is a run of its own there, which goes on
-where it was stopped: what is interrupted loses nothing.
+Each origin is saved in the folder of the run as soon as it is done, and each new training is a run of its own there,
+which goes on where it was stopped: an interrupted backtest loses nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ostinato.recipes.trained import Trained, load, read_splits
 from ostinato.training.run.files import write_json
 from ostinato.training.run.run_folder import RunFolder
 
-FOLDER = "backtest"  # in that of the run
+FOLDER = "backtest"  # in the folder of the run
 
 OnOrigin = Callable[[int, int], None]
 
@@ -42,15 +42,19 @@ def backtest(
     """Figures of forecasts from several origins, each from the past alone.
 
     Args:
-        trained: a run of the task forecast, as it answers now; of no folder, nothing is kept and nothing is trained anew.
-        data: a table; None for the test of the run.
-        origins: how many times forecasts begin at, evenly spread over the test, at least 1; fewer where there are not so many.
-        refit: train anew on what lies before each origin, with the settings of the run and its steps; False for its weights.
-        on_origin: called with how many origins are done, and of how many.
+        trained: a run of the task forecast, with the answers' options that it has now; without a folder, nothing is
+            saved or trained anew.
+        data: a table; None for the test data of the run.
+        origins: how many times forecasts begin at, evenly spread over the test, at least 1; fewer if the test has
+            fewer.
+        refit: train anew on the data before each origin, with the settings and steps of the run; False to use its
+            weights.
+        on_origin: called with how many origins are done, and how many there are.
 
     Returns:
-        A row for each origin and step ahead: `origin` and `time` as the table writes them, `refit`, `step` from 1, `series` that
-        were compared, and over these `mae`, `rmse`, `mase`, `crps` and `coverage_50` to `coverage_95`; None where nothing came.
+        A row for each origin and step ahead: `origin` and `time` as the table writes them, `refit`, `step` from 1,
+        `series` (how many were compared), and figures over these: `mae`, `rmse`, `mase`, `crps` and `coverage_50` to
+        `coverage_95`; None if no value is known.
 
     Raises:
         ConfigError: there is no such run, or `origins` is out of range.
@@ -90,10 +94,10 @@ def _part(trained: Trained[Any, Any, Any, Any], data: str | None) -> ForecastPar
 def _of_origin(
     trained: Trained[Any, Any, Any, Any], data: str | None, part: ForecastPart, time: Any, refit: bool
 ) -> list[dict[str, Any]]:
-    """The rows of one origin: those that are kept, where they are of the same model, data and answers."""
+    """The rows of one origin; saved ones are used if they are of the same model, data and answers."""
     name = f"{'refit' if refit else 'kept'}-{_named(time)}"
     file = None if trained.folder is None else trained.folder / FOLDER / f"{name}.json"
-    # What a name stands for may change: the rows are of what was read, not of where it lay.
+    # A path may get other contents, so saved rows are matched by the data that were read.
     source = _digest(part)
     asked: dict[str, Any] = {"data": source, "answers": dataclasses.asdict(trained.answering)}
     anew = None
@@ -120,7 +124,7 @@ def _named(time: Any) -> str:
 
 
 def _digest(part: ForecastPart) -> str:
-    """Of all that forecasts of a part are made from and compared with."""
+    """A digest of all that forecasts of a part are made from and compared with."""
     found = hashlib.sha256(f"{part.columns} {part.static} {part.horizon} {part.context} {part.season}".encode())
     found.update(part.series.tobytes() + part.origin.tobytes())
     for track in part.tracks:
@@ -135,7 +139,7 @@ def _plain(settings: Any) -> str:
 
 
 def _weights(trained: Trained[Any, Any, Any, Any]) -> float:
-    """Of which weights."""
+    """A number that tells weights apart: the sum of their absolute values."""
     return float(sum(parameter.detach().double().abs().sum() for parameter in trained.model.parameters()))
 
 
@@ -144,11 +148,11 @@ def _kept(file: Path, asked: Mapping[str, Any]) -> list[dict[str, Any]] | None:
         content = json.loads(file.read_text(encoding="utf-8"))
         return content["rows"] if content["asked"] == json.loads(json.dumps(asked)) else None
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # not done, or not to be read: it is made again
+        return None  # not done yet, or damaged: it is made again
 
 
 def _settings_anew(trained: Trained[Any, Any, Any, Any], data: str | None, part: ForecastPart, time: Any) -> Any:
-    """Those of the run, to learn from what lies before a time."""
+    """The settings of the run, for training on the data before a time."""
     known, settings = trained.known, trained.settings
     before = max(track.times[track.times < time][-1] for track in part.tracks if (track.times < time).any())
     layout = known.layout
@@ -165,7 +169,7 @@ def _settings_anew(trained: Trained[Any, Any, Any, Any], data: str | None, part:
     return dataclasses.replace(
         settings,
         data=settings.data if data is None else data,
-        run=FOLDER,  # until it is known what this training is called
+        run=FOLDER,  # a stand-in until the name of this training is computed
         reading=reading,
         model=dataclasses.replace(settings.model, head=head),
         quiet=True,
@@ -174,7 +178,7 @@ def _settings_anew(trained: Trained[Any, Any, Any, Any], data: str | None, part:
 
 
 def _refitted(trained: Trained[Any, Any, Any, Any], asked: Any) -> Trained[Any, Any, Any, Any]:
-    """The model of such settings, trained as far as it is not yet."""
+    """The model of these settings, trained now as far as it has not been."""
     from ostinato.recipes.task_training import train
 
     folder = Path(asked.run)
@@ -222,10 +226,10 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def summed_up(rows: Sequence[Mapping[str, Any]], by: str) -> list[dict[str, Any]]:
-    """Means of the figures over all rows that have the same origin, or the same step.
+    """Means of the figures over all rows with the same origin, or with the same step.
 
     Args:
-        rows: of `backtest`.
+        rows: the result of `backtest`.
         by: "origin" or "step".
     """
     names = ("mae", "rmse", "mase", "crps", *(f"coverage_{percent}" for percent in INTERVALS))

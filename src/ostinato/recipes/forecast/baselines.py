@@ -1,9 +1,10 @@
 """What anybody can forecast without a model: the last value, the value a season ago, the mean of the season, a line.
 
-Each has the textbook's Gaussian around it, so that its CRPS and its intervals can be compared with a model's: the deviation of its
-own one-step errors over the history before the origin, growing with the steps ahead (Hyndman & Athanasopoulos, *Forecasting:
-Principles and Practice*, 3rd edition, table 5.2). Where it has never been wrong, its deviation is 0 and its CRPS the absolute
-error; a history that is too short for any error says nothing, and the deviation is that of the last value.
+Each has the textbook's Gaussian around it, so that its CRPS and its intervals can be compared with a model's: its
+deviation is that of its own one-step errors over the history before the origin, and grows with the steps ahead (Hyndman
+& Athanasopoulos, *Forecasting: Principles and Practice*, 3rd edition, table 5.2). If it has never been wrong, its
+deviation is 0 and its CRPS the absolute error; if the history is too short for any error, the deviation is that of the
+last value.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ BASELINES = ("last_value", "seasonal_naive", "season_mean", "drift")
 
 
 def baseline(name: str, part: ForecastPart) -> tuple[np.ndarray, np.ndarray]:
-    """Its forecasts.
+    """The forecasts of a baseline.
 
     Args:
-        name: of `BASELINES`.
-        part: what is forecast.
+        name: one of `BASELINES`.
+        part: the forecasts to make.
 
     Returns:
         Mean and standard deviation, (N, horizon) each.
@@ -58,7 +59,7 @@ def _seasonal_naive(track: Track, origin: np.ndarray, ahead: np.ndarray, season:
 def _season_mean(
     track: Track, origin: np.ndarray, ahead: np.ndarray, season: int, context: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The mean at the same place in the season over `context` steps, which a model reads too; the deviation grows with nothing."""
+    """The mean at the same place of the season over `context` steps, as a model reads; its deviation does not grow."""
     mean = _mean_of_places(track, origin, (ahead - 1) % season, season, context)
     steps = np.arange(len(track))[:, None]
     error = _error(track.values - _mean_of_places(track, steps, np.array([0]), season, context)[:, 0])[origin]
@@ -67,7 +68,7 @@ def _season_mean(
 
 
 def _mean_of_places(track: Track, origin: np.ndarray, place: np.ndarray, season: int, context: int) -> np.ndarray:
-    """(N, places): the mean of what lies whole seasons before the steps `origin + place`, before the origin; NaN of nothing."""
+    """The mean of values whole seasons before the steps `origin + place`, (N, places), within the past; NaN if none."""
     sums, counts = (np.zeros((len(origin), len(place))) for _ in range(2))
     for back in range(season, context + season, season):
         at = origin + place - back
@@ -80,20 +81,20 @@ def _drift(track: Track, origin: np.ndarray, ahead: np.ndarray) -> tuple[np.ndar
     first = int(np.argmax(~np.isnan(track.values)))
     steps = (origin - 1 - first).clip(1)
     slope = (track.filled[origin - 1] - track.values[first]) / steps
-    # The slope is what the error of the last value is measured around.
+    # The errors of the last value are measured around the slope.
     error = np.sqrt((np.square(np.nan_to_num(_error(_apart(track, 1))[origin])) - np.square(slope)).clip(0))
     return track.filled[origin - 1] + slope * ahead, error * np.sqrt(ahead * (1.0 + ahead / steps))
 
 
 def _apart(track: Track, lag: int) -> np.ndarray:
-    """(T,): x_t - x_{t-lag}, missing values of the past filled; NaN where there is none."""
+    """Changes x_t - x_{t-lag}, (T,), with missing values of the past filled; NaN where there is none."""
     apart = np.full(len(track), np.nan)
     apart[lag:] = track.values[lag:] - track.filled[:-lag]
     return apart
 
 
 def _error(apart: np.ndarray) -> np.ndarray:
-    """(T + 1,): root mean square of errors over the steps before each; NaN where there are none."""
+    """The root mean square of errors over the steps before each step, (T + 1,); NaN if there are none."""
     there = ~np.isnan(apart)
     sums = np.concatenate([[0.0], np.cumsum(np.square(np.where(there, apart, 0.0)))])
     counts = np.concatenate([[0], np.cumsum(there)])

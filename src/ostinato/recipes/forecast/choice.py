@@ -1,4 +1,4 @@
-"""Which head suits the data: each that may is tried for a few steps, and judged on validation as whole forecasts are."""
+"""Which head suits the data: each possible one is trained for a few steps, and its validation forecasts are judged."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from ostinato.recipes.forecast.windows import SeriesWindows
 from ostinato.training.distributed.device import choose_device
 from ostinato.training.update.tree import map_tensors
 
-_STEPS = 60  # of each head, and at most a fifth of those of the run
-_SHARE_OF_TIME = 0.1  # of that of the run, for each head
-_FORECASTS = 100  # of validation, that judge
+_STEPS = 60  # of training with each head, but at most a fifth of the run's
+_SHARE_OF_TIME = 0.1  # the share of the run's time that each head may take
+_FORECASTS = 100  # validation forecasts that are judged
 _SAMPLES = 100
 _CLIP = 1.0
 
@@ -34,7 +34,7 @@ Build = Callable[[ForecastSettings, ForecastKnown], Forecaster]
 
 
 def candidates(known: ForecastKnown, train: ForecastPart) -> tuple[HeadName, ...]:
-    """Heads that may suit the training data: of counts where all values are whole, of amounts where none is negative."""
+    """The heads that may suit training: those of counts if all values are whole, of amounts if none is negative."""
     names: tuple[HeadName, ...] = ("student-t", "quantiles")
     if not known.nonnegative or not all(known.nonnegative):
         return names
@@ -48,10 +48,10 @@ def candidates(known: ForecastKnown, train: ForecastPart) -> tuple[HeadName, ...
 def choose(
     settings: ForecastSettings, known: ForecastKnown, splits: Splits[ForecastPart], build: Build
 ) -> ForecastKnown:
-    """What is known with the head of the smallest CRPS on validation, each series in its own unit.
+    """Adds to what is known the head with the smallest CRPS on validation, each series in its own unit.
 
-    Each head learns for 60 steps, a fifth of the run's steps at most, and no longer than a tenth of its time; so all of them take
-    less than the training does.
+    Each head is trained for 60 steps, at most a fifth of the run's steps, and no longer than a tenth of its time; so
+    all of them take less than the training itself.
     """
     validation = thinned(splits.validation, _FORECASTS)
     found: list[tuple[float, HeadName, ForecastKnown]] = []
@@ -66,7 +66,7 @@ def choose(
 def _tried(
     settings: ForecastSettings, known: ForecastKnown, train: ForecastPart, validation: ForecastPart, build: Build
 ) -> float:
-    """The CRPS on validation after a few steps of training; infinite where there is none."""
+    """The CRPS on validation after a few steps of training; infinite if there is none."""
     how, budget = settings.training, settings.training.budget
     steps = _STEPS if budget.max_steps is None else max(1, min(_STEPS, budget.max_steps // 5))
     until = None if budget.max_time_s is None else time.perf_counter() + _SHARE_OF_TIME * budget.max_time_s
@@ -103,7 +103,7 @@ def _batches(train: ForecastPart, known: ForecastKnown, size: int, seed: int) ->
 
 
 def told(trials: Sequence[tuple[str, float]]) -> str:
-    """A line about what was chosen, and the CRPS of each."""
+    """A line about which head was chosen, and the CRPS of each."""
     best, *others = (f"{name} ({crps:.4g})" for name, crps in trials)
     line = f"head: {best}, of the smallest CRPS on validation after a few steps of each, in the unit of MASE"
     return line + (f"; others: {', '.join(others)}" if others else "")

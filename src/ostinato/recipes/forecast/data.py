@@ -1,4 +1,4 @@
-"""What a forecaster reads: series one by one, and from where forecasts begin."""
+"""What a forecaster reads: the series, and where forecasts begin."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ostinato.data.series.series import SeriesTable
 from ostinato.data.series.times import Times
 from ostinato.errors import DataError
 
-_HELD_STEPS = 2_000_000  # of series of a table on disk that were looked at last
-MOST = 1e30  # of a value: float32, which is computed with, holds 3e38, and sums of many must fit
+_HELD_STEPS = 2_000_000  # steps of the series on disk that were used last and are held in memory
+MOST = 1e30  # of a value: computations are in float32, which holds up to 3e38, and must sum many of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,15 +28,15 @@ class Track:
     """One series of numbers.
 
     Attributes:
-        id: what it is called.
+        id: the name of the series.
         times: (T,) datetime64 or int64.
         values: (T,) float64, NaN where missing.
         known: (T, K) float64, covariates known ahead of time.
         observed: (T, P) float64, covariates known up to now.
-        grid: which times it has; None where they follow no rule.
-        static: (F,) float64, what stays the same at all of its steps; NaN where it is not known.
-        group: which series of its table it is a column of.
-        column: its name, where the table has several to forecast; else empty.
+        grid: the rule of its times; None if they follow none.
+        static: (F,) float64, covariates that are the same at all steps; NaN if unknown.
+        group: the number of the table's series that it is a column of.
+        column: the column's name, if the table has several to forecast; else empty.
     """
 
     id: str
@@ -54,51 +54,51 @@ class Track:
 
     @cached_property
     def last(self) -> np.ndarray:
-        """(T,) int64: at each step where the last value up to it is; -1 before the first."""
+        """The step of the last value up to each step, (T,) int64; -1 before the first value."""
         return np.maximum.accumulate(np.where(np.isnan(self.values), -1, np.arange(len(self))))
 
     @cached_property
     def filled(self) -> np.ndarray:
-        """(T,): missing values replaced by the last before them; NaN before the first."""
+        """The values with missing ones replaced by the last before them, (T,); NaN before the first."""
         return np.where(self.last >= 0, self.values[self.last.clip(0)], np.nan)
 
     @cached_property
     def lowest(self) -> np.ndarray:
-        """(T + 1,): the least value before each step; infinite where there is none."""
+        """The least value before each step, (T + 1,); infinite if there is none."""
         return np.minimum.accumulate(np.concatenate([[np.inf], np.where(np.isnan(self.values), np.inf, self.values)]))
 
     @cached_property
     def seen(self) -> np.ndarray:
-        """(T + 1,) int64: how many values there are before each step."""
+        """How many values there are before each step, (T + 1,) int64."""
         return np.concatenate([[0], np.cumsum(~np.isnan(self.values))])
 
     @cached_property
     def moved(self) -> np.ndarray:
-        """(T + 1,): the mean absolute change from value to value before each step; 0 where there is none."""
+        """The mean absolute change between values before each step, (T + 1,); 0 if there is none."""
         changes = np.nan_to_num(np.abs(np.diff(self.filled, prepend=np.nan)), nan=0.0)
         return np.concatenate([[0.0], np.cumsum(changes)]) / (self.seen - 1).clip(1)
 
 
 @dataclass(frozen=True, eq=False)
 class ForecastPart:
-    """Forecasts to make, N of them: each reads what its series has before its origin.
+    """N forecasts to make: each reads what its series has before its origin.
 
     Attributes:
-        name: of the data.
+        name: the name of the data.
         tracks: the series.
-        step: how far apart two steps are, as `SeriesTable.step`.
-        series: (N,) int64, which track.
+        step: the distance between two steps, see `SeriesTable.step`.
+        series: (N,) int64, the track of each forecast.
         origin: (N,) int64, the first step to forecast.
-        horizon: steps behind the origin that are there to compare with; 0 where the future is not known.
-        context: steps that are read at most.
-        season: in steps.
-        fitted: for each track, the steps that training has; all of them in data of which training has none.
-        columns: names of the covariates, known and observed.
-        static: names of what stays the same in a series.
+        horizon: how many steps from the origin on can be compared with; 0 if the future is not known.
+        context: how many steps are read at most.
+        season: the season in steps.
+        fitted: for each track, how many steps belong to training; all steps of data outside training.
+        columns: the names of the covariates, known ahead and observed.
+        static: the names of the covariates that are the same at all steps of a series.
         layout: how the table was read.
-        written: how it writes its times.
+        written: how the table writes its times.
         notes: what a user should know about it, a line each.
-        unread: files of it that cannot be read and are left out, a line each that says why.
+        unread: files of it that cannot be read and are left out, each with the reason.
     """
 
     name: str
@@ -121,7 +121,7 @@ class ForecastPart:
         return len(self.origin)
 
     def by_track(self) -> Iterator[tuple[Track, np.ndarray]]:
-        """Each series that is forecast, and which forecasts are of it: rows in their order."""
+        """Each series that is forecast, with the rows of its forecasts in order."""
         if not len(self):
             return
         order = np.argsort(self.series, kind="stable")
@@ -130,7 +130,7 @@ class ForecastPart:
             yield self.tracks[series], rows
 
     def apart(self) -> ForecastPart:
-        """Its forecasts that do not overlap, so that each value counts once."""
+        """The forecasts that do not overlap, so that each value counts once."""
         kept: list[int] = []
         for _, rows in self.by_track():
             last = -self.horizon
@@ -142,14 +142,14 @@ class ForecastPart:
         return dataclasses.replace(self, series=self.series[rows], origin=self.origin[rows])
 
     def moments(self) -> np.ndarray:
-        """(N,): the time of the first step of each forecast."""
+        """The time of the first step of each forecast, (N,)."""
         found = np.empty(len(self), dtype=some_of(self.tracks[0], "times", slice(0, 1)).dtype)
         for track, rows in self.by_track():
             found[rows] = times_at(track, self.origin[rows])
         return found
 
     def future(self) -> np.ndarray:
-        """(N, horizon): what came, NaN where missing."""
+        """The true values, (N, horizon), NaN for missing ones."""
         found = np.full((len(self), self.horizon), np.nan)
         for track, rows in self.by_track():
             found[rows] = track.values[self.origin[rows][:, None] + np.arange(self.horizon)]
@@ -157,13 +157,13 @@ class ForecastPart:
 
 
 class MappedTrack(Track):
-    """A series of a table on disk: values, times and covariates are read when they are looked at.
+    """A series of a table on disk: values, times and covariates are read at their first use.
 
     Args:
-        series: of the table.
-        at: which of them.
-        column: which of its columns to forecast.
-        columns: their names.
+        series: the series of the table.
+        at: the number of this series.
+        column: which of the columns to forecast it has.
+        columns: the names of the columns to forecast.
     """
 
     def __init__(self, series: MappedSeries, at: int, column: int, columns: tuple[str, ...]):
@@ -196,16 +196,16 @@ class MappedTrack(Track):
         return self.__dict__["_steps"].stop
 
     def some(self, name: str, steps: slice) -> np.ndarray:
-        """(T, ...): some steps of `times`, `known` or `observed`, without looking at the others."""
+        """Some steps of `times`, `known` or `observed`, (T, ...), without reading the others."""
         series, at, _ = self.__dict__["_read"]
         return getattr(series, name)(at, steps)
 
 
 class MappedTracks(Sequence[Track]):
-    """The series of a table on disk, each column of values a series of its own; those that were looked at last are held.
+    """The series of a table on disk, one for each column of values; those that were used last stay in memory.
 
     Args:
-        table: whose series are mapped.
+        table: the table on disk.
     """
 
     def __init__(self, table: SeriesTable):
@@ -227,7 +227,7 @@ class MappedTracks(Sequence[Track]):
     def __getitem__(self, index: int | slice) -> Track | Sequence[Track]:
         if isinstance(index, slice):
             return [self[at] for at in range(*index.indices(len(self)))]
-        at = range(len(self))[index]  # an IndexError behind the end, by which a loop ends
+        at = range(len(self))[index]  # raises IndexError past the end, which ends a loop
         found = self._held.pop(at, None)
         if found is None:
             series, column = divmod(at, len(self._columns))
@@ -239,31 +239,31 @@ class MappedTracks(Sequence[Track]):
         return found
 
     def ids(self) -> tuple[str, ...]:
-        """What they are called."""
+        """The names of the series."""
         return tuple(
             MappedTrack(self.mapped, *divmod(at, len(self._columns)), self._columns).id for at in range(len(self))
         )
 
 
 def some_of(track: Track, name: str, steps: slice) -> np.ndarray:
-    """(T, ...): some steps of `times`, `known` or `observed` of a series, wherever it is kept."""
+    """Some steps of `times`, `known` or `observed` of a series in memory or on disk, (T, ...)."""
     return track.some(name, steps) if isinstance(track, MappedTrack) else getattr(track, name)[steps]
 
 
 def times_at(track: Track, steps: np.ndarray) -> np.ndarray:
-    """(N,): when some of its steps are."""
+    """The times of some steps, (N,)."""
     if len(steps) == 1:
         return some_of(track, "times", slice(int(steps[0]), int(steps[0]) + 1))
     return track.times[steps]
 
 
 def ids_of(tracks: Sequence[Track]) -> tuple[str, ...]:
-    """What they are called."""
+    """The names of the series."""
     return tracks.ids() if isinstance(tracks, MappedTracks) else tuple(track.id for track in tracks)
 
 
 def lengths_of(tracks: Sequence[Track]) -> list[int]:
-    """The steps of each."""
+    """The number of steps of each series."""
     return tracks.lengths if isinstance(tracks, MappedTracks) else [len(track) for track in tracks]
 
 
@@ -296,10 +296,10 @@ def _check(table: SeriesTable, name: str, column: str, values: np.ndarray) -> No
 
 
 def tracks_of(table: SeriesTable) -> Sequence[Track]:
-    """The series of a table, each column of values a series of its own.
+    """The series of a table, one for each column of values.
 
     Raises:
-        DataError: a series has no value at all, or it or what is beside it a huge one.
+        DataError: a series has no value at all, or a value or a covariate is above `MOST`.
     """
     if isinstance(table.series, MappedSeries):
         return _mapped(table)
@@ -319,7 +319,7 @@ def tracks_of(table: SeriesTable) -> Sequence[Track]:
 
 
 def _check_sizes(table: SeriesTable) -> None:
-    """Of what is beside the values: numbers whose squares can be summed."""
+    """Checks the covariates: the squares of their values must not overflow when summed."""
     for series in table.series:
         beside = ((table.known, series.known), (table.observed, series.observed), (table.static, series.static[None]))
         for names, columns in beside:
@@ -338,20 +338,20 @@ def _too_large(table: SeriesTable, column: str, size: float) -> DataError:
 def origins(
     tracks: Sequence[Track], spans: Sequence[tuple[int, int]], context: int, horizon: int, stride: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where forecasts begin whose steps lie in a span of each series.
+    """The origins of forecasts whose steps are within a span of each series.
 
-    Of a series that is shorter than a context and a horizon, forecasts begin where half of it is read. Those that have no value
-    before them, or none to compare with, are left out.
+    In a series shorter than a context and a horizon, forecasts begin at its half. Origins without a value before them,
+    or without one to compare with, are left out.
 
     Args:
         tracks: the series.
-        spans: of each, the first step that may be forecast, and the one behind the last.
-        context: steps to read, where there are so many.
+        spans: for each series the first step that may be forecast, and the step after the last.
+        context: how many steps to read, if there are so many.
         horizon: steps to forecast.
-        stride: from one origin to the next.
+        stride: steps from one origin to the next.
 
     Returns:
-        Which track and which step, (N,) int64 each.
+        The track and the step of each origin, (N,) int64 each.
     """
     series, steps = [], []
     for at, (track, (first, end)) in enumerate(zip(tracks, spans, strict=True)):

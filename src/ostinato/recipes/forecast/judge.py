@@ -1,4 +1,4 @@
-"""How good a forecaster is: whole forecasts, fed back, against what came and against what anybody can forecast."""
+"""How good a forecaster is: whole forecasts compared with the truth and with what anybody can forecast."""
 
 from __future__ import annotations
 
@@ -38,35 +38,35 @@ if TYPE_CHECKING:
 
     from ostinato.recipes.forecast.pictures import Fan
 
-LEVELS = np.arange(1, 20) / 20.0  # of the quantile loss
-_TRAINING_SAMPLES = 64  # while training, to choose between weights
+LEVELS = np.arange(1, 20) / 20.0  # levels of the quantile loss
+_TRAINING_SAMPLES = 64  # paths while training, when weights are chosen
 _FANS = 4
 _ROUNDING = (
-    1e-3  # of the distances from the median: what float32 and the least width of an interval leave of an exact forecast
+    1e-3  # of values' mean distance from their median: an exact forecast is off by as much (float32, least widths)
 )
 _LISTED_SERIES = 50
 
 
 class ForecastJudge(Judge):
-    """Judges forecasts of all origins of a part.
+    """Judges the forecasts from all origins of a part.
 
-    A step counts where there is a value to compare with. The absolute errors are those of the median, the squared ones those of the
-    mean, each of which is the best possible for its error.
+    A step counts if its true value is known. Absolute errors are those of the median, squared ones those of the mean,
+    as each is the best possible forecast for its error.
 
     Args:
         model: the forecaster.
-        windows: what it reads, and what came.
-        known: about the series.
-        answering: how it forecasts.
-        final: draw as many paths as are set, calibrate them, and look at baselines and pictures; else fewer, for the choice between
-            weights.
-        is_scored: keep the scores that intervals are calibrated by.
+        windows: what the forecaster reads, and the true values.
+        known: what is known about the series.
+        answering: the settings of its answers.
+        final: draw as many paths as are set, calibrate them, and add baselines and pictures; else fewer, as weights are
+            only chosen.
+        is_scored: keep the scores that intervals are calibrated with.
 
     Raises:
-        ConfigError: another horizon than that of the windows is asked for.
+        ConfigError: another horizon is asked for than the windows have.
     """
 
-    memory = ("_seen",)  # and what `remembered` adds
+    memory = ("_seen",)  # a sign that judges can be joined; `remembered` has the rest
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class ForecastJudge(Judge):
         self.truth = part.future()
         shape = self.truth.shape
         self.median, self.mean, self.crps, self.pinball = (np.full(shape, np.nan) for _ in range(4))
-        self.place = np.full(shape, np.nan)  # of what came in the distribution, from 0 to 1 (PIT)
+        self.place = np.full(shape, np.nan)  # of the truth in the distribution, from 0 to 1 (PIT)
         self.scores = np.full((len(CALIBRATED) if is_scored else 0, *shape), np.nan)
         self.inside_before = {percent: np.zeros(shape, dtype=bool) for percent in INTERVALS}
         self.inside = {percent: np.zeros(shape, dtype=bool) for percent in INTERVALS}
@@ -103,7 +103,7 @@ class ForecastJudge(Judge):
         self._fans: dict[int, np.ndarray | None] = dict.fromkeys(map(int, shown))
 
     def see(self, batch: Batch) -> torch.Tensor:
-        """Draws paths from each origin, and compares."""
+        """Draws paths from each origin of the batch, and compares them with the truth."""
         assert isinstance(batch, SeriesBatch)
         horizon, rows = self.part.horizon, batch.rows.cpu().numpy()
         self._seen.update(rows.tolist())
@@ -115,19 +115,19 @@ class ForecastJudge(Judge):
         drawn = self.model.sample(batch, future, horizon, self._uniform)
         paths = self.windows.absolute(rows, drawn.double().cpu().numpy().transpose(1, 0, 2))
         if self.model.head.is_count:
-            paths = paths.round()  # which float32 has blurred, of values that are measured from another
+            paths = paths.round()  # values relative to an anchor are blurred by float32
         self._compare(rows, self._calibrated(rows, np.sort(paths, -1)))
         return self.model.loss(batch)[0]
 
     def remembered(self) -> dict[str, Any]:
-        """What came of the forecasts that were seen."""
+        """The results for the forecasts that were seen."""
         rows = np.array(sorted(self._seen), dtype=np.int64)
         arrays = [array[rows] for array in self._arrays()]
         fans = {row: fan for row, fan in self._fans.items() if fan is not None}
         return {"rows": rows, "arrays": arrays, "scores": self.scores[:, rows], "fans": fans}
 
     def join(self, remembered: Any) -> None:
-        """Adds forecasts that another judge has seen."""
+        """Adds the results of another judge."""
         rows = remembered["rows"]
         for mine, theirs in zip(self._arrays(), remembered["arrays"], strict=True):
             mine[rows] = theirs
@@ -136,12 +136,12 @@ class ForecastJudge(Judge):
         self._seen.update(rows.tolist())
 
     def _arrays(self) -> list[np.ndarray]:
-        """By forecast and step."""
+        """The arrays with a result for each forecast and step."""
         errors = [self.median, self.mean, self.crps, self.pinball, self.place]
         return [*errors, *self.inside_before.values(), *self.inside.values()]
 
     def _calibrated(self, rows: np.ndarray, paths: np.ndarray) -> np.ndarray:
-        """Sorted paths as wide as validation says; what lay within them before is kept."""
+        """Calibrates sorted paths; before that, records which values are within the intervals."""
         truth = self.truth[rows]
         if len(self.scores):
             self.scores[:, rows] = scores_of(paths, truth)
@@ -153,7 +153,7 @@ class ForecastJudge(Judge):
         return self.windows.bounded(rows, self._calibration.applied(paths, self._conformal))
 
     def _compare(self, rows: np.ndarray, paths: np.ndarray) -> None:
-        """Looks at sorted paths, (B, horizon, S)."""
+        """Compares sorted paths (B, horizon, S) with the truth."""
         truth = self.truth[rows]
         self.median[rows], self.mean[rows] = np.median(paths, -1), paths.mean(-1)
         self.crps[rows] = crps_of_samples(paths, truth)
@@ -172,7 +172,7 @@ class ForecastJudge(Judge):
     # --- figures ---
 
     def units(self) -> np.ndarray:
-        """(N, 1): what MASE divides by, of each forecast's series."""
+        """The unit of MASE for each forecast, (N, 1): that of its series."""
         if self._units is None:
             part = self.part
             self._units = np.full((len(part), 1), np.nan)
@@ -182,7 +182,7 @@ class ForecastJudge(Judge):
         return self._units
 
     def _skill(self, units: np.ndarray) -> float:
-        """1 - CRPS / CRPS of the last value, each series in its own unit: 0 is no better than it, 1 is perfect."""
+        """1 - CRPS / CRPS of the last value, each series in its own unit: 0 is no better, 1 is perfect."""
         theirs = _mean(crps_of_gaussian(*baseline("last_value", self.part), self.truth) / units)
         ours = _mean(self.crps / units)
         if np.isnan(theirs) or theirs == 0:
@@ -190,11 +190,11 @@ class ForecastJudge(Judge):
         return 1.0 - ours / theirs
 
     def scaled_crps(self) -> float:
-        """The mean CRPS, each series in the unit of MASE; NaN where nothing was compared."""
+        """The mean CRPS, each series in the unit of MASE; NaN if nothing was compared."""
         return _mean(self.crps / self.units())
 
     def figures(self) -> dict[str, float]:
-        """Errors in the unit of the values, skill, MASE, and the share of the truth within each interval."""
+        """Errors in the unit of the values, skill, MASE, and the share of true values within each interval."""
         units = self.units()
         found = {
             "skill": self._skill(units),
@@ -212,7 +212,7 @@ class ForecastJudge(Judge):
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether the intervals are those of a run that has learnt on validation how wide they must be."""
+        """Whether the intervals are calibrated on validation."""
         return self._calibration is not None and self._conformal != "none"
 
     def _coverage(self, percent: int, *, before: bool = False) -> float:
@@ -234,7 +234,7 @@ class ForecastJudge(Judge):
         return found
 
     def details(self) -> dict[str, Any]:
-        """Season and horizon; baselines in full; errors by steps ahead and by series; where what came lay in the forecasts."""
+        """Season and horizon; baselines in full; errors by steps ahead and by series; places of the truth."""
         part, units = self.part, self.units()
         first, last = (part.tracks[part.series[at]].times[part.origin[at]] for at in (0, -1))
         by_series = {}
@@ -279,12 +279,12 @@ class ForecastJudge(Judge):
         }
 
     def places(self, bins: int = 20) -> np.ndarray:
-        """(bins,): shares of what came that lie in each equal part of the forecast distributions (PIT); all 1 / bins is right."""
+        """The share of true values in each of equal parts of their distributions, (bins,) (PIT); 1 / bins is right."""
         found = self.place[~np.isnan(self.place)]
         return np.histogram(found, bins, (0.0, 1.0))[0] / max(len(found), 1)
 
     def pictures(self) -> dict[str, Figure]:
-        """Some forecasts as fans; how far the intervals can be trusted."""
+        """Pictures: some forecasts as fans; how far the intervals can be trusted."""
         from ostinato.recipes.forecast.pictures import calibration, fans
 
         there = {percent: self._coverage(percent) for percent in INTERVALS}
@@ -313,7 +313,7 @@ class ForecastJudge(Judge):
         )
 
     def _better_baselines(self) -> list[str]:
-        """A line for each error in which a baseline is better than the model, by a hundredth and more than rounding."""
+        """A line for each error in which a baseline is better, by more than 1 % and more than rounding explains."""
         units = self.units()
         ours = _errors(self.truth, self.median, self.mean, self.crps, units)
         baselines, lines = self._baselines(units), []
@@ -329,7 +329,7 @@ class ForecastJudge(Judge):
         return lines
 
     def warnings(self) -> list[str]:
-        """Baselines that are better, series that training never had, and forecasts without a scale."""
+        """Lines about better baselines, series that training never had, and forecasts without a scale."""
         part, lines = self.part, self._better_baselines()
         if len(self.known.ids) > 1:
             strange = [id for id in ids_of(part.tracks) if not self.known.number(id)]
@@ -358,6 +358,6 @@ def _errors(
 
 
 def _mean(values: np.ndarray) -> float:
-    """Of those that are there; NaN where none is."""
+    """The mean without NaN; NaN if nothing is left."""
     there = values[~np.isnan(values)]
     return float(there.mean()) if len(there) else float("nan")

@@ -24,27 +24,28 @@ class ForecastKnown:
     """What a forecaster knows beside its weights.
 
     Attributes:
-        horizon: steps that training forecasts.
-        context: steps that are read.
-        season: in steps.
-        step: how far apart two steps are.
-        ids: of the series of training.
-        cycles: of the calendar, that are inputs.
+        horizon: how many steps training forecasts.
+        context: how many steps are read.
+        season: the season in steps.
+        step: the distance between two steps.
+        ids: the names of the training series.
+        cycles: the cycles of the calendar that are inputs.
         known: name, mean and standard deviation of each covariate known ahead of time.
-        observed: likewise of those known up to now.
-        layout: how the table of training was read, as others are too.
-        static: name, mean and standard deviation of what stays the same in a series.
-        known_words: of the inputs known ahead of time, which columns stand for the words of a kind, see `Forecaster`.
-        observed_words: likewise of the others.
+        observed: the same for covariates known up to now.
+        layout: how the training table was read; other tables are read in the same way.
+        static: name, mean and standard deviation of covariates that are the same at all steps of a series.
+        known_words: for the inputs known ahead of time, which columns stand for the words of a kind, see `Forecaster`.
+        observed_words: the same for the other covariates.
         baseline: what the model's next value is measured from, see `ostinato.models.forecasting.baseline`.
-        start: the numbers that its output layer began with, none for random ones.
-        widths: how far each series of training spreads in as many steps as a window reads: the scale after few values.
-        nonnegative: whether each series of training never has a value below 0, and so no forecast; none for runs that did not ask.
-        whole: whether all values of training are whole numbers.
-        head: what is said about the next value; empty for what the settings say.
-        trials: where it was chosen, each head and its CRPS on validation.
-        calibration: of the intervals, on validation; None for none.
-        alarm: how surprising values of validation are; None where that is not known.
+        start: the numbers that its output layer began with; empty for random ones.
+        widths: how far each training series spreads in as many steps as a window reads: the scale after few values.
+        nonnegative: whether each training series has no value below 0, and so no forecast below it; empty in older
+            runs.
+        whole: whether all training values are whole numbers.
+        head: the kind of distribution of the next value; empty for that of the settings.
+        trials: if the head was chosen by trial, each head and its CRPS on validation.
+        calibration: the factors of the intervals, from validation; None for none.
+        alarm: how surprising validation values are; None if that is not known.
     """
 
     horizon: int
@@ -71,13 +72,13 @@ class ForecastKnown:
 
     @classmethod
     def of(cls, train: ForecastPart, *, with_calendar: bool) -> ForecastKnown:
-        """From what training has of each series."""
+        """Learns from the training steps of each series."""
         found, layout = learn_numbers(train), train.layout
         cycles = find_cycles(found.times, None if layout is None else layout.grid) if with_calendar else ()
         words = {} if layout is None else layout.words
         known, observed, static = (
             tuple(
-                (name, *((0.0, 1.0) if kind_of(name, words) else scale))  # as it is read by a vector of its own
+                (name, *((0.0, 1.0) if kind_of(name, words) else scale))  # words have an embedding, unscaled
                 for name, scale in zip(names, scales, strict=True)
             )
             for names, scales in (
@@ -105,12 +106,12 @@ class ForecastKnown:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """All fields as plain values."""
         return {**dataclasses.asdict(self), "layout": None if self.layout is None else self.layout.to_dict()}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> ForecastKnown:
-        """The inverse."""
+        """The inverse of `to_dict`."""
         scales = {
             name: tuple((str(n), float(m), float(d)) for n, m, d in content.get(name, ()))
             for name in ("known", "observed", "static")
@@ -132,16 +133,16 @@ class ForecastKnown:
 
     @property
     def known_size(self) -> int:
-        """Inputs that are known ahead of time: two for each cycle of the calendar, the covariates, what stays the same."""
+        """The number of inputs known ahead of time: two for each cycle of the calendar, known and static covariates."""
         return 2 * len(self.cycles) + len(self.known) + len(self.static)
 
     def inputs(self, times: np.ndarray, known: np.ndarray, static: np.ndarray | None = None) -> np.ndarray:
-        """(T, known_size) float32: what is known ahead of time at each step.
+        """The inputs known ahead of time at each step, (T, known_size) float32.
 
         Args:
             times: (T,).
-            known: (T, K), covariates.
-            static: (F,), what stays the same; (T, F) where each step is of another series; None where it is not known.
+            known: (T, K), covariates known ahead of time.
+            static: (F,), static covariates; (T, F) if each step is of another series; None if they are not known.
         """
         same = np.atleast_2d(np.full(len(self.static), np.nan) if static is None else static)
         parts = [calendar(times, self.cycles), scaled(known, self.known)]
@@ -149,7 +150,7 @@ class ForecastKnown:
         return np.concatenate(parts, 1).astype(np.float32)
 
     def is_floored(self, id: str) -> bool:
-        """Whether a series never has a value below 0: as in training, or where that never had it, as all others."""
+        """Whether a series never goes below 0: as in training, or for a series new to it, as all of training."""
         at = self._numbers.get(id)
         return bool(self.nonnegative) and (self._all_are if at is None else self.nonnegative[at - 1])
 
@@ -158,11 +159,11 @@ class ForecastKnown:
         return all(self.nonnegative)
 
     def number(self, id: str) -> int:
-        """Of a series, as the model counts them from 1; 0 for one that training never had, and where there is only one."""
+        """The number of a series in the model, from 1; 0 for a series that training never had."""
         return self._numbers.get(id, 0)
 
     def width(self, id: str) -> float:
-        """How far a series spreads of which nothing else is known: as it did in training, or as others do."""
+        """How far a series spreads of which nothing else is known: as it did in training, or as series usually did."""
         if not self.widths:
             return 0.0
         at = self._numbers.get(id)
@@ -178,18 +179,18 @@ class ForecastKnown:
 
 
 def scaled(columns: np.ndarray, scales: Sequence[tuple[str, float, float]]) -> np.ndarray:
-    """(T, K): each column with mean 0 and deviation 1 in training; those of words as they are."""
+    """Covariates (T, K) with mean 0 and deviation 1 in training; columns of words unchanged."""
     means = np.array([mean for _, mean, _ in scales])
     return (columns - means) / np.array([deviation for *_, deviation in scales])
 
 
 def kind_of(name: str, words: Mapping[str, Sequence[str]]) -> str:
-    """The column of words that "weather=rain" stands for a word of; "" for numbers."""
+    """The column of words to which an input such as "weather=rain" belongs; "" for numbers."""
     return next((kind for kind, each in words.items() if name in [f"{kind}={word}" for word in each]), "")
 
 
 def _spans(names: Sequence[str], words: Mapping[str, Sequence[str]]) -> tuple[tuple[int, int], ...]:
-    """Where the columns of each kind of words are."""
+    """The range of input columns for each kind of words."""
     kinds = [kind_of(name, words) for name in names]
     first = {kind: kinds.index(kind) for kind in reversed(kinds) if kind}
     return tuple(sorted((at, at + kinds.count(kind)) for kind, at in first.items()))

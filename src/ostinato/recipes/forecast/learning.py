@@ -1,4 +1,4 @@
-"""What is learnt of the numbers of training before the weights are: of series in memory at once, of those on disk one by one."""
+"""What is learnt from the numbers of training before the weights: series in memory at once, on disk one by one."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 
 from ostinato.recipes.forecast.data import ForecastPart, MappedTracks, some_of
 
-_LOOKED_AT = 50  # series on disk that tell how far apart steps are which follow no rule
+_LOOKED_AT = 50  # series on disk whose steps tell the usual distance of times without a rule
 
 
 @dataclass(frozen=True)
 class NumbersOfTraining:
-    """What the numbers of training say.
+    """What the numbers of training tell.
 
     Attributes:
-        times: of series, at least the first and the last of each; every one where no grid tells how far apart they are.
-        known: mean and deviation of each covariate known ahead of time, 0 and 1 of one without numbers.
-        observed: likewise.
-        static: likewise of what stays the same in a series.
+        times: times of series, at least the first and the last of each; all times if no grid tells their distance.
+        known: mean and deviation of each covariate known ahead of time; 0 and 1 for one without numbers.
+        observed: the same for covariates known up to now.
+        static: the same for static covariates.
         nonnegative: whether each series has no value below 0.
         whole: whether all values are whole.
     """
@@ -34,7 +34,7 @@ class NumbersOfTraining:
 
 
 def learn_numbers(train: ForecastPart) -> NumbersOfTraining:
-    """From what training has of each series."""
+    """Learns from the training steps of each series."""
     if isinstance(train.tracks, MappedTracks):
         return _one_by_one(train, train.tracks)
     pieces = list(zip(train.tracks, train.fitted, strict=True))
@@ -86,7 +86,7 @@ class Moments:
     """Means and deviations of columns that come piece by piece, in float64 (Chan, Golub & LeVeque 1979).
 
     Args:
-        size: columns.
+        size: the number of columns.
     """
 
     def __init__(self, size: int) -> None:
@@ -94,7 +94,7 @@ class Moments:
         self._count, self._mean, self._squares = np.zeros(size), np.zeros(size), np.zeros(size)
 
     def add(self, piece: np.ndarray) -> None:
-        """(T, size) more, NaN where missing."""
+        """Adds more rows (T, size), NaN for missing values."""
         there = ~np.isnan(piece)
         count = there.sum(0)
         mean = np.where(there, piece, 0.0).sum(0) / count.clip(1)
@@ -106,14 +106,14 @@ class Moments:
         self._count += count
 
     def scales(self) -> list[tuple[float, float]]:
-        """Mean and deviation of each; 0 and 1 of one without numbers, a deviation of 1 where there is none."""
+        """Mean and deviation of each column; 0 and 1 for one without numbers, a deviation of 1 in place of 0."""
         deviations = np.sqrt(self._squares / self._count.clip(1))
         rows = zip(self._count.tolist(), self._mean.tolist(), deviations.tolist(), strict=True)
         return [(mean, deviation or 1.0) if count else (0.0, 1.0) for count, mean, deviation in rows]
 
 
 def scale_of(columns: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Mean and deviation; 0 and 1 where there is nothing, a deviation of 1 where it is 0."""
+    """Mean and deviation; 0 and 1 without numbers, a deviation of 1 in place of 0."""
     there = _there(np.concatenate(columns))
     return (float(there.mean()), float(there.std()) or 1.0) if len(there) else (0.0, 1.0)
 

@@ -1,4 +1,4 @@
-"""Forecasts of tables that are too large to list every window of."""
+"""Forecasts for tables with too many windows to list."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ostinato.recipes.forecast.data import ForecastPart, Track
 from ostinato.recipes.forecast.known import ForecastKnown
 from ostinato.recipes.forecast.windows import SeriesWindows
 
-_TIMES = 8  # from which forecasts of many series begin
+_TIMES = 8  # times at which forecasts of many series begin
 
 
 class Numbered:
-    """Numbers that are computed when they are asked for, and not stored; indexed as an array is.
+    """Numbers that are computed when they are asked for, not stored; indexed like an array.
 
     Args:
-        length: how many.
-        of: gives those at some places (N,).
+        length: how many numbers there are.
+        of: computes the numbers at some places (N,).
     """
 
     def __init__(self, length: int, of: Callable[[np.ndarray], np.ndarray]):
@@ -37,17 +37,17 @@ class Numbered:
 
 
 def every_origin(spans: Sequence[tuple[int, int]], context: int, horizon: int) -> tuple[Any, Any]:
-    """All origins of all series, as `origins` has them, without a list of them.
+    """All origins of all series, like `origins` with stride 1, but without a list of them.
 
-    Those that have no value before them, or none to compare with, are among them: they have no loss.
+    Origins without a value before them, or without one to compare with, are included; they have no loss.
 
     Args:
-        spans: of each series, the first step that may be forecast, and the one behind the last.
-        context: steps to read, where there are so many.
+        spans: for each series the first step that may be forecast, and the step after the last.
+        context: how many steps to read, if there are so many.
         horizon: steps to forecast.
 
     Returns:
-        Which series, and which step, `Numbered` each.
+        The series and the step of each origin, `Numbered` each.
     """
     firsts, ends = np.array([first for first, _ in spans]), np.array([end for _, end in spans])
     begins = np.maximum(firsts, np.minimum(context, ((ends - horizon) // 2).clip(1)))
@@ -67,10 +67,10 @@ def every_origin(spans: Sequence[tuple[int, int]], context: int, horizon: int) -
 def spread(
     most: int, tracks: Sequence[Track], spans: Sequence[tuple[int, int]], context: int, horizon: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Origins of at most so many series, evenly spread over all, one of each.
+    """One origin each of at most so many series, evenly spread over all series.
 
-    They are those of eight times, evenly spread over the span and counted from its end, so that series that end together are
-    forecast from the same times. What is returned is as of `origins`.
+    The origins are at eight times, evenly spread over the span and counted from its end, so that series that end
+    together are forecast from the same times. The result is that of `origins`.
     """
     some = np.unique(np.linspace(0, len(tracks) - 1, min(most, len(tracks))).round().astype(np.int64))
     series, steps = [], []
@@ -88,7 +88,7 @@ def spread(
 
 
 class DrawnWindows:
-    """Windows as `SeriesWindows`, of a part whose origins are `Numbered`: what is known of one is found when it is in a batch.
+    """Windows like `SeriesWindows`, for a part whose origins are `Numbered`: a window is looked up when a batch has it.
 
     Args:
         part: the forecasts.
@@ -112,15 +112,15 @@ class DrawnWindows:
         return self._last[1]
 
     def listed(self, most: int) -> SeriesWindows:
-        """At most so many of them, evenly spread."""
+        """At most so many windows, evenly spread."""
         rows = np.unique(np.linspace(0, len(self) - 1, min(most, len(self))).round().astype(np.int64))
         return SeriesWindows(self._some(rows), self._known, self._none)
 
     def counts_of(self, rows: np.ndarray) -> np.ndarray:
-        """(B,): values to come that have a scale."""
+        """How many values to come have a scale, (B,)."""
         return self._windows(rows).counts
 
     def batch(self, rows: np.ndarray) -> SeriesBatch:
-        """As of `SeriesWindows`."""
+        """A batch as that of `SeriesWindows`."""
         found = self._windows(rows).batch(np.arange(len(rows)))
         return dataclasses.replace(found, rows=torch.from_numpy(rows))

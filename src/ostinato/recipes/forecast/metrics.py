@@ -16,21 +16,21 @@ def crps_of_samples(samples: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
     Args:
         samples: (..., S), S at least 2.
-        truth: (...), NaN where missing.
+        truth: (...), NaN for missing values.
 
     Returns:
-        (...), in the unit of the values; for a single number it is the absolute error. NaN where missing.
+        (...), in the unit of the values; if all draws are equal it is the absolute error. NaN for missing values.
     """
     S = samples.shape[-1]
     ordered = np.sort(samples, -1)
-    # The sum over all pairs of |x_i - x_j| is, of ordered numbers, sum of 2 (2 i - S + 1) x_i.
+    # For sorted numbers, the sum over all pairs of |x_i - x_j| is the sum of 2 (2 i - S + 1) x_i.
     weights = 2.0 * np.arange(S) - S + 1.0
     spread = (ordered * weights).sum(-1) / (S * (S - 1))
     return np.abs(samples - truth[..., None]).mean(-1) - spread
 
 
 def crps_of_gaussian(mean: np.ndarray, deviation: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The same score of N(mean, deviation²): s (z (2 Φ(z) - 1) + 2 φ(z) - 1 / √π); |truth - mean| where the deviation is 0.
+    """The CRPS of N(mean, deviation²): s (z (2 Φ(z) - 1) + 2 φ(z) - 1 / √π); |truth - mean| if the deviation s is 0.
 
     Source: Gneiting & Raftery 2007, section 4.2.
     """
@@ -42,17 +42,17 @@ def crps_of_gaussian(mean: np.ndarray, deviation: np.ndarray, truth: np.ndarray)
 
 
 def gaussian_cdf(z: np.ndarray) -> np.ndarray:
-    """Φ."""
+    """Φ, the distribution function of the standard normal distribution."""
     return torch.special.ndtr(torch.from_numpy(np.asarray(z, dtype=np.float64))).numpy()
 
 
 def gaussian_quantile(level: float) -> float:
-    """Φ⁻¹."""
+    """Φ⁻¹, the quantile of the standard normal distribution."""
     return float(torch.special.ndtri(torch.tensor(level, dtype=torch.float64)))
 
 
 def quantile_loss(quantiles: np.ndarray, levels: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Twice the pinball loss, averaged over levels: its mean over all levels between 0 and 1 is the CRPS.
+    """Twice the pinball loss, averaged over levels; over all levels between 0 and 1 its mean would be the CRPS.
 
     Args:
         quantiles: (..., K).
@@ -64,23 +64,23 @@ def quantile_loss(quantiles: np.ndarray, levels: np.ndarray, truth: np.ndarray) 
 
 
 def sample_quantile(samples: np.ndarray, levels: float | tuple[float, ...] | np.ndarray) -> np.ndarray:
-    """Quantiles of draws, (levels, ...) or (...): the k-th of S in order is that of k / (S + 1).
+    """Quantiles of draws, (levels, ...) or (...): the k-th of S sorted draws is the quantile k / (S + 1).
 
-    So another draw of the same distribution lies below a quantile as often as its level says, whatever it is; NumPy's own
-    definition (k - 1) / (S - 1) makes an interval of 90 % one of 89.1 % with 200 draws. Source: Hyndman & Fan 1996, The American
-    Statistician 50, 361-365, definition 6.
+    So another draw of the same distribution, whatever it is, is below a quantile as often as its level says; NumPy's
+    own definition (k - 1) / (S - 1) makes an interval of 90 % one of 89.1 % with 200 draws. Source: Hyndman & Fan 1996,
+    The American Statistician 50, 361-365, definition 6.
 
     Args:
         samples: (..., S).
-        levels: from 0 to 1; beyond the outermost draws they are those.
+        levels: from 0 to 1; beyond the outermost draws they give these draws.
     """
     return np.quantile(samples, levels, axis=-1, method="weibull")
 
 
 def place_in_draws(samples: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Where the truth lies in draws, from 0 to 1 (PIT): flat over their S + 1 gaps where it is one more of them.
+    """The place of the truth among draws, from 0 to 1 (PIT): uniform over their S + 1 gaps if it is one more draw.
 
-    Among draws that equal it, in their middle; NaN where missing.
+    Among draws that equal it, it is in the middle; NaN for missing values.
 
     Args:
         samples: (..., S).
@@ -92,7 +92,7 @@ def place_in_draws(samples: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def edges(percent: int) -> tuple[float, float]:
-    """The levels between which a central interval lies: 90 is from 0.05 to 0.95."""
+    """The levels of the ends of a central interval: 90 gives 0.05 and 0.95."""
     beside = 0.5 - percent / 200.0
     return beside, 1.0 - beside
 
@@ -106,9 +106,9 @@ def smape(forecast: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def seasonal_scale(values: np.ndarray, season: int) -> float:
-    """The mean of |x_t - x_{t-m}| over what training has: what MASE divides by (Hyndman & Koehler 2006, equation 6).
+    """The mean of |x_t - x_{t-m}| over training, by which MASE divides (Hyndman & Koehler 2006, equation 6).
 
-    Where that is 0 or not known, the mean of |x_t - x_{t-1}|; where that is too, NaN.
+    If that is 0 or unknown, the mean of |x_t - x_{t-1}|; if that is too, NaN.
     """
     for lag in (season, 1):
         apart = np.abs(values[lag:] - values[:-lag])

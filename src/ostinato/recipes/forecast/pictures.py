@@ -1,4 +1,4 @@
-"""What there is to see of forecasts: fans, and how far intervals can be trusted."""
+"""Pictures of forecasts: fans, and how far intervals can be trusted."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Fan:
-    """One forecast and what came.
+    """One forecast and the true values.
 
     Attributes:
-        id: of the series.
-        times: (T,) of the steps shown, the last of them forecast.
-        values: (T,), NaN where missing.
-        past: how many of them the forecast had read.
+        id: the name of the series.
+        times: (T,), the times of the steps in the picture, of which the last are forecast.
+        values: (T,), NaN for missing values.
+        past: how many of these steps the forecast has read.
         median: (horizon,).
-        intervals: lower and upper bound, (horizon,) each, by percent.
+        intervals: lower and upper bounds, (horizon,) each, by percent.
     """
 
     id: str
@@ -38,7 +38,7 @@ class Fan:
 
 
 def fans(shown: Sequence[Fan]) -> Figure:
-    """Forecasts, one above the other: what was, what came, the median and its intervals."""
+    """Draws forecasts, one above the other: past, truth, the median and its intervals."""
     made, axes = figure(7.2, 0.4 + 1.9 * max(len(shown), 1), rows=max(len(shown), 1))
     for at, (each, one) in enumerate(zip(axes, shown, strict=False)):
         _draw(each, one)
@@ -52,7 +52,7 @@ def fans(shown: Sequence[Fan]) -> Figure:
 
 def _draw(axes: Axes, fan: Fan) -> None:
     ahead = fan.times[fan.past :]
-    # From the last value, so that the fan begins where the past ends.
+    # The fan begins at the last value, so that it joins the past.
     last = np.flatnonzero(~np.isnan(fan.values[: fan.past]))
     begin = slice(last[-1], last[-1] + 1) if len(last) else slice(0, 0)
     times = np.concatenate([fan.times[begin], ahead])
@@ -68,7 +68,7 @@ def _draw(axes: Axes, fan: Fan) -> None:
         with needed():
             from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
-        locator = AutoDateLocator(minticks=3, maxticks=8)  # with more at least, some spans warn
+        locator = AutoDateLocator(minticks=3, maxticks=8)  # with a higher minimum, some spans cause warnings
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
 
@@ -76,13 +76,13 @@ def _draw(axes: Axes, fan: Fan) -> None:
 def calibration(
     coverage: Mapping[int, float], places: np.ndarray, count: int, before: Mapping[int, float] | None = None
 ) -> Figure:
-    """How often intervals hold what they promise, and where in the forecasts what came lies.
+    """Draws how often intervals contain the truth, and where in the forecasts the truth is.
 
     Args:
-        coverage: share of what came within the interval of so many percent.
-        places: shares in equal parts of the distributions.
-        count: steps looked at.
-        before: coverage before the intervals were calibrated on validation; None where they were not.
+        coverage: the share of true values within the interval, by its percentage.
+        places: the shares of true values in equal parts of the distributions.
+        count: the number of steps.
+        before: the coverage before calibration on validation; None if the intervals are not calibrated.
     """
     made, (left, right) = figure(8.0, 3.6, columns=2)
     left.plot([0, 100], [0, 100], color=GREY, linewidth=0.8, linestyle=":")

@@ -1,4 +1,4 @@
-"""What a user can set about a forecaster; apart from the recipe, so that a wrong flag need not wait for torch."""
+"""The settings of a forecaster; in a module without torch, so that a wrong flag is reported at once."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class ForecastReadingSettings:
             if value is not None and value < least:
                 raise ConfigError(f"reading.{name}: expected at least {least}, or null, got {value}")
         check_shares(self.validation_share, self.test_share)
-        Dialect(self.separator, self.header)  # which refuses what cannot be
+        Dialect(self.separator, self.header)  # raises an error for a separator or header that cannot be
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class ForecasterSettings:
 
 @dataclass(frozen=True)
 class AnswerSettings:
-    """How it forecasts.
+    """How a forecaster answers.
 
     Args:
         horizon: steps to forecast, from 1 to 10,000; null for those of training. Evaluation takes those of training only.
@@ -154,7 +154,7 @@ class AnswerSettings:
 class ForecasterTraining(UpdateSettings):
     """How to train a forecaster."""
 
-    # Windows overlap: an epoch shows each value as often as a horizon has steps, and few are enough.
+    # Windows overlap: an epoch shows each value as often as a horizon has steps, so a few hundred steps are enough.
     default_budget: ClassVar[Budget] = Budget(max_steps=400, max_time_s=75.0)
 
     batch_size: int = 64

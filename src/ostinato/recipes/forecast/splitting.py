@@ -1,4 +1,4 @@
-"""How a table of series is cut: each series to learn from at its beginning, then validation, then the test."""
+"""How a table of series is split: training at the beginning of each series, then validation, then the test."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from ostinato.recipes.forecast.settings import ForecastSettings
 
 _SHORTEST_CONTEXT, _LONGEST_CONTEXT, _CONTEXT_SEASONS = 64, 200, 7
 _HORIZON_WITHOUT_SEASON = 12
-_MOST_VALIDATION, MOST_TEST = 300, 5000  # forecasts, where the user sets no stride
-MANY_SERIES = 5000  # up to so many each is judged
-_LEAST_OF_MANY, _MOST_OF_MANY = 1000, 2000  # that are judged of more: on validation, on the test
-MOST_LISTED = 1_000_000  # windows to learn from, of a table on disk; more are drawn
+_MOST_VALIDATION, MOST_TEST = 300, 5000  # forecasts, if the user sets no stride
+MANY_SERIES = 5000  # with more series, not all are judged
+_LEAST_OF_MANY, _MOST_OF_MANY = 1000, 2000  # series that are then judged: on validation, on the test
+MOST_LISTED = 1_000_000  # training windows of a table on disk that are listed; if there are more, they are drawn
 
 
 def cut_at(table: SeriesTable, until: str | None) -> SeriesTable:
-    """The table up to a time, that included; series that begin behind it are left out.
+    """The table up to a time, inclusive; series that begin after it are left out.
 
     Raises:
-        DataError: it is no time of this table, or there is nothing before it.
+        DataError: `until` is no time of this table, or there is nothing before it.
     """
     if until is None:
         return table
@@ -42,7 +42,7 @@ def cut_at(table: SeriesTable, until: str | None) -> SeriesTable:
             f"reading.until: expected a whole number, as the times of {table.name} are, got {until!r}"
         ) from None
     if is_dated and table.layout is not None and len(until.strip()) <= 10 and until.strip()[4:5] == "-":
-        end = end + np.timedelta64(1, "D") - np.timedelta64(1, "us")  # a day is all of it
+        end = end + np.timedelta64(1, "D") - np.timedelta64(1, "us")  # a date means the whole day
 
     def end_of(times: np.ndarray) -> int:
         return int(np.searchsorted(times, end, side="right"))
@@ -63,7 +63,7 @@ def _cut(series: Series, end: int) -> Series:
 
 
 def split(table: SeriesTable, settings: ForecastSettings, name: str) -> Splits[ForecastPart]:
-    """Three parts of every series, one behind the other; the season is found in the first.
+    """Splits every series into three parts, one after the other; the season is found in the first.
 
     Raises:
         DataError: no series is long enough.
@@ -122,13 +122,13 @@ def split(table: SeriesTable, settings: ForecastSettings, name: str) -> Splits[F
 
 
 def _is_drawn(tracks: Sequence[Track], spans: list[tuple[int, int]], horizon: int, settings: ForecastSettings) -> bool:
-    """Whether there are too many windows to list; those that belong together must be."""
+    """Whether there are too many windows to list; those of series that belong together are always listed."""
     possible = sum(max(0, end - first - horizon + 1) for first, end in spans)
     return isinstance(tracks, MappedTracks) and possible > MOST_LISTED and settings.model.head != "low-rank"
 
 
 def _ends(length: int, horizon: int, validation_share: float, test_share: float) -> tuple[int, int]:
-    """Where training ends and validation ends, in a series of so many steps."""
+    """The steps where training ends and where validation ends, in a series of so many steps."""
     test = max(round(test_share * length), horizon) if test_share else 0
     validation = max(round(validation_share * length), horizon)
     return max(length - test - validation, 0), max(length - test, 0)
@@ -146,7 +146,7 @@ def at_most(
     context: int,
     horizon: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Origins with the stride, or without one the smallest that gives at most so many; of very many series some (`spread`)."""
+    """Origins with the stride, or with the smallest that gives at most so many; for very many series see `spread`."""
     if stride is not None or most is None:
         return origins(tracks, spans, context, horizon, stride or 1)
     if len(tracks) > MANY_SERIES:

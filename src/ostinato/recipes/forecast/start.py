@@ -1,4 +1,4 @@
-"""What a forecaster begins as: the baseline that leaves the least to learn, with the distribution of its errors in training."""
+"""What a forecaster starts from: the baseline that leaves least to learn, and the distribution of its errors."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ from ostinato.recipes.forecast.data import ForecastPart
 from ostinato.recipes.forecast.known import ForecastKnown
 from ostinato.recipes.forecast.windows import SeriesWindows
 
-_MOST_WINDOWS = 512  # evenly spread, that errors are taken of
-_SURE = 3.0  # deviations of a fair coin, from which on errors have a side
-_NEARLY = 1.02  # times the least error: the simplest of the baselines up to it
+_MOST_WINDOWS = 512  # evenly spread windows whose errors are measured
+_SURE = 3.0  # deviations of a fair coin, above which errors lean to a side
+_NEARLY = 1.02  # times the least error: the simplest baseline within it is taken
 
 
 def begin(train: ForecastPart, known: ForecastKnown, head: Head, wanted: BaselineName | None) -> ForecastKnown:
-    """What is known, with the baseline, the numbers that the output layer begins with, and how far series spread.
+    """Adds to what is known the baseline, the output layer's first numbers, and how far series spread.
 
-    The baseline is the one whose errors a step ahead, from the true values before it, are smallest: what training has its loss on.
-    One whose whole forecasts are best may leave more to learn, where noise adds up from step to step.
+    The baseline is the one with the smallest errors a step ahead, from the true values before it: these are what the
+    training loss is about. The one with the best whole forecasts may leave more to learn, if noise adds up from step to
+    step.
 
     Args:
-        train: the forecasts of training.
+        train: the training forecasts.
         known: what is known so far.
-        head: of the model.
-        wanted: the baseline; None for the best, or the simplest that is nearly so.
+        head: the head of the model.
+        wanted: the baseline; None for the simplest that is nearly the best.
     """
-    # About a horizon apart, so that each step counts once.
+    # Windows are about a horizon apart, so that each step counts once.
     thin = thinned(train, min(_MOST_WINDOWS, -(-len(train) // train.horizon)))
     known = dataclasses.replace(known, widths=_widths(train))
     windows = SeriesWindows(thin, known)
@@ -47,20 +48,20 @@ def begin(train: ForecastPart, known: ForecastKnown, head: Head, wanted: Baselin
         name: float((each - each.median()).abs().mean()) for name, each in errors.items()
     }
     best: BaselineName = next(name for name in names if sizes[name] <= _NEARLY * min(sizes.values()))
-    # Counts and amounts are what they are: their errors cannot be moved.
+    # Counts and amounts have a frame: their errors are not centred.
     frame = frame_of(windows, Baseline(best, known.season), head)
     start = head.start(centred(errors[best]) if frame is None else errors[best], frame)
     return dataclasses.replace(known, baseline=best, start=tuple(start.tolist()))
 
 
 def thinned(part: ForecastPart, most: int) -> ForecastPart:
-    """At most so many of its forecasts, evenly spread."""
+    """At most so many of the forecasts, evenly spread."""
     rows = np.unique(np.linspace(0, len(part) - 1, min(most, len(part))).round().astype(int))
     return dataclasses.replace(part, series=part.series[rows], origin=part.origin[rows])
 
 
 def one_step_errors(windows: SeriesWindows, baseline: Baseline) -> torch.Tensor:
-    """(N,): by how much a baseline misses the values to come, from the true values before each, in the scale of each window."""
+    """The errors of a baseline a step ahead, (N,), from the true values before, in the scale of each window."""
     batch = windows.batch(np.arange(len(windows.part)))
     z, scale = Forecaster.scaled(batch)
     filled, is_there = fill_forward(z)
@@ -70,7 +71,7 @@ def one_step_errors(windows: SeriesWindows, baseline: Baseline) -> torch.Tensor:
 
 
 def frame_of(windows: SeriesWindows, baseline: Baseline, head: Head) -> Frame | None:
-    """Where zero is beside each of the values of `one_step_errors`; None for a head that does not read it."""
+    """Where zero is, relative to each value of `one_step_errors`; None for a head that does not read it."""
     if not head.reads_frame:
         return None
     batch = windows.batch(np.arange(len(windows.part)))
@@ -87,18 +88,19 @@ def frame_of(windows: SeriesWindows, baseline: Baseline, head: Head) -> Frame | 
 
 
 def centred(errors: torch.Tensor) -> torch.Tensor:
-    """Errors with the median 0, unless they are surely more often above 0 or below it (by the sign test).
+    """Errors with their median moved to 0, unless they are surely more often above 0 or below it (by the sign test).
 
-    A drift that chance alone gives a random walk is worse than none, as each step adds to it.
+    A drift that a random walk has by chance alone is worse than none, as each step adds to it.
     """
     above, below = int((errors > 0).sum()), int((errors < 0).sum())
     return errors if abs(above - below) > _SURE * np.sqrt(above + below) else errors - errors.median()
 
 
 def _widths(train: ForecastPart) -> tuple[float, ...]:
-    """How far the values of each series spread in as many steps as a window reads; of one without values, what is usual.
+    """How far values of a series spread in as many steps as a window reads; the usual spread without values.
 
-    Of a series that is no longer than that, it is the spread of all it has in training: windows with little past say less.
+    For a series that is no longer than that, it is the spread of all its training values, as windows with little past
+    tell less.
     """
     found = [
         np.median(
@@ -110,7 +112,7 @@ def _widths(train: ForecastPart) -> tuple[float, ...]:
 
 
 def _blocks(values: np.ndarray, context: int) -> list[np.ndarray]:
-    """Pieces of `context` steps, the last one at the end, and what is left where nothing else is; without missing values."""
+    """Pieces of `context` steps from the end, without missing values; a shorter series is one piece."""
     most = max(len(values) // context, 1)
     pieces = (values[max(len(values) - (at + 1) * context, 0) : len(values) - at * context] for at in range(most))
     return [there for piece in pieces if len(there := piece[~np.isnan(piece)])]

@@ -1,4 +1,4 @@
-"""Tables as a forecaster reads them: small ones in memory, large ones mapped."""
+"""Reading a forecaster's tables: small ones in memory, large ones memory-mapped."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def read_table(
     *,
     skip_broken: bool = False,
 ) -> SeriesTable:
-    """The series of a table; of a large one they are mapped.
+    """The series of a table; those of a large table are memory-mapped.
 
     Args:
-        settings: of the run.
-        data: where the table lies.
-        like: how that of training was read; None for training itself.
-        kept: where the columns of a large one are kept; None for a folder that is gone when nobody uses them any more.
-        on_progress: called with the bytes that are read, and of how many.
-        skip_broken: whether of many files those that cannot be read are left out, whatever the settings say.
+        settings: the settings of the run.
+        data: the path of the table.
+        like: how the training table was read; None for reading that one.
+        kept: the folder for a large table's columns; None for a temporary one, deleted when nothing uses it any more.
+        on_progress: called with the bytes read so far, and the bytes there are.
+        skip_broken: leave out those of many files that cannot be read, whatever the settings say.
     """
     reading = settings.reading
     how: dict[str, Any] = {

@@ -59,24 +59,24 @@ if TYPE_CHECKING:
 
 LearntForecaster: TypeAlias = Learnt[ForecastSettings, ForecastKnown, Forecaster]
 
-_LEAST_TOGETHER = 8  # origins of a batch, where each has several series
-_ALIKE = 8  # rows that are forecast together are a multiple of it, and up to so many times it
+_LEAST_TOGETHER = 8  # origins of a batch at least, if each has several series
+_ALIKE = 8  # rows that are forecast together are padded to a multiple of it
 _MOST_ALIKE = 8
-_LIMIT = 3.0  # spreads of a window, beyond which inputs are squashed
+_LIMIT = 3.0  # spreads of a window, above which inputs are squashed
 
 
 class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
     """Probabilistic forecasts of one or many series.
 
-    An answer is the series, the times of the steps to come, mean, median and central intervals of each.
+    An answer has the series, the times of the steps to come, and mean, median and central intervals of each step.
     """
 
     name = "forecast"
     settings = ForecastSettings
     prediction = ForecastPrediction
     item = "step"
-    rows = 64  # each of them has hundreds of paths
-    part_rows = 512  # whose batches need not be those of one process: a series is forecast alike whatever is beside it
+    rows = 64  # each row has hundreds of paths
+    part_rows = 512  # its batches may differ from those of one process, as a series is forecast alike in any batch
     percentages = (
         "skill",
         "smape",
@@ -89,15 +89,15 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
 
     def __init__(self) -> None:
         self._kept: Path | None = None
-        self._windows: WeakValueDictionary[int, SeriesWindows] = WeakValueDictionary()  # that somebody is reading
+        self._windows: WeakValueDictionary[int, SeriesWindows] = WeakValueDictionary()  # only those that are in use
         self._sums: WeakKeyDictionary[ForecastPart, tuple[AnswerSettings, np.ndarray]] = WeakKeyDictionary()
 
     def read(self, settings: ForecastSettings) -> Splits[ForecastPart]:
-        """The beginning of each series to learn from, then its validation, its end for the test."""
+        """Reads series and splits each: training at the beginning, then validation, the test at the end."""
         return self.open(settings, Opening())
 
     def open(self, settings: ForecastSettings, opening: Opening) -> Splits[ForecastPart]:
-        """The same; of a run that is over, with the static columns that it had."""
+        """Reads like `read`; for a run that is over, with the static columns that it had."""
         layout = None if opening.known is None else opening.known.layout
         if layout is not None:
             reading = dataclasses.replace(settings.reading, static=list(layout.columns.static))
@@ -112,19 +112,19 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         return split(cut_at(table, settings.reading.until), settings, name)
 
     def read_part(self, settings: ForecastSettings, known: ForecastKnown, data: str, *, labelled: bool) -> ForecastPart:
-        """All forecasts that a table can be compared with; to predict, one for each series, behind its last value."""
+        """All forecasts of a table that have a truth to compare with; to predict, one after each series' last value."""
         if data == "-":
             raise DataError("expected a table in a file, whose name tells the format; standard input has none")
         table = read_table(settings, data, known.layout, self._kept, skip_broken=not labelled)
         return self._part_of(settings, known, table, data, labelled=labelled)
 
     def load_known(self, folder: Path) -> ForecastKnown:
-        """What a run knows; tables that it is given later, and are large, are kept beside it."""
+        """Loads what a run knows; the files of large tables that it is given later go into the run's folder."""
         self._kept = folder / TABLES
         return super().load_known(folder)
 
     def from_values(self, settings: ForecastSettings, known: ForecastKnown, given: Any) -> tuple[ForecastPart, bool]:
-        """Series of numbers, forecast behind their last value."""
+        """Turns series of numbers into forecasts after their last value."""
         if isinstance(given, ForecastPart):
             return given, False
         table, is_one = series_of(known, given)
@@ -167,18 +167,18 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         return made(series=series, origin=steps, horizon=known.horizon)
 
     def remarks(self, splits: Splits[ForecastPart]) -> list[str]:
-        """About the times of the table, and whether validation is long enough."""
+        """Notes about the times of the table, and about a validation part that is too short."""
         return [*splits.train.notes, *of_validation(splits.validation)]
 
     def learn(self, settings: ForecastSettings, train: ForecastPart) -> ForecastKnown:
-        """Season, cycles of the calendar, scales of covariates, names of the series, what the model begins as."""
+        """Learns season, cycles of the calendar, scales of covariates, names of the series, and the model's start."""
         check_head(settings.model.head, train)
         known = ForecastKnown.of(train, with_calendar=settings.model.calendar)
         name = "student-t" if settings.model.head == "auto" else settings.model.head
         return begin(train, dataclasses.replace(known, head=name), make_head(name), settings.model.baseline)
 
     def choose(self, settings: ForecastSettings, known: ForecastKnown, splits: Splits[ForecastPart]) -> ForecastKnown:
-        """The head, where that is left to the data."""
+        """Chooses the head by trial, if the setting is auto."""
         if settings.model.head != "auto":
             return known
         from ostinato.recipes.forecast.choice import choose
@@ -186,7 +186,7 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         return choose(settings, known, splits, self.build)
 
     def begin(self, settings: ForecastSettings, known: ForecastKnown, model: Forecaster) -> list[str]:
-        """What is told of season and head."""
+        """Notes about season and head."""
         lines = of_training(known, settings.reading.season)
         if known.trials:
             from ostinato.recipes.forecast.choice import told
@@ -205,15 +205,15 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
             self.save_known(learnt.known, finished.run.path)
 
     def to_dict(self, known: ForecastKnown) -> dict[str, Any]:
-        """Plain values."""
+        """What is known as plain values."""
         return known.to_dict()
 
     def from_dict(self, content: dict[str, Any]) -> ForecastKnown:
-        """The inverse."""
+        """The inverse of `to_dict`."""
         return ForecastKnown.from_dict(content)
 
     def examples(self, settings: ForecastSettings, known: ForecastKnown, part: ForecastPart) -> Examples:
-        """Windows; of more than can be listed, those that batches ask for."""
+        """The windows of a part; if there are too many to list, they are made when batches ask for them."""
         if isinstance(part.origin, Numbered):
             drawn: Any = DrawnWindows(part, known)
             return drawn
@@ -245,11 +245,11 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         """The untrained model."""
         given = {each.name: getattr(settings.model, each.name) for each in dataclasses.fields(settings.model)}
         del given["calendar"]
-        # Runs of earlier versions have it in their settings alone.
+        # Runs of earlier versions have the head in their settings only.
         given["head"] = known.head or given["head"]
         given |= {"known_words": known.known_words, "observed_words": known.observed_words}
         given |= {"baseline": known.baseline, "season": known.season, "start": known.start or None}
-        given["limit"] = _LIMIT if known.start else None  # runs of earlier versions had none
+        given["limit"] = _LIMIT if known.start else None  # None in runs of earlier versions
         given["lags"] = default_lags(known) if given["lags"] is None else given["lags"]
         return Forecaster(
             known_size=known.known_size, observed_size=len(known.observed), num_series=max(1, len(known.ids)), **given
@@ -258,7 +258,7 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
     def batches(
         self, settings: ForecastSettings, examples: Examples, *, rank: int, world: int
     ) -> Batches | DrawnBatches:
-        """Windows in random order; where series belong together, those of all of them."""
+        """Windows in random order; if series belong together, an example has the windows of all of them."""
         how = settings.training
         if self._is_joint(settings):
             assert isinstance(examples, SeriesWindows)
@@ -270,7 +270,7 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         return super().batches(settings, examples, rank=rank, world=world)
 
     def watched(self, settings: ForecastSettings, examples: Examples, rows: int, steps: int) -> Any:
-        """Some windows, of those that are drawn evenly spread ones."""
+        """Some windows, always the same; if windows are drawn, evenly spread ones."""
         if isinstance(examples, DrawnWindows):
             return few(examples.listed(8 * rows), rows)
         return super().watched(settings, examples, rows, steps)
@@ -280,22 +280,22 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         return settings.model.head == "low-rank"
 
     def judged_by(self, settings: ForecastSettings) -> str | None:
-        """The skill of whole forecasts, not the loss of single steps."""
+        """The skill of whole forecasts, as the loss is that of single steps."""
         return "skill"
 
     def judge(self, learnt: LearntForecaster, part: ForecastPart, examples: Examples, *, final: bool) -> Judge:
-        """Errors, CRPS and coverage, beside those of baselines."""
+        """A judge of errors, CRPS and coverage, beside those of baselines."""
         assert isinstance(examples, SeriesWindows)
         return ForecastJudge(learnt.model, examples, learnt.known, learnt.answering, final=final)
 
     def exported(self, learnt: Any) -> Exported:
-        """What reads the past, and one step."""
+        """Two graphs: one reads the past, the other makes a step."""
         from ostinato.recipes.forecast.answers.exported import exported
 
         return exported(learnt.model, learnt.known, validation_of(self, learnt))
 
     def question(self, learnt: LearntForecaster, part: ForecastPart, batch: Batch, target: str | None) -> Question:
-        """Which past steps and covariates made the forecast of a step to come; the first, or that with the number `target`."""
+        """Asks what made the forecast of a step to come: of the first, or of that with the number `target`."""
         from ostinato.recipes.forecast.answers.explained import question
 
         assert isinstance(batch, SeriesBatch)
@@ -310,13 +310,13 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         return question(learnt, part, batch, ahead, told, anchor, [str(time) for time in times])
 
     def answerable(self, learnt: LearntForecaster, part: ForecastPart) -> ForecastPart:
-        """Where files are left out, the series that do not lack what must be known ahead."""
+        """The series that have all covariates ahead, if files are left out; else all series."""
         if not part.unread or learnt.answering.anomalies is not None:
             return part
         return with_all_ahead(part, learnt.answering.horizon or learnt.known.horizon)
 
     def answers(self, learnt: LearntForecaster, part: ForecastPart, batch: Batch) -> list[dict[str, Any]]:
-        """The future of each series."""
+        """The future of each series, or how strange its values are."""
         assert isinstance(batch, SeriesBatch)
         known, how = learnt.known, learnt.answering
         places = [(part.tracks[int(part.series[row])], int(part.origin[row])) for row in batch.rows.tolist()]
@@ -332,10 +332,11 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         ]
 
     def _paths(self, learnt: LearntForecaster, part: ForecastPart, batch: SeriesBatch) -> np.ndarray:
-        """(B, horizon, S): calibrated, in the unit of each series.
+        """Calibrated paths (B, horizon, S) in the unit of each series.
 
-        Rows of one length are drawn together, in multiples of eight: libraries add up in another order for the few rows behind
-        the last whole block of their kernels, and a series is to be forecast alike to the last digit whatever is beside it.
+        Rows of one length are drawn together, in multiples of eight. Libraries add up in another order for the few rows
+        after the last whole block of their kernels; so padded, a series is forecast alike to the last digit in any
+        batch.
         """
         rows, lengths = batch.rows.cpu().numpy(), batch.past.cpu().numpy()
         found = np.empty((len(rows), learnt.answering.horizon or learnt.known.horizon, learnt.answering.samples))
@@ -367,7 +368,7 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         return windows.bounded(rows, known.calibration.applied(found, how.conformal))
 
     def _added_up(self, learnt: LearntForecaster, part: ForecastPart) -> np.ndarray:
-        """The same of all series, which add up; drawn once for all batches."""
+        """The paths of all series, moved so that they add up; drawn once for all batches."""
         how = learnt.answering
         kept = self._sums.get(part)
         if kept is None or kept[0] != how:
@@ -383,7 +384,7 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
     def _scans(
         self, learnt: LearntForecaster, part: ForecastPart, series: list[int], rate: float
     ) -> list[dict[str, Any]]:
-        """How strange each value of some series is."""
+        """How strange each value of some series is, an answer for each."""
         from ostinato.recipes.forecast.answers.calibrating import scanned
 
         if learnt.known.alarm is None:
@@ -395,12 +396,12 @@ class Forecast(Task[ForecastSettings, ForecastPart, ForecastKnown, Forecaster]):
         return [scan_answer(part, part.tracks[at], each, rate) for at, each in zip(series, found, strict=True)]
 
     def table_rows(self, learnt: LearntForecaster, answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """A row a step, with ids and times in the columns that training's table has them in."""
+        """A row a step, with ids and times in the columns that they have in training's table."""
         return table_of(learnt.known.layout, answer)
 
 
 def default_lags(known: ForecastKnown) -> list[int]:
-    """A season and a step on either side of it, which tell how the same time of the last season changed, where they are read."""
+    """A season and a step on either side of it, if read: they tell how the last season changed at this time."""
     return [
         lag
         for lag in (known.season - 1, known.season, known.season + 1)

@@ -1,4 +1,4 @@
-"""What a user should know about series that are learnt or forecast, and what no head of the network can say."""
+"""What a user should know about series that are learnt or forecast, and which values a head cannot have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ostinato.recipes.forecast.known import ForecastKnown
 
 
 def check_head(head: str, train: ForecastPart) -> None:
-    """Raises a DataError where training has values that a head says can never be."""
+    """Raises a DataError if training has values that the head cannot produce."""
     if not is_never_below_zero(head):
         return
     for track, end in zip(train.tracks, train.fitted, strict=True):
@@ -33,12 +33,12 @@ def check_head(head: str, train: ForecastPart) -> None:
 
 
 def is_never_below_zero(head: str) -> bool:
-    """Whether nothing that a head says is below 0, whatever a series does."""
+    """Whether a head never produces a value below 0, whatever the series."""
     return head in (*COUNT_HEADS, *AMOUNT_HEADS)
 
 
 def of_training(known: ForecastKnown, season: int | None) -> list[str]:
-    """Which season was found, and whether another head suits the values better."""
+    """Lines about the season that was found, and about heads that suit the values better."""
     lines: list[str] = []
     if season is None and known.season > 1:
         lines.append(f"season: {known.season} steps, found in the training data; --reading.season sets another")
@@ -58,7 +58,7 @@ def of_training(known: ForecastKnown, season: int | None) -> list[str]:
 
 
 def of_validation(validation: ForecastPart) -> list[str]:
-    """Whether validation is long enough to calibrate intervals by."""
+    """A line if validation is too short to calibrate intervals well."""
     count = len(validation.apart())
     if count >= FEW:
         return []
@@ -72,15 +72,15 @@ def of_validation(validation: ForecastPart) -> list[str]:
 
 @dataclass(frozen=True)
 class Ends:
-    """What there is of N series up to their ends.
+    """A summary of N series up to their ends.
 
     Attributes:
-        ids: what they are called.
-        behind: (N,) int64, the step behind the last value of each.
-        seen: (N,) int64, how many values it has.
-        moved: (N,), its mean absolute change.
-        lowest: (N,), its least value.
-        odd: (N,), its first value that is no whole number; NaN where there is none.
+        ids: the names of the series.
+        behind: (N,) int64, the step after the last value of each.
+        seen: (N,) int64, how many values each has.
+        moved: (N,), the mean absolute change of each.
+        lowest: (N,), the least value of each.
+        odd: (N,), the first value of each that is no whole number; NaN if there is none.
     """
 
     ids: tuple[str, ...]
@@ -92,7 +92,7 @@ class Ends:
 
 
 def ends_of(tracks: Sequence[Track]) -> Ends:
-    """Looks at all series, one after the other."""
+    """Summarises all series, one after the other."""
     rows: list[tuple[float, ...]] = []
     for track in tracks:
         at = _first(np.abs(track.values - track.values.round()) > 0)
@@ -103,10 +103,10 @@ def ends_of(tracks: Sequence[Track]) -> Ends:
 
 
 def of_series(data: str, known: ForecastKnown, ends: Ends) -> list[str]:
-    """Lines about series to forecast: which training never had, and which have values that it never had.
+    """Lines about series to forecast that training never had, and about values that it never had.
 
     Raises:
-        DataError: a value is below 0, which the head of the run says can never be.
+        DataError: a value is below 0, which the run's head never produces.
     """
     lines = [*_strange(data, known, ends), *_still(data, known, ends)]
     below = [at for at in np.flatnonzero(ends.lowest < 0).tolist() if known.is_floored(ends.ids[at])]
@@ -130,7 +130,7 @@ def of_series(data: str, known: ForecastKnown, ends: Ends) -> list[str]:
 
 
 def _first(wrong: np.ndarray) -> int | None:
-    """Where something is true first, NaN left out as it equals nothing."""
+    """The first place where a condition is true; comparisons with NaN are False."""
     return int(wrong.argmax()) if wrong.any() else None
 
 
@@ -153,7 +153,7 @@ def _strange(data: str, known: ForecastKnown, ends: Ends) -> list[str]:
 
 
 def _still(data: str, known: ForecastKnown, ends: Ends) -> list[str]:
-    """Lines if series have not changed so far, so that nothing of their own tells how far they may go."""
+    """Lines about series that have not changed so far, so that their own values do not tell how far they may go."""
     alone = [ends.ids[at] for at in np.flatnonzero(ends.seen == 1) if known.width(ends.ids[at]) > 0]
     there = set(alone)
     still = [ends.ids[at] for at in np.flatnonzero(ends.moved == 0) if ends.ids[at] not in there]

@@ -1,4 +1,4 @@
-"""Plain values as a forecaster reads them: series of numbers whose steps are counted."""
+"""Turning plain values into what a forecaster reads: series of numbers whose steps are counted."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _NAME = "the series"
 
 
 def series_of(known: ForecastKnown, given: Any) -> tuple[SeriesTable, bool]:
-    """A table of series, and whether it is one series.
+    """A table of series made from values, and whether it is one series.
 
     Args:
-        known: of the run.
-        given: numbers (T,), NaN or None where one is missing; a list of such, or (N, T); `Series` or a `SeriesTable`.
+        known: what the run knows.
+        given: numbers (T,), NaN or None for missing ones; a list of such, or (N, T); `Series` or a `SeriesTable`.
 
     Raises:
-        DataError: it is something else; or the run reads times or covariates, which numbers alone do not have.
+        DataError: the values are something else; or the run reads times or covariates, which numbers alone do not have.
     """
     if isinstance(given, SeriesTable):
         return given, False

@@ -1,4 +1,4 @@
-"""Windows of series as a forecaster reads them."""
+"""The windows of series that a forecaster reads."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from ostinato.models.forecasting.windows import SeriesBatch
 from ostinato.recipes.forecast.data import ForecastPart, MappedTracks, Track, ids_of, some_of, times_at
 from ostinato.recipes.forecast.known import ForecastKnown, scaled
 
-LEAST_OF_HISTORY = 0.1  # a window is at least so wide, as a share of the mean step of its history
-OWN_VALUES = 10  # values from which on a window has a spread of its own
+LEAST_OF_HISTORY = 0.1  # the least width of a window, as a share of the mean change in its history
+OWN_VALUES = 10  # number of values from which on a window's own spread is trusted alone
 
 
 def _least_widths(seen: np.ndarray, moved: np.ndarray, usual: float) -> np.ndarray:
-    """How wide windows are at least.
+    """The least width of each window.
 
-    One value has no spread, and nobody is certain after it; two that happen to be alike have next to none. So a few values are
-    taken to spread as the series usually does, the less, the more there are. What has never changed stays without a spread.
+    One value has no spread, though nobody can be certain after it; two values that happen to be alike have next to
+    none. So few values are assumed to spread as the series usually does, the less, the more there are. A series that
+    has never changed stays without a spread.
 
     Args:
         seen: (N,), values before each origin.
         moved: (N,), their mean absolute change from one to the next.
-        usual: spread of the series.
+        usual: the usual spread of the series.
     """
     few = usual * (1.0 - (seen - 1) / OWN_VALUES).clip(0.0, 1.0)
     own = LEAST_OF_HISTORY * moved
@@ -33,30 +34,30 @@ def _least_widths(seen: np.ndarray, moved: np.ndarray, usual: float) -> np.ndarr
 
 
 class HeldBeside:
-    """What the model reads beside values, of series in memory: made once."""
+    """The inputs beside values, for series in memory: made once for all windows."""
 
     def __init__(self, tracks: Sequence[Track], known: ForecastKnown):
         self._known = [known.inputs(track.times, track.known, track.static) for track in tracks]
         self._observed = [scaled(track.observed, known.observed).astype(np.float32) for track in tracks]
 
     def windows(self, places: Sequence[tuple[int, slice]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """(T, K) and (T, P) of each window, float32.
+        """The known inputs (T, K) and the observed ones (T, P) of each window, float32.
 
         Args:
-            places: which series, and which of its steps.
+            places: for each window, the series and its steps.
         """
         pairs = [(self._known[at][window], self._observed[at][window]) for at, window in places]
         return [each for each, _ in pairs], [each for _, each in pairs]
 
 
 class MappedBeside:
-    """The same of series on disk: made for the windows that are asked for, of all at once."""
+    """The inputs beside values, for series on disk: made for the windows that are asked for, all at once."""
 
     def __init__(self, tracks: MappedTracks, known: ForecastKnown):
         self._tracks, self._about = tracks, known
 
     def windows(self, places: Sequence[tuple[int, slice]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """See `HeldBeside`."""
+        """The inputs as in `HeldBeside.windows`."""
         about = self._about
         lengths = [window.stop - window.start for _, window in places]
         ends = np.cumsum(lengths)[:-1]
@@ -75,21 +76,21 @@ class MappedBeside:
 
 
 class SeriesWindows:
-    """Windows of series as examples: up to `context` steps before each origin, and the horizon behind it.
+    """Windows of series as examples: up to `context` steps before each origin, and the horizon from it on.
 
-    Values are relative to the last one before the origin: a forecaster takes no notice, and in float32 a change by 1 of a value of
-    a billion is still a change.
+    Values are relative to the last one before the origin. The forecaster does not depend on that offset, and in float32
+    a change by 1 of a value of a billion is kept.
 
     Args:
         part: N forecasts.
         known: what is known about the series.
-        like: windows of the same series, whose inputs these share; None for none.
+        like: windows of the same series, whose inputs are used again; None for none.
 
     Attributes:
         part: the forecasts.
         about: what is known about the series.
         anchors: (N,) float64, the last value before each origin.
-        floored: (N,) bool, whether there is no value below 0 so far, nor in training: nothing below it is forecast.
+        floored: (N,) bool, whether there is no value below 0 so far, nor in training: then none is forecast.
     """
 
     def __init__(self, part: ForecastPart, known: ForecastKnown, like: SeriesWindows | None = None):
@@ -106,7 +107,7 @@ class SeriesWindows:
         past = np.minimum(part.origin, self._context)
         self.lengths = past + part.horizon
         self._least, self.anchors = np.zeros(len(part)), np.zeros(len(part))
-        # Columns of a table belong together; where there is one only, all series do.
+        # Columns of a table with several belong together; with one column, all series do.
         is_wide = bool(tracks[0].column)
         moments = np.zeros(len(part), dtype=np.int64)
         for track, rows in part.by_track():
@@ -123,11 +124,11 @@ class SeriesWindows:
             self.anchors[rows] = track.filled[origin - 1]
             self.floored[rows] = known.is_floored(track.id) & (track.lowest[origin] >= 0)
             there[rows] = track.seen[origin + part.horizon] - track.seen[origin]
-        # Without any change so far there is no scale, and no loss.
+        # A series that has not changed so far has no scale, and no loss.
         self.counts = np.where(self._least > 0, there, 0)
 
     def batch(self, rows: np.ndarray) -> SeriesBatch:
-        """Values relative to their anchors, (T, B) float32, and what is beside them."""
+        """A batch of values relative to their anchors, (T, B) float32, with the inputs beside them."""
         values, places = [], []
         for row in rows:
             series, origin = int(self.part.series[row]), int(self.part.origin[row])
@@ -153,22 +154,22 @@ class SeriesWindows:
         )
 
     def absolute(self, rows: np.ndarray, paths: np.ndarray) -> np.ndarray:
-        """Paths (B, ...) of some rows, relative to their anchors, in the unit of the series."""
+        """Turns paths (B, ...) of some rows, relative to their anchors, into the unit of the series."""
         return self.bounded(rows, paths + self.anchors[rows].reshape(-1, *[1] * (paths.ndim - 1)))
 
     def bounded(self, rows: np.ndarray, paths: np.ndarray) -> np.ndarray:
-        """The same, nothing below 0 where it never is."""
+        """Cuts paths at 0 for series that never go below it."""
         return np.where(self.floored[rows].reshape(-1, *[1] * (paths.ndim - 1)), paths.clip(0.0), paths)
 
 
 class Together:
-    """Windows of series that belong together as one example: those of all of them that begin at the same time.
+    """Windows of series that belong together: one example has the windows of all of them from the same time on.
 
     Args:
-        windows: of the series.
+        windows: the windows of single series.
 
     Attributes:
-        widest: how many windows the largest has.
+        widest: how many windows the largest example has.
     """
 
     def __init__(self, windows: SeriesWindows):
@@ -181,5 +182,5 @@ class Together:
         self.widest = max(map(len, self._members))
 
     def batch(self, rows: np.ndarray) -> SeriesBatch:
-        """All windows of some examples."""
+        """A batch with all windows of some examples."""
         return self._windows.batch(np.concatenate([self._members[row] for row in rows]))

@@ -1,1 +1,1 @@
-"""What models say, for people who work in Python: results with fields, and plain values that become data."""
+"""Models' results for Python: answers with fields, and plain values that become data."""

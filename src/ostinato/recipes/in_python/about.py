@@ -1,4 +1,4 @@
-"""What a run is, in a few lines: its task, folder, size, when and how long it was trained, and how good it is."""
+"""A summary of a run: its task, folder, size, when and how long it was trained, and how good it is."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from ostinato import notebook
 from ostinato.data.sources.plain_file import read_plain
 from ostinato.training.loop.progress import ExampleProgress
 
-_LONGEST = 2**26  # bytes of a report
+_LONGEST = 2**26  # bytes of a report that are read at most
 
 
 @dataclass(frozen=True)
 class About:
-    """What a person wants to know of a run.
+    """A summary of a run for people.
 
     Attributes:
-        task: its name.
-        parameters: numbers in the model.
-        lines: name and text, in order.
-        figures: as they are shown, by part of the data.
+        task: the name of the task.
+        parameters: how many numbers the model has.
+        lines: names and texts, in order.
+        figures: figures as text, by part of the data.
     """
 
     task: str
@@ -33,7 +33,7 @@ class About:
     figures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def text(self, name: str) -> str:
-        """Lines for a terminal; `name` is of the class."""
+        """Lines for a terminal; `name` is the class of the printed object."""
         told = {
             **self.lines,
             **{part: ", ".join(f"{k} {v}" for k, v in cells.items()) for part, cells in self.figures.items()},
@@ -43,7 +43,7 @@ class About:
         return "\n".join([f"{name}: {self.task}, {self.parameters:,} parameters", *rows])
 
     def html(self, name: str) -> str:
-        """The same for a notebook."""
+        """The summary as HTML for a notebook."""
         parts = [notebook.heading(f"{name}: {self.task}", f"{self.parameters:,} parameters")]
         parts.append(notebook.table(["", ""], list(self.lines.items()), words=2))
         if self.figures:
@@ -54,13 +54,13 @@ class About:
 
 
 def about(task: Any, settings: Any, model: Any, folder: Path | None) -> About:
-    """Looks into the folder of a run; what is not there is left out.
+    """Summarises a run from its folder; what is missing there is left out.
 
     Args:
-        task: of the run.
-        settings: of it.
-        model: a module.
-        folder: None where it is not known.
+        task: the task of the run.
+        settings: the settings of the run.
+        model: the model, a module.
+        folder: the run's folder; None if it is not known.
     """
     parameters = sum(each.numel() for each in model.parameters())
     lines = {} if folder is None else {"run": str(folder)}
@@ -79,7 +79,7 @@ def about(task: Any, settings: Any, model: Any, folder: Path | None) -> About:
 
 
 def cells(task: Any, figures: Mapping[str, float], loss: float | None, examples: int | None) -> dict[str, str]:
-    """Figures as they are shown, by name."""
+    """Figures as text, by name."""
     numbers = ExampleProgress(task.item, task.percentages, quiet=True)
     found = {name.replace("_", " "): numbers.number(name, value) for name, value in figures.items() if name != "loss"}
     if loss is not None:
@@ -90,7 +90,7 @@ def cells(task: Any, figures: Mapping[str, float], loss: float | None, examples:
 
 
 def _report(folder: Path | None) -> Mapping[str, Any]:
-    """Of a run that is still trained, or was interrupted, there is none; a damaged one says nothing."""
+    """The report of a run; empty for a run that is not finished, and for a damaged file."""
     if folder is None:
         return {}
     try:
@@ -108,7 +108,7 @@ def _figures(task: Any, report: Mapping[str, Any]) -> dict[str, dict[str, str]]:
             for part, each in scores.items()
             if isinstance(each, Mapping)
         }
-    # A language model's: a part has figures alone.
+    # In a language model's report, a part has its figures directly.
     parts = {"validation": report.get("network"), "test": report.get("test")}
     return {part: cells(task, _numbers(each), None, None) for part, each in parts.items() if isinstance(each, Mapping)}
 

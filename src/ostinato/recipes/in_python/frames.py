@@ -1,4 +1,4 @@
-"""Data frames and columns of other libraries, as polars' frames: none of those libraries is imported here."""
+"""Turning frames and columns of other libraries into frames of polars, without importing those libraries."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def is_frame(given: Any) -> bool:
-    """Whether it is a table with named columns: of polars or pandas, or of anything that gives its columns as Arrow."""
+    """Whether it is a table with named columns: of polars, pandas, or anything that gives its columns as Arrow."""
     if _is_of(given, "pandas", "DataFrame") or _is_of(given, "polars", "LazyFrame"):
         return True
-    # A column of polars gives Arrow too.
+    # A column of polars has this attribute too.
     return hasattr(given, "__arrow_c_stream__") and not is_column(given) and not isinstance(given, type)
 
 
@@ -28,7 +28,7 @@ def is_column(given: Any) -> bool:
 
 
 def cells_of(column: Any) -> list[Any]:
-    """The values of a column, None for those that are missing."""
+    """The values of a column, None for missing ones."""
     if _is_of(column, "polars", "Series"):
         return list(column.to_list())
     missing: list[bool] = column.isna().tolist()
@@ -36,16 +36,16 @@ def cells_of(column: Any) -> list[Any]:
 
 
 def as_frame(given: Any) -> polars.DataFrame:
-    """A table as polars has it.
+    """Turns a table into a frame of polars.
 
-    Of pandas, levels of the index that have a name or are times become columns; NaN is a missing value. What a cell holds stays as
-    it is; in a column of several types, texts and numbers, all become texts.
+    From pandas, levels of the index that have a name or are times become columns; NaN is a missing value. Contents of
+    cells stay unchanged, but if a column has several types, such as texts and numbers, all become texts.
 
     Args:
         given: what `is_frame` takes; a column; or the columns of a table by name, sequences of one length.
 
     Raises:
-        DataError: columns have several lengths, or cells hold what no table has.
+        DataError: columns have several lengths, or cells contain what no table can.
     """
     with needed():
         import polars
@@ -65,7 +65,7 @@ def as_frame(given: Any) -> polars.DataFrame:
 
 
 def _is_of(given: Any, package: str, *names: str) -> bool:
-    """Whether an object is of a class of a package, or of one made from it."""
+    """Whether an object is of a class of a package, or of a class derived from it."""
     return any(each.__name__ in names and each.__module__.partition(".")[0] == package for each in type(given).__mro__)
 
 
@@ -97,7 +97,8 @@ def _of_pandas_column(column: Any) -> Any:
         try:
             return moments.dt.replace_time_zone("UTC").dt.convert_time_zone(str(zone))
         except polars.exceptions.PolarsError:
-            # An offset, as pandas reads "+02:00", or a zone of dateutil, which polars has no name for: as a file writes such.
+            # A fixed offset, such as pandas' "+02:00", or a zone of dateutil: polars has no name for it, so write it
+            # like in a file.
             return [None if moment != moment else moment.isoformat() for moment in column]
     if column.dtype.kind in "iufb" and isinstance(column.dtype, np.dtype):
         return column.to_numpy()

@@ -1,4 +1,4 @@
-"""What people give in Python where a command takes a file: which of it is a table, and a file of it."""
+"""Data in memory where a command takes a file: whether they are a table, and a file made of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OF_RECORDING = {"values", "times", "id"}
 
 
 def names_a_file(text: str) -> bool:
-    """Whether a text without blanks is the name of a file of this machine, as it would be in a command."""
+    """Whether a text is the name of a file on this machine: without blanks, with a suffix, and the file exists."""
     if len(text) > _LONGEST_NAME or len(text.split()) != 1 or not Path(text).suffix:
         return False
     try:
@@ -31,10 +31,10 @@ def names_a_file(text: str) -> bool:
 
 
 def is_table(given: Any) -> bool:
-    """Whether values to predict for are rows and columns: a frame, a mapping of columns, a list of rows, a column with times."""
+    """Whether values to predict for are a table: a frame, a mapping of columns, a list of rows, a column with times."""
     if is_frame(given):
         return True
-    if is_column(given):  # of pandas, with times or names beside its numbers
+    if is_column(given):  # of pandas, whose index may be times or names
         kind = getattr(getattr(given, "index", None), "dtype", None)
         return kind is not None and str(kind).startswith("datetime64")
     if isinstance(given, Mapping):
@@ -49,23 +49,23 @@ def _is_recording(given: Mapping[Any, Any]) -> bool:
 
 
 def is_labelled_data(given: Any) -> bool:
-    """Whether data to evaluate on are such as `ostinato.train` takes, and not what a task has read already."""
+    """Whether data to evaluate on are of a kind that `ostinato.train` takes, not what a task has read already."""
     if is_table(given) or is_array(given):
         return True
     if isinstance(given, list | tuple):
         first: Any = next(iter(given), None)
-        # A row of somebody's own task may be a named tuple of two.
+        # In a user's own task, a row may be a named tuple of two.
         return is_array(first) or isinstance(first, str) or (type(first) in (tuple, list) and len(first) == 2)
     return isinstance(given, Dataset)
 
 
 @contextmanager
 def as_file(given: Any, pair: tuple[str, str] | None) -> Iterator[Path]:
-    """Data in memory as a file that a task reads; errors call it by its name alone.
+    """Writes data in memory into a temporary file for a task to read; error messages give only the file's name.
 
     Args:
-        given: as `keep` takes it.
-        pair: what the sides of a pair are called, `Task.pair`.
+        given: data of a kind that `keep` takes.
+        pair: what the sides of a pair are called, see `Task.pair`.
     """
     with tempfile.TemporaryDirectory() as folder:
         try:

@@ -1,4 +1,4 @@
-"""Data in memory, written to files that the readers of tasks read: one way in, whatever people have.
+"""Writing data in memory into files that the readers of tasks read.
 
 | data | become |
 | --- | --- |
@@ -12,7 +12,7 @@
 | pairs (array or image, caption or captions) | a folder of pictures and `captions.jsonl` |
 | pairs (image of a line, text), for a transcriber | a folder of pictures and `labels.jsonl` |
 | texts, for a language model | a folder, a file for each |
-| anything with a length and places, such as a torch Dataset | as the list of what it gives |
+| anything with a length and an index, such as a torch Dataset | the same as the list of its items |
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ SENTENCES, PICTURES, LINES = ("words", "tags"), ("image", "caption"), ("line", "
 
 
 def keep(given: Any, folder: Path, name: str, pair: tuple[str, str] | None = PAIR) -> Path:
-    """Writes data where a reader can read them.
+    """Writes data into a file or folder that a reader of tasks can read.
 
     Args:
-        given: see the table above.
-        folder: to write to; it is made.
-        name: of the file or folder in it, without a suffix.
-        pair: what the two sides of a pair are; None where data are texts alone.
+        given: the data, see the table above.
+        folder: the folder to write to; it is made.
+        name: the name of the file or folder in it, without a suffix.
+        pair: what the two sides of a pair are; None if data are texts alone.
 
     Returns:
-        The file or folder.
+        The file or folder that was written.
 
     Raises:
-        DataError: they are nothing that a reader reads.
+        DataError: the data are of no kind that a reader reads.
         OSError: they cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -109,7 +109,7 @@ def _items(given: Any, name: str) -> list[Any]:
 
 
 def _is_block(given: Any) -> bool:
-    """Whether it is more than a column: numbers of two dimensions or more, or arrays of several lengths."""
+    """Whether it has more than one column: numbers of two dimensions or more, or arrays of several lengths."""
     numbers = numbers_of(given)
     if numbers is not None:
         return numbers.ndim > 1
@@ -153,7 +153,7 @@ def _pairs(pairs: list[tuple[Any, Any]], path: Path, named: tuple[str, str]) -> 
 
 
 def _as_deep(x: list[np.ndarray]) -> list[np.ndarray]:
-    """Pictures of eight bits and deeper ones side by side: all of eight bits, or those would be black among these."""
+    """Reduces deeper pictures to eight bits if some pictures have eight, which would look black beside them."""
     deep = [each for each in x if each.dtype != np.uint8]
     if not deep or len(deep) == len(x):
         return x
@@ -174,7 +174,7 @@ def _table(given: Any, path: Path) -> Path:
 
 
 def _series(items: Sequence[Any], path: Path) -> Path:
-    """Series one behind the other, each with a name: their numbers."""
+    """Writes series of numbers into a table, one after the other, each with a name."""
     rows: list[tuple[str, float]] = []
     for at, each in enumerate(items, start=1):
         numbers = numbers_of(each)
@@ -185,7 +185,7 @@ def _series(items: Sequence[Any], path: Path) -> Path:
 
 
 def _arrays(given: Mapping[str, Any], path: Path) -> Path:
-    """An archive of arrays by name; of several lengths filled up, with their lengths beside them."""
+    """Writes arrays by name into an archive; lists of arrays of several lengths are padded, with their lengths."""
     found: dict[str, np.ndarray] = {}
     for name, each in given.items():
         numbers = numbers_of(each)
@@ -214,7 +214,7 @@ def _arrays(given: Mapping[str, Any], path: Path) -> Path:
 
 
 def _check_counts(x: np.ndarray, y: Any, path: Path, name: str = "y") -> None:
-    """What is beside examples has to be one for each; whatever these are."""
+    """Checks that what belongs to examples, such as labels, has one item for each."""
     if len(x) != (count := len(y) if isinstance(y, np.ndarray) else len(items_of(y))):
         raise DataError(
             f"{path.name}: expected as many in {name} as examples in x, got {count:,} beside {len(x):,}; give one for each"
@@ -222,12 +222,12 @@ def _check_counts(x: np.ndarray, y: Any, path: Path, name: str = "y") -> None:
 
 
 def _without_channel(x: np.ndarray) -> np.ndarray:
-    """Images (N, 1, H, W), as torch has those without colours, as (N, H, W)."""
+    """Turns torch's images without colours, (N, 1, H, W), into (N, H, W)."""
     return x[:, 0] if x.ndim == 4 and x.shape[1] == 1 else x
 
 
 def _filled(arrays: list[np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """(N, T, ...) with zeros at the ends, and lengths (N,) where they differ."""
+    """Arrays padded with zeros at the ends, (N, T, ...), and their lengths (N,) if these differ."""
     shapes = {each.shape[1:] for each in arrays}
     if len(shapes) > 1:
         raise DataError(
@@ -271,7 +271,7 @@ def _recordings(items: Sequence[Any], path: Path, channels: Sequence[str] | None
 
 
 def _sentences_of(frame: polars.DataFrame, path: Path, pair: tuple[str, str] | None) -> Path | None:
-    """A table with a sentence a row, lists of words and lists of tags; None where it is none."""
+    """Writes a table with a sentence a row, as lists of words and of tags; None if it is none."""
     words = next((name for name in ("words", "tokens") if name in frame.columns), None)
     if pair != SENTENCES or words is None or "tags" not in frame.columns:
         return None
@@ -319,7 +319,7 @@ def _captions(pairs: list[tuple[Any, Any]], path: Path) -> Path:
 
 
 def _lines(pairs: list[tuple[Any, Any]], path: Path) -> Path:
-    """Pictures of lines, each as deep as it is, and what is written in them."""
+    """Writes pictures of lines, with their own depth, and the texts in them."""
     path.mkdir(parents=True, exist_ok=True)
     rows = [
         {"file": _saved(given, path, number, (np.uint8, np.uint16)), "text": None if said is None else str(said)}
@@ -332,12 +332,12 @@ def _lines(pairs: list[tuple[Any, Any]], path: Path) -> Path:
 
 
 def _is_line(given: Any) -> bool:
-    """Whether it is a picture: an image of Pillow, or bytes (height, width)."""
+    """Whether it is a picture of a line: an image of Pillow, or an array (height, width) of uint8."""
     return is_picture(given) or (isinstance(given, np.ndarray) and given.dtype == np.uint8 and given.ndim == 2)
 
 
 def _saved(given: Any, path: Path, number: int, kinds: tuple[type, ...]) -> str:
-    """The name of the file in a folder that a picture is saved in."""
+    """Saves a picture in a folder, and returns the name of its file."""
     from ostinato.extras import needed
 
     with needed():
@@ -345,7 +345,7 @@ def _saved(given: Any, path: Path, number: int, kinds: tuple[type, ...]) -> str:
 
     name = f"{number:06}.png"
     if is_picture(given):
-        # As it is, so that a run reads it as it reads files: deep, seen through, turned.
+        # Saved unchanged (depth, transparency, orientation), so that it is read like any other file.
         name = f"{number:06}.tif" if given.mode in ("I", "F", "CMYK", "LAB", "YCbCr", "RGBX") else name
         given.save(path / name, exif=given.getexif())
         return name
@@ -365,6 +365,6 @@ def _caption(name: str, said: Any) -> str:
 
 
 def _picture(image: Any) -> np.ndarray:
-    """(height, width) of an image without colours, (height, width, 3) of others; uint8, or as deep as it is."""
+    """The pixels of an image: (height, width) without colours, else (height, width, 3); uint8, or its own depth."""
     found = pixels_of(image)
     return found.astype(np.int32) if image.mode.startswith("I") else found

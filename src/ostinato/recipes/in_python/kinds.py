@@ -1,4 +1,4 @@
-"""What a plain value is: numbers, texts, a picture, a table."""
+"""What kind of value a plain value is: numbers, texts, a picture, a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def is_array(given: Any) -> bool:
-    """Whether it is an array of NumPy, a tensor of torch, or what else can be read as an array without a copy."""
+    """Whether it is an array of NumPy, a tensor of torch, or something that NumPy reads without a copy."""
     return isinstance(given, np.ndarray) or hasattr(given, "detach") or hasattr(given, "__array_interface__")
 
 
@@ -25,7 +25,7 @@ def is_picture(given: Any) -> TypeGuard[Image]:
 
 
 def is_list(given: Any) -> bool:
-    """Whether it is a list, a tuple or a column: several things in a row, and no array of numbers, text or mapping."""
+    """Whether it is a list, a tuple, a column or an array of texts, and no array of numbers, text or mapping."""
     return (
         isinstance(given, list | tuple)
         or is_column(given)
@@ -34,14 +34,14 @@ def is_list(given: Any) -> bool:
 
 
 def items_of(given: Any) -> list[Any]:
-    """The things of what `is_list` takes; None for cells that are missing."""
+    """The items of something that `is_list` accepts; None for missing cells of a column."""
     if is_column(given):
         return cells_of(given)
     return given.tolist() if isinstance(given, np.ndarray) else list(given)
 
 
 def numbers_of(given: Any) -> np.ndarray | None:
-    """An array of numbers: of NumPy or torch, a column, or nested lists of one length each; None where it is none.
+    """An array of numbers from an array or tensor, a column, or nested lists of equal lengths; None for others.
 
     None in a list is a missing number, NaN.
     """
@@ -61,12 +61,12 @@ def numbers_of(given: Any) -> np.ndarray | None:
         if found.dtype.kind == "O" and _has_numbers(given):
             found = np.asarray(given, dtype=np.float64)  # None is NaN
     except (TypeError, ValueError):
-        return None  # of several lengths
+        return None  # lists of several lengths
     return found if found.dtype.kind in "iufb" else None
 
 
 def _begins_with_numbers(given: Any) -> bool:
-    """Whether the first thing in nested lists is a number: of a million texts NumPy would make an array as wide as the longest."""
+    """Whether the first item in nested lists is a number: NumPy would make all texts as wide as the longest."""
     while isinstance(given, list | tuple):
         first = next((each for each in given if each is not None), None)
         if first is None:
@@ -85,12 +85,12 @@ def _has_numbers(given: Any) -> bool:
 
 
 def is_path(given: Any) -> TypeGuard[os.PathLike[str]]:
-    """Whether it names a file or folder and can be nothing else."""
+    """Whether it is a path object, so that it cannot be a text."""
     return isinstance(given, os.PathLike)
 
 
 def told(given: Any) -> str:
-    """What a value is, for a message."""
+    """What a value is, in words for a message."""
     if is_list(given) and not len(given):
         return f"an empty {type(given).__name__}"
     if (numbers := None if isinstance(given, int | float) else numbers_of(given)) is not None:

@@ -13,7 +13,7 @@ from ostinato.recipes.in_python.kinds import is_list, is_picture, items_of, numb
 
 
 def wrong(expected: str, given: Any) -> DataError:
-    """What is told of values that the model does not read."""
+    """The error for values that the model does not read."""
     if isinstance(given, str):
         return DataError(
             f"expected {expected}, got {told(given)}; of a file give pathlib.Path({given[:80]!r}) or data={given[:80]!r}"
@@ -22,14 +22,14 @@ def wrong(expected: str, given: Any) -> DataError:
 
 
 def texts_in(given: Any, what: str = "a text") -> tuple[list[str], bool]:
-    """Texts, and whether it is one.
+    """Reads texts, and says whether it is one text.
 
     Args:
-        given: a text; a list or column of texts, or of lists of tokens, which are put together with blanks.
-        what: one is called.
+        given: a text; a list or column of texts, or of lists of tokens, which are joined by blanks.
+        what: what one text is called.
 
     Raises:
-        DataError: it is something else.
+        DataError: the values are something else.
     """
     if isinstance(given, str):
         return [given], True
@@ -55,7 +55,7 @@ def tokens_in(given: Any) -> list[str] | None:
 
 
 def may_be_recordings(given: Any) -> bool:
-    """Whether values are such as `recordings_in` takes, and not what a task has read in a way of its own."""
+    """Whether values are of a kind that `recordings_in` takes, rather than what a task has read already."""
     if isinstance(given, Recordings | Recording | Mapping) or numbers_of(given) is not None:
         return True
     each: list[Any] = items_of(given) if is_list(given) else []
@@ -63,15 +63,15 @@ def may_be_recordings(given: Any) -> bool:
 
 
 def recordings_in(given: Any, channels: Sequence[str]) -> tuple[Recordings, bool]:
-    """Recordings with the channels of training, and whether it is one.
+    """Reads recordings with the channels of training, and says whether it is one recording.
 
     Args:
-        given: numbers (T, C), or (T,) of one channel; (N, T, C), or (N, T) of one channel; a list of such of any lengths; a mapping
-            with values, and with times and id where they are known; `Recording`s or `Recordings`.
-        channels: of training, C of them.
+        given: numbers (T, C), or (T,) for one channel; (N, T, C), or (N, T) for one channel; a list of these of any
+            lengths; a mapping with values, and with times and id if they are known; `Recording`s or `Recordings`.
+        channels: the C channels of training.
 
     Raises:
-        DataError: it is something else.
+        DataError: the values are something else.
     """
     if isinstance(given, Recordings):
         return check_channels(given, channels, "the recordings"), False
@@ -131,15 +131,16 @@ def _recording(values: np.ndarray, id: str) -> Recording:
 
 
 def pixels_in(given: Any, expected: str, axes: Sequence[int]) -> tuple[list[Any], bool]:
-    """Images one by one, Pillow's or arrays, and whether it is one.
+    """Reads images as a list of Pillow's images or arrays, and says whether it is one image.
 
     Args:
-        given: an image of Pillow, or an array with as many axes as one image has; a list of such, or an array with an axis more.
-        expected: for the message.
-        axes: how many axes the array of one image may have.
+        given: an image of Pillow, or an array with as many axes as one image has; a list of these, or an array with one
+            axis more.
+        expected: what was expected, for the message.
+        axes: the numbers of axes that the array of one image may have.
 
     Raises:
-        DataError: it is something else.
+        DataError: the values are something else.
     """
     if is_picture(given):
         return [given], True

@@ -1,7 +1,7 @@
-"""What a model says about an example: JSON whose parts are fields.
+"""A model's answer about an example: JSON whose parts are fields.
 
-A task that says nothing about its answers has a `Prediction`, whose fields are whatever its answers hold. One that wants names,
-types and a picture of its own makes a class of it:
+The answers of a task are by default a `Prediction`, whose fields are the parts of the answer. For names, types and a
+picture of its own, a task derives a class from it:
 
     @dataclass(init=False, repr=False, eq=False)
     class NumberPrediction(Prediction):
@@ -21,14 +21,14 @@ from typing_extensions import TypeVar, override
 
 from ostinato import notebook
 
-_WIDEST = 60  # characters of a text that `repr` shows
+_WIDEST = 60  # characters of a text in `repr`
 
 
 class Prediction(dict[str, Any]):
-    """An answer. It is a dict, so that it is JSON as it stands, and each of its parts is a field too: `answer.probability`.
+    """An answer: a dict, and so JSON, whose parts are fields too: `answer.probability`.
 
     Attributes:
-        renamed: fields whose part has a name that Python has taken, such as {"label": "class"}.
+        renamed: fields whose part has another name, as Python reserves that name, such as {"label": "class"}.
     """
 
     renamed: ClassVar[Mapping[str, str]] = {}
@@ -38,7 +38,7 @@ class Prediction(dict[str, Any]):
         if key in self:
             return self[key]
         if name in self._declared():
-            return None  # an answer to data of another kind has none
+            return None  # a field of answers to data of another kind
         raise AttributeError(f"{type(self).__name__} has no field {name}; it has {', '.join(self.fields())}")
 
     @override
@@ -54,7 +54,7 @@ class Prediction(dict[str, Any]):
         return [each.name for each in dataclasses.fields(cls)] if dataclasses.is_dataclass(cls) else []
 
     def fields(self) -> list[str]:
-        """The names of those that this answer has, in the order of its JSON."""
+        """The names of the fields that this answer has, in the order of its JSON."""
         back = {key: name for name, key in self.renamed.items()}
         return [back.get(key, key) for key in self]
 
@@ -71,7 +71,7 @@ class Prediction(dict[str, Any]):
         return f"{type(self).__name__}({', '.join(parts)})"
 
     def to_html(self) -> str:
-        """What a notebook shows of it, without what stands around it."""
+        """HTML for a notebook, without the frame around it."""
         return notebook.table(["", ""], zip(self.fields(), self.values(), strict=True), words=2)
 
     def _repr_html_(self) -> str:
@@ -82,7 +82,7 @@ P = TypeVar("P", bound=Prediction, default=Prediction)
 
 
 class Predictions(list[P], Generic[P]):
-    """Answers in the order of the data: a list, which a notebook shows as a table."""
+    """Answers in the order of the data: a list that a notebook shows as a table."""
 
     def __init__(self, answers: Iterable[P] = ()):
         super().__init__(answers)

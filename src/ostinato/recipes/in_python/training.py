@@ -1,4 +1,4 @@
-"""`ostinato.train`: what `ostinato train` does, with data that are in memory already, and settings by keyword."""
+"""`ostinato.train`: does what `ostinato train` does, with data in memory and settings by keyword."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ostinato.training.run.run_folder import RunFolder
 if TYPE_CHECKING:
     from rich.console import Console
 
-KEPT = "data"  # the folder, in that of a run, of data that came in memory
+KEPT = "data"  # the folder within a run's folder for data that were given in memory
 
 
 def train(
@@ -40,7 +40,7 @@ def train(
     on_evaluation: Callable[[int, float], bool | None] | None,
     settings: Mapping[str, Any],
 ) -> Any:
-    """See `ostinato.train`."""
+    """Trains as `ostinato.train` documents."""
     entry = find(task)
     made = entry.make()
     given = _nested(settings)
@@ -85,7 +85,7 @@ def _settings(
     data: Any,
     config: str | os.PathLike[str] | None,
 ) -> dict[str, Any]:
-    """As the command puts them together: of the run that goes on, or what suits the built-in data; a file; what is given."""
+    """Merges settings like the command: those of a resumed run or for the built-in data, a file, and what is given."""
     values: dict[str, Any] = {}
     if given.get("resume"):
         if given.get("run") is None:
@@ -102,7 +102,7 @@ def _settings(
     elif data is None and "data" not in given and entry.built_in_file is not None:
         values = _yaml(entry.built_in_file)
     if any(given.get("training", {}).get(limit) is not None for limit in LIMITS):
-        # What the run was told before, or suits the built-in data, gives way to a limit that is asked for now.
+        # A limit that is asked for now replaces those of the resumed run or of the built-in data.
         values = _merged(values, {"training": dict.fromkeys(LIMITS)})
     if config is not None:
         from ostinato.recipes.papers import resolve
@@ -130,7 +130,7 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 
 def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Groups as dicts: of `{"model.hidden_size": 64}` that is `{"model": {"hidden_size": 64}}`."""
+    """Settings with dotted names as nested dicts: `{"model.hidden_size": 64}` is `{"model": {"hidden_size": 64}}`."""
     found: dict[str, Any] = {}
     for name, given in settings.items():
         value: Any = given
@@ -148,7 +148,7 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
         before = found.get(name)
         if isinstance(before, Mapping) and isinstance(value, Mapping) and name != "data":
             found[name] = _merged(before, value)
-        else:  # a copy: files of data in memory are put into it later
+        else:  # a copy, as data in memory are replaced by files in it later
             found[name] = dict(value) if isinstance(value, Mapping) and name != "data" else value
     return found
 
@@ -158,7 +158,7 @@ def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, An
 
 @contextmanager
 def _kept(task: Task[Any, Any, Any, Any], run: Path | None, values: dict[str, Any]) -> Iterator[None]:
-    """Puts files of the run's folder in place of data in memory; an error before the run begins takes them away again."""
+    """Replaces data in memory by files in the run's folder; an error before the run begins deletes them again."""
     resume = bool(values.get("resume"))
     if run is not None:
         RunFolder(run).check(resume=resume)
@@ -200,7 +200,7 @@ def _kept(task: Task[Any, Any, Any, Any], run: Path | None, values: dict[str, An
 
 
 def _places(task: Task[Any, Any, Any, Any], values: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Where settings name data by anything but a str: the name of the setting, and in which group it is called what."""
+    """The settings that name data by anything but a str: full name, group, and name in the group of each."""
     for place in ("data", *task.files):
         *groups, name = place.split(".")
         held: Any = values
@@ -212,7 +212,7 @@ def _places(task: Task[Any, Any, Any, Any], values: dict[str, Any]) -> Iterator[
 
 @contextmanager
 def _in_python(run: Path | None) -> Iterator[None]:
-    """Errors in the words of Python: settings without dashes, data in memory by their name."""
+    """Rewords errors for Python: settings without dashes, data in memory by their name."""
     try:
         yield
     except OstinatoError as error:

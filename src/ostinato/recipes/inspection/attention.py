@@ -1,4 +1,4 @@
-"""The weights of every attention of a model in one pass, and a picture of them."""
+"""Measuring the weights of all attention in a model in one pass, and drawing them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 def attention_weights(model: nn.Module, batch: Any, loss: Loss) -> dict[str, torch.Tensor]:
-    """What each attention looked at.
+    """The weights of each attention of a model for a batch.
 
     Args:
-        model: may hold `ostinato.nn.attention.Attention` and `Pooling("attention")`.
-        batch: as `loss` takes it.
+        model: a model; it may contain `ostinato.nn.attention.Attention` and `Pooling("attention")`.
+        batch: a batch for `loss`.
         loss: `loss(model, batch)` runs the model.
 
     Returns:
-        (T_out, B, T_mem) by the module's name: for each step of the answer, 1 for a pooling, the share of each place of what is
-        looked at. Empty where the model has no attention, or none ran.
+        (T_out, B, T_mem) by the name of the module: for each step of the answer (one for a pooling), the share of each
+        place looked at. Empty if the model has no attention, or if none was used.
     """
     found: dict[str, list[torch.Tensor]] = {}
 
@@ -49,15 +49,15 @@ def attention_weights(model: nn.Module, batch: Any, loss: Loss) -> dict[str, tor
     finally:
         for handle in handles:
             handle.remove()
-    # A decoder that is fed step by step calls it once a step.
+    # A decoder that is fed step by step calls its attention once a step.
     return {name: torch.cat(parts) for name, parts in found.items() if len({part.shape[1:] for part in parts}) == 1}
 
 
 def plot_weights(weights: torch.Tensor) -> Figure:
-    """One picture a row.
+    """Draws the weights, a picture for each row.
 
     Args:
-        weights: (T_out, B, T_mem), shares; B at least 1.
+        weights: (T_out, B, T_mem), shares; B is at least 1.
     """
     with needed():
         from matplotlib.ticker import MaxNLocator

@@ -1,4 +1,4 @@
-"""The curves of a report: what was measured in training, by step."""
+"""The curves of a report: measurements in training, by step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def curves(run: Inspected) -> str:
-    """Loss, learning rate, gradient norm, speed and what the weights are judged by, over training."""
+    """Draws loss, learning rate, gradient norm, speed and the figure that chooses the weights, over training."""
     training, validated, unit = run.loss_curves
     steps, losses = run.of_lines(training)
     if not steps:
@@ -101,7 +101,7 @@ def _figure_curve(run: Inspected, name: str) -> Figure:
 
 
 def _without_the_beginning(losses: Sequence[float], validation: Sequence[float]) -> float | None:
-    """So that the first few steps do not press all others to the ground."""
+    """An upper end of the axis that cuts off the first steps, whose losses would flatten the others; or None."""
     finite = sorted(value for value in losses if math.isfinite(value))
     if len(finite) < 20:
         return None

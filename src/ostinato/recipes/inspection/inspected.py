@@ -1,4 +1,4 @@
-"""What the sections of a report look at: a run, its model, a batch, and what was measured in training."""
+"""What the sections of a report use: a run, its model, a batch, and the measurements of training."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Inspected(ABC):
     """A run under inspection.
 
     Attributes:
-        run: its folder.
-        settings: what it was told.
-        model: with its best weights, in evaluation mode.
-        data_name: of what it is looked at on, for people.
-        lines: of `metrics.jsonl`, oldest first.
-        report: `report.json`; empty if the run has not come to its end.
+        run: the run's folder.
+        settings: the settings of the run.
+        model: the model with its best weights, in evaluation mode.
+        data_name: the name of the data that it is inspected on, for people.
+        lines: the lines of `metrics.jsonl`, oldest first.
+        report: the content of `report.json`; empty if the run is not finished.
     """
 
     run: RunFolder
@@ -46,12 +46,12 @@ class Inspected(ABC):
     @property
     @abstractmethod
     def about(self) -> str:
-        """A sentence or two: what the model is and what it is looked at on."""
+        """A sentence or two: what the model is, and which data it is inspected on."""
 
     @property
     @abstractmethod
     def item(self) -> str:
-        """What the loss is the mean of, such as "token"."""
+        """The noun for what the loss is the mean of, such as "token"."""
 
     @property
     @abstractmethod
@@ -60,21 +60,21 @@ class Inspected(ABC):
 
     @property
     def figure_curve(self) -> str | None:
-        """The name in `lines` of the figure that says which weights are best; None where it is the loss."""
+        """The name in `lines` of the figure that chooses the weights; None if that is the loss."""
         return None
 
     @abstractmethod
     def tiles(self) -> list[tuple[str, str, str]]:
-        """How good it is: name, number, unit."""
+        """The numbers at the top of the page: name, number and unit of each."""
 
     @property
     def deciding_figure(self) -> str | None:
-        """The one that says how good a model is, where it is beside those of simpler models; None where any will do."""
+        """The figure by which a model is compared with simpler ones; None if any figure will do."""
         return None
 
     @property
     def compared(self) -> tuple[dict[str, float], Mapping[str, Mapping[str, float]]]:
-        """The model's figures and those of simpler models by name, of the test data or else of validation; empty for none."""
+        """Figures of the model, and of simpler models by name, on test or else validation data; both may be empty."""
         for part in ("test", "validation"):
             figures, simpler = recorded(self.report, part)
             if figures and simpler:
@@ -87,29 +87,29 @@ class Inspected(ABC):
     @property
     @abstractmethod
     def batch(self) -> Any:
-        """What everything is measured on."""
+        """The batch on which everything is measured."""
 
     @property
     def following(self) -> Any:
-        """The batch that goes on where that one ends; None where nothing goes on."""
+        """The batch that continues `batch` with its states; None if batches are independent."""
         return None
 
     @abstractmethod
     def questions(self, most: int) -> Iterator[Question]:
-        """What the model is asked about a few examples, see `Task.questions`."""
+        """Questions about a few examples, see `Task.questions`."""
 
     @property
     @abstractmethod
     def steps(self) -> int:
-        """T, of a batch of training."""
+        """T, the steps of a training batch."""
 
     def loss(self, model: Any, batch: Any) -> torch.Tensor:
-        """As training has it."""
+        """The loss as in training."""
         return model.loss(batch, None)[0]
 
     @cached_property
     def trajectories(self) -> list[Trajectory]:
-        """What the layers did on the batch."""
+        """The states of the layers over the batch."""
         return trajectories(self.model, self.batch, self.loss)
 
     # --- what was measured in training ---
@@ -121,7 +121,7 @@ class Inspected(ABC):
 
     @property
     def watched(self) -> list[tuple[int, dict[str, float]]]:
-        """What `training.watch_every` has measured, as `Watch.history` has it."""
+        """The measurements of `training.watch_every`, in the form of `Watch.history`."""
         found = []
         for line in self.lines:
             if COST in line:
@@ -145,7 +145,7 @@ def read_lines(run: RunFolder) -> list[dict[str, Any]]:
 
 
 def read_report(run: RunFolder) -> dict[str, Any]:
-    """`report.json`, or nothing where the run has not come to its end.
+    """Reads `report.json`; empty if the run is not finished.
 
     Raises:
         RunError: the file is damaged.
@@ -160,16 +160,16 @@ def read_report(run: RunFolder) -> dict[str, Any]:
 
 
 def recorded(report: Mapping[str, Any], part: str) -> tuple[dict[str, float], Mapping[str, Mapping[str, float]]]:
-    """The figures of a run's model on a part of the data, and those of simpler models by name; empty where there are none.
+    """The figures of a run's model on a part of the data, and those of simpler models by name; empty if there are none.
 
     Args:
-        report: `report.json`. Tasks keep both under `scores`, the simpler models with them or in their details; a language model
-            has them at the top.
+        report: the content of `report.json`. Tasks store both under `scores`, the figures of simpler models also in its
+            details; a language model stores them at the top.
         part: "validation" or "test".
     """
     if "network" in report:
         own, simpler = {"validation": ("network", "baselines"), "test": ("test", "test_baselines")}[part]
-        # In bits a character: what a token is depends on the vocabulary, and a simpler model may have another.
+        # In bits a character, as a token depends on the vocabulary, which may differ between models.
         return _numbers(report.get(own), first="bits_per_character"), report.get(simpler) or {}
     scores = (report.get("scores") or {}).get(part) or {}
     simpler = scores.get("baselines") or (scores.get("details") or {}).get("baselines") or {}

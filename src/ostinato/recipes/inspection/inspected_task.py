@@ -1,4 +1,4 @@
-"""A run of a task that learns from examples under inspection."""
+"""A run under inspection whose task learns from examples."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from ostinato.training.loop.progress import ExampleProgress
 from ostinato.training.run.run_folder import RunFolder
 from ostinato.training.update.tree import tensors_of
 
-_TILES = 3  # of a task with many figures, those that it names first
-_ROWS = 16  # of the batch that everything is measured on
+_TILES = 3  # figures shown at the top; of many, the first ones
+_ROWS = 16  # size of the batch that everything is measured on
 
 
 @dataclass(frozen=True)
 class InspectedTask(Inspected):
-    """A run of a task.
+    """A run under inspection whose task learns from examples.
 
     Attributes:
         trained: the model with what belongs to it.
-        examples: that it is looked at on.
-        part: the data that they are made of.
+        examples: the examples that it is inspected on.
+        part: the data that the examples are made of.
     """
 
     trained: Trained[Any, Any, Any, Any]
@@ -42,34 +42,34 @@ class InspectedTask(Inspected):
 
     @property
     def about(self) -> str:
-        """Task, data."""
+        """A sentence with the task and the data."""
         summary, size = find(task_of(self.run.path)).summary, len(self.examples.lengths)
         return f"{summary[:1].upper()}{summary[1:]}. Looked at here on {self.data_name}: {size:,} examples."
 
     @property
     def item(self) -> str:
-        """As the task says."""
+        """The noun of the task."""
         return self.trained.task.item
 
     @property
     def loss_curves(self) -> tuple[str, str, str]:
-        """The loss as it is minimised."""
+        """The names of the losses that are minimised."""
         return "loss", "validation_loss", f"nats/{self.item}"
 
     @property
     def figure_curve(self) -> str | None:
-        """Of the validation data: what the task is judged by, or beside the loss the first of its figures."""
+        """The validation figure that the task is judged by; if that is the loss, the first of its other figures."""
         figures = ((self.report.get("scores") or {}).get("validation") or {}).get("figures") or {}
         name = self.deciding_figure or next(iter(figures), None)
         return None if name is None else f"validation_{name}"
 
     @property
     def deciding_figure(self) -> str | None:
-        """What the task is judged by."""
+        """The figure that the task is judged by."""
         return self.trained.task.judged_by(self.settings)
 
     def tiles(self) -> list[tuple[str, str, str]]:
-        """The figures of the data that had no part in training, as far as the run has come."""
+        """Figures on test or validation data; the best validation loss so far if the run is not finished."""
         scores = self.report.get("scores") or {}
         if not scores:
             steps, losses = self.of_lines("validation_loss")
@@ -80,13 +80,13 @@ class InspectedTask(Inspected):
         return [(f"{part}: {name.replace('_', ' ')}", *self.shown(name, figures[name])) for name in first]
 
     def shown(self, name: str, value: float) -> tuple[str, str]:
-        """A figure as it is shown, and its unit."""
+        """A figure as text, and its unit."""
         text = ExampleProgress(self.item, self.trained.task.percentages, quiet=True).number(name, value)
         return (text[:-1], "%") if text.endswith("%") else (text, "")
 
     @property
     def batch(self) -> Batch:
-        """A few examples."""
+        """A batch of a few examples."""
         return self._drawn
 
     @cached_property
@@ -94,26 +94,26 @@ class InspectedTask(Inspected):
         return few(self.examples, _ROWS)
 
     def questions(self, most: int) -> Iterator[Question]:
-        """About examples that are drawn, short ones where there are such."""
+        """Questions about randomly drawn examples, short ones if there are any."""
         rows = few_rows(self.examples, most).tolist()
         return self.trained.task.questions(self.trained, self.part, rows, None)
 
     @property
     def steps(self) -> int:
-        """Of the batch."""
+        """The steps of the batch."""
         return max(1, *(tensor.shape[0] for tensor in tensors_of(self.batch.input)))
 
 
 def inspected_task(path: str | os.PathLike[str], data: str | None, folder: Path | None = None) -> InspectedTask:
-    """A run, and data to look at it on.
+    """Loads a run, and reads the data to inspect it on.
 
     Args:
         path: the folder of the run.
         data: labelled data as the task reads them; None for the run's own validation data.
-        folder: for what reading needs on disk; these need nothing.
+        folder: unused here: the data of these tasks need none.
 
     Raises:
-        OstinatoError: the run or the data cannot be read, or there are none.
+        OstinatoError: the run or the data cannot be read, or there are no data.
     """
     run = RunFolder(path)
     trained = load(task_for(path), path)
@@ -127,10 +127,10 @@ def inspected_task(path: str | os.PathLike[str], data: str | None, folder: Path 
     if not task.size(parts[name]):
         raise DataError(f"{name}: expected at least one example to look at, got none")
     examples = task.examples(trained.settings, trained.known, parts[name])
-    if others and not mostly_short(examples):  # whole documents, say, of which training has pieces
+    if others and not mostly_short(examples):  # such as whole documents, of which training has pieces
         name = others[0]
         examples = task.examples(trained.settings, trained.known, parts[name])
-    torch.manual_seed(0)  # a loss may draw
+    torch.manual_seed(0)  # because a loss may draw random numbers
     return InspectedTask(
         run, trained.settings, trained.model, name, read_lines(run), read_report(run), trained, examples, parts[name]
     )

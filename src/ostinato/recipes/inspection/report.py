@@ -1,4 +1,4 @@
-"""The report of a run: what it learnt, how, and what is wrong with it, in one file that opens without a network."""
+"""The report of a run: what it learnt, how, and what is wrong with it, in one file that needs no network."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def inspect_run(
         data: what to look at the model on: for a language model a text (a file, a folder, a glob or a URL), for another task
             labelled data as it reads them; None for the run's own validation data.
         output: the file; None for `inspection.html` in the folder of the run.
-        chosen: what goes into it, in this order; None for all that there is for the task.
-        on_section: told the title of each section before it is made.
+        chosen: the sections, in this order; None for all sections of the task.
+        on_section: called with the title of each section before it is made.
 
     Returns:
         The file.
@@ -46,14 +46,14 @@ def inspect_run(
         OstinatoError: the run or the data cannot be read, or the file cannot be written.
     """
     file = Path(output) if output is not None else Path(path) / REPORT
-    if output is not None and not file.parent.is_dir():  # told before the work
+    if output is not None and not file.parent.is_dir():  # reported before the work
         raise RunError(f"cannot write the report {file}: there is no folder {file.parent}; name another with --output")
     with tempfile.TemporaryDirectory() as folder:
         looking = importlib.import_module(find(task_of(path)).inspection)
         inspected = looking.inspected(path, data, Path(folder))
         page = _page(inspected, looking.SECTIONS if chosen is None else chosen, on_section)
     try:
-        # A pipe or a device is written to; a file in its place would be another thing.
+        # A pipe or a device is written to, not replaced by a file.
         if file.exists() and not file.is_file():
             file.write_text(page, encoding="utf-8")
         else:
@@ -81,11 +81,11 @@ def _page(inspected: Inspected, chosen: Sequence[Section], on_section: Callable[
 
 
 def _made(section: Section, inspected: Inspected) -> str:
-    """One section that fails does not take the others with it."""
+    """Makes the HTML of a section; if that fails, the reason stands in its place, and other sections are made."""
     try:
         return section.make(inspected)
     except OstinatoError as error:
         reason = str(error)
-    except Exception as error:  # whatever it is, it belongs into the report
+    except Exception as error:  # any error at all belongs in the report
         reason = f"{type(error).__name__}: {error}"
     return f'<p class="failed">This could not be made: {escape(" ".join(reason.split()))}</p>'

@@ -1,4 +1,4 @@
-"""The sections that the report of every task has, before and after its own."""
+"""The sections that every task's report has before and after its own."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ostinato.recipes.inspection.why import why
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report.
+    """A section of the report.
 
     Attributes:
-        name: of its place in the page, letters only.
-        title: over it.
-        make: HTML from what is inspected. An error that it raises stands in its place.
+        name: the name of its anchor in the page, letters only.
+        title: the heading.
+        make: makes HTML from an `Inspected`. The message of an error that it raises is shown in its place.
     """
 
     name: str

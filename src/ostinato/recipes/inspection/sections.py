@@ -1,4 +1,4 @@
-"""The sections that the report of any run has: each a function from what is inspected to HTML."""
+"""Functions for the sections of every report: each makes HTML from an `Inspected`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ostinato.recipes.watching import COST
 with needed():
     import docstring_parser
 
-_PROBED_STEPS = 4  # Jacobians of each layer
-_MOST_EIGENVALUES = 2_500  # N; those of one Jacobian take N^3, some twenty seconds here
+_PROBED_STEPS = 4  # Jacobians that are measured for each layer
+_MOST_EIGENVALUES = 2_500  # N, of a state; its eigenvalues take N^3, here some twenty seconds
 
 
 def overview(run: Inspected) -> str:
-    """What the model is, and the numbers that one asks for first."""
+    """What the model is, and the numbers that are asked for first."""
     tiles = run.tiles()
     if run.lines:
         tiles.append(("trained for", f"{run.lines[-1]['step']:,}", "steps"))
@@ -39,7 +39,7 @@ def overview(run: Inspected) -> str:
 
 
 def findings(run: Inspected) -> str:
-    """What the doctor says."""
+    """The findings of the doctor."""
     from ostinato.insight.diagnosis.doctor import doctor
 
     how, lengths = run.settings.training, getattr(run.batch, "lengths", None)
@@ -73,7 +73,7 @@ def findings(run: Inspected) -> str:
 
 
 def gradient(run: Inspected) -> str:
-    """How far back a gradient reaches."""
+    """How far back the gradient reaches."""
     flow = gradient_flow(run.model, run.batch, run.loss)
     rows = []
     for layer in flow.layers:
@@ -99,7 +99,7 @@ def gradient(run: Inspected) -> str:
 
 
 def saturated(run: Inspected) -> str:
-    """Gates at their ends, and units that do nothing."""
+    """Gates at their limits, and units that do nothing."""
     found = saturation(run.model, run.batch, run.loss)
     rows = [(gate.name, gate.gate, gate.kind, 100 * gate.low, 100 * gate.high, gate.mean) for gate in found.gates]
     units = [(unit.name, unit.units, len(unit.dead), len(unit.stuck)) for unit in found.units]
@@ -132,7 +132,7 @@ def saturated(run: Inspected) -> str:
 
 
 def over_training(run: Inspected) -> str:
-    """Gradient flow, saturation and update ratios by step, where the run was watched."""
+    """Gradient flow, saturation and update ratios by step, if the run was watched."""
     history = run.watched
     if not history:
         return (
@@ -255,7 +255,7 @@ def settings_of_the_run(run: Inspected) -> str:
 
 
 def _settings(caption: str, values: Mapping[str, Any], described: type[Any]) -> str:
-    """The flags' own help says what each of them is."""
+    """A table of settings, each with the help text of its flag."""
     documented = [docstring_parser.parse(kind.__doc__ or "") for kind in reversed(described.__mro__)]
     help = {each.arg_name: each.description or "" for document in documented for each in document.params}
     rows = [(name, _setting(value), " ".join(help[name].split())) for name, value in values.items()]

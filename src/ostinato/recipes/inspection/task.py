@@ -1,4 +1,4 @@
-"""The sections that a task learnt from examples has: how good it is, its own pictures, where it looks."""
+"""The sections for a task that learns from examples: its figures, its pictures, its attention."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ostinato.recipes.inspection.attention import attention_weights, plot_weight
 from ostinato.recipes.inspection.inspected_task import InspectedTask, inspected_task
 from ostinato.recipes.inspection.section import BEGIN, END, Section
 
-_MOST_BYTES = 2_500_000  # of pictures, so that the page stays below some megabytes
-_MOST_ROWS = 3  # whose attention is drawn
+_MOST_BYTES = 2_500_000  # of pictures, so that the page has a few megabytes at most
+_MOST_ROWS = 3  # rows whose attention is drawn
 
 
 def figures(run: InspectedTask) -> str:
-    """What the run's report says, on each part of the data."""
+    """The figures in the run's report, for each part of the data."""
     scores = run.report.get("scores")
     if not scores:
         raise RunError("the run has not come to its end; resume it")
@@ -35,7 +35,7 @@ def figures(run: InspectedTask) -> str:
 
 
 def pictures(run: InspectedTask) -> str:
-    """What the run has drawn of its answers."""
+    """The pictures that the run has drawn of its answers."""
     found, left, size = [], [], 0
     for file in sorted((run.run.path / "pictures").glob("*.svg")):
         with open_plain(file) as opened:
@@ -54,7 +54,7 @@ def pictures(run: InspectedTask) -> str:
 
 
 def attention(run: InspectedTask) -> str:
-    """Where the model looks, row by row of the batch."""
+    """Where the attention of the model looks, for some rows of the batch."""
     found = attention_weights(run.model, run.batch, run.loss)
     if not found:
         return "<p>This model has no attention.</p>"

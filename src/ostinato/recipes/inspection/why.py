@@ -11,11 +11,11 @@ from ostinato.models.parts.reading import reading
 from ostinato.recipes.inspection.inspected import Inspected
 
 _SHOWN, _CHECKED = 3, 12
-_SECONDS = 10.0  # after which no other example is asked about
+_SECONDS = 10.0  # after these, no further example is asked about
 
 
 def why(run: Inspected) -> str:
-    """A few answers with what made them, and whether the model falls without it."""
+    """A few answers with what made them, and whether the answers change when that is deleted."""
     began, pairs = time.monotonic(), []
     for question in run.questions(_CHECKED):
         with reading(run.model):

@@ -1,4 +1,4 @@
-"""Models that adapt to the text they are scored on, as a recipe sets them up: a cache, or dynamic evaluation."""
+"""Models that adapt to the text they are scored on, as options of the task: a cache, or dynamic evaluation."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _STATISTICS_ROWS = 100  # the batch of the paper's code
 
 @dataclass(frozen=True)
 class CacheSettings:
-    """See `ContinuousCache`.
+    """Settings of a cache, see `ContinuousCache`.
 
     Args:
-        window: steps that it reaches back.
-        theta: how much likeness counts.
-        share: of the cache in the probability (lambda of the paper).
+        window: how many steps it reaches back.
+        theta: how much the likeness of two states counts.
+        share: the cache's share of the probability (lambda of the paper).
     """
 
     window: int = 500
@@ -31,22 +31,22 @@ class CacheSettings:
     share: float = 0.1
 
     needs_training_text: ClassVar[bool] = False
-    chunk_length: ClassVar[int] = 128  # how much is read at once; it changes nothing else
+    chunk_length: ClassVar[int] = 128  # steps read at once; it changes no result
 
     def adapted(self, model: LanguageModel, training_text: Tokens | None) -> ContinuousCache:
-        """The model with its cache."""
+        """Adds the cache to the model."""
         return ContinuousCache(model, self.window, self.theta, self.share)
 
 
 @dataclass(frozen=True)
 class DynamicSettings:
-    """See `DynamicEvaluation`.
+    """Settings of a model that learns from the text it reads, see `DynamicEvaluation`.
 
     Args:
         rule: rms or sgd.
-        learning_rate: eta; None for the rule's own.
+        learning_rate: eta; None for the default of the rule.
         decay: lambda.
-        epsilon: of rms.
+        epsilon: epsilon of the rule rms.
         segment: tokens from one step of learning to the next; at least 1.
         statistics_tokens: rms measures gradients over about so many tokens of the training text; at least 2.
     """
@@ -65,20 +65,20 @@ class DynamicSettings:
 
     @property
     def chunk_length(self) -> int:
-        """How much is read at once."""
+        """The number of steps read at once."""
         return self.segment
 
     @property
     def needs_training_text(self) -> bool:
-        """Whether `adapted` reads it."""
+        """Whether `adapted` reads the training text."""
         return self.rule == "rms"
 
     def adapted(self, model: LanguageModel, training_text: Tokens | None) -> DynamicEvaluation:
         """A copy of the model that learns as it reads.
 
         Args:
-            model: on the device to compute on.
-            training_text: what it was trained on; needed by rms alone.
+            model: the model, on the device to compute on.
+            training_text: the text that the model was trained on; only rms needs it.
         """
         statistics = None
         if self.needs_training_text:

@@ -1,4 +1,4 @@
-"""The network beside simpler models: what has it learnt that counting could not?"""
+"""Comparing the network with simpler models: what has it learnt that counting could not?"""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ def baselines(
 
     Args:
         seen: token runs of the training text.
-        texts: by the name of a part of the data, such as "validation", its token runs.
-        vocabulary_size: V.
+        texts: the token runs of each part of the data, by name, such as "validation".
+        vocabulary_size: V, the number of tokens in the vocabulary.
         settings: which models, and how large they may be.
 
     Returns:
-        For each part, nats a token by the name of the model: Markov models by order, then the fixed-window model.
+        For each part, the loss in nats a token by the name of the model: Markov models by order, then the fixed-window
+        model.
     """
     held = sum(len(run) for run in seen)
     share = min(1.0, settings.max_tokens / max(held, 1))

@@ -22,8 +22,9 @@ def evaluate_run(
 
     Args:
         path: the folder of the run.
-        data: a file, a folder, a glob or a URL, all of which is read, but of one with parts the test part, else that of validation;
-            None for the run's own test text, and where it has none, for that of validation.
+        data: a file, a folder, a glob or a URL. Data with parts are scored on the test part, or on the validation part
+            if there is no test; other data are scored as a whole. None for the run's own test text, or for its
+            validation text if there is no test text.
         max_tokens: see `Scoring`.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         adaptation: see `Scoring`.

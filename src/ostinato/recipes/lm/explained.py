@@ -1,4 +1,4 @@
-"""What a language model is asked: why this token next."""
+"""What a language model is asked in an explanation: why this token comes next."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from ostinato.recipes.lm.text import TextPart
 from ostinato.recipes.reasons.parts import joiner_of, log_odds, number_of, pieces
 from ostinato.types import Tensor
 
-CONTEXT = 200  # tokens that can be to blame: before them, the text begins
+CONTEXT = 200  # tokens that the explanation may name; the model reads as if the text began there
 
 
 def question(learnt: Any, part: TextPart, target: str | None) -> Question:
-    """The log-odds of a token of the text, or of the one that the model expects behind its end.
+    """Asks about the log-odds of a token of the text, or of the one that the model expects after its end.
 
     Args:
-        learnt: the model.
+        learnt: the model of a run.
         part: the text.
-        target: the number of the token, from 1; None for the likeliest one after the last.
+        target: the number of the token, from 1; None for the likeliest token after the last.
 
     Raises:
         ConfigError: there is no such token.

@@ -19,7 +19,7 @@ _JUDGED = 5000  # tokens of the validation text
 
 
 class _Scores(Around):
-    """`tokens`, then states; one token a row, or a sequence."""
+    """The graph of scores: takes `tokens`, then states; one token a row if `step`, else a sequence."""
 
     def __init__(self, model: LanguageModel, step: bool) -> None:
         super().__init__()
@@ -27,13 +27,13 @@ class _Scores(Around):
         self._states = StateNames(model.recurrent)
 
     def forward(self, tokens: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        """Scores and states."""
+        """Returns the scores of the next token, and the states after the last one."""
         logits, after = self.model(tokens[None] if self._is_step else tokens, self._states.opened(states))
         return (logits[0] if self._is_step else logits, *flat(after))
 
 
 def graph_of(model: LanguageModel, name: str, *, step: bool) -> Graph:
-    """One of the two forms."""
+    """The graph that reads one token (`step`) or a sequence."""
     axes: tuple[Axis, ...] = ("B",) if step else ("T", "B")
     size, states = len(model.vocabulary), StateNames(model.recurrent)
     inputs = (tokens_port("tokens", axes, size), *states.ports("0", "states before the first token"))
@@ -48,10 +48,10 @@ def graph_of(model: LanguageModel, name: str, *, step: bool) -> Graph:
 
 
 def exported(model: LanguageModel, validation: Callable[[], TextPart]) -> Exported:
-    """Both forms, and the vocabulary.
+    """Both graphs, and the vocabulary.
 
     Args:
-        model: in evaluation.
+        model: the model in evaluation mode.
         validation: reads the validation text.
     """
 

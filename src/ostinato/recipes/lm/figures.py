@@ -1,4 +1,4 @@
-"""How well a model predicts a text, in every unit."""
+"""How well a model predicts a text, in every common unit."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from ostinato.data.tokens.tokens import Tokens
 
 @dataclass(frozen=True)
 class Figures:
-    """How well a model predicts a text.
+    """How well a model predicts a text, in several units.
 
     Args:
-        tokens: predicted.
-        nats_per_token: mean loss.
-        nats_per_character: comparable between vocabularies.
-        bits_per_character: the same in bits.
-        perplexity_per_token: exp of the mean loss; of a word model it is the figure of the papers, where a line end is a token too.
+        tokens: how many tokens were predicted.
+        nats_per_token: the mean loss.
+        nats_per_character: can be compared between vocabularies.
+        bits_per_character: the same number in bits.
+        perplexity_per_token: exp of the mean loss; for a word model it is the figure of the papers, where a line end is
+            a token too.
         perplexity_per_word: exp of the mean loss of a word; words are separated by white space.
     """
 
@@ -30,12 +31,12 @@ class Figures:
 
 
 def figures(nats_per_token: float, predicted: int, tokens: Tokens) -> Figures:
-    """All units from one.
+    """Computes the figures in all units from the mean loss of a token.
 
     Args:
-        nats_per_token: mean loss.
-        predicted: tokens that it is the mean of.
-        tokens: the text, which says how many characters and words there are to a token.
+        nats_per_token: the mean loss.
+        predicted: the number of tokens that it is the mean of.
+        tokens: the text, which tells how many characters and words a token has on average.
     """
     nats = nats_per_token * len(tokens)
     per_character = nats / tokens.characters

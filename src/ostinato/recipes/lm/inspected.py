@@ -1,4 +1,4 @@
-"""A run of the language model under inspection: a text to read, and units that may follow it."""
+"""A run of the language model under inspection: the text that it reads, and units that follow its labels."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from ostinato.recipes.task import Opening
 from ostinato.recipes.trained import load, read_splits
 from ostinato.training.run.run_folder import RunFolder
 
-_ROWS, _STEPS = 16, 128  # of the batch that everything but the units is measured on
-_MOST_READ, _LEAST_READ = 40_000, 6_000  # steps over which units are correlated
-_MULTIPLY_ADDS = 1e11  # of that reading: some twenty seconds of one core
-_QUESTIONED = 2_000  # steps in which tokens are asked about
-_SHOWN = 2_000  # steps of the reading page
-_BEFORE = 500  # steps read before them, so that the states are those of a text under way
+_ROWS, _STEPS = 16, 128  # size of the batch that everything but the units is measured on
+_MOST_READ, _LEAST_READ = 40_000, 6_000  # bounds of the steps over which units are correlated
+_MULTIPLY_ADDS = 1e11  # for reading them: about twenty seconds of one core
+_QUESTIONED = 2_000  # steps at the beginning of the text, among which tokens are asked about
+_SHOWN = 2_000  # steps on the page that shows the text
+_BEFORE = 500  # steps read before these, so that the states do not begin fresh
 _TOKENS = {"char": "characters", "byte": "bytes", "word": "words", "bpe": "pieces of words"}
 
 
 @dataclass(frozen=True)
 class InspectedText(Inspected):
-    """A run of the language model.
+    """A run of the language model under inspection.
 
     Attributes:
-        text: that it reads.
+        text: the text that it reads.
     """
 
     settings: LanguageModelSettings
@@ -50,12 +50,12 @@ class InspectedText(Inspected):
 
     @property
     def tokens(self) -> Tokens:
-        """Of the text."""
+        """The tokens of the text."""
         return self.text.tokens
 
     @property
     def about(self) -> str:
-        """Cell, sizes, vocabulary, text."""
+        """A sentence with cell, sizes, vocabulary and text."""
         model, settings = self.model, self.settings
         kind, layers = type(model.recurrent), " + ".join(map(str, model.recurrent.hidden_sizes))
         name = model.recurrent.base_cell.name if kind is Recurrent else kind.__name__
@@ -66,16 +66,16 @@ class InspectedText(Inspected):
 
     @property
     def item(self) -> str:
-        """A token."""
+        """What the loss is the mean of: a token."""
         return "token"
 
     @property
     def loss_curves(self) -> tuple[str, str, str]:
-        """Bits, which can be compared between vocabularies."""
+        """The loss curves to draw: bits, which can be compared between vocabularies."""
         return "bits_per_character", "validation_bits_per_character", "bits a character"
 
     def tiles(self) -> list[tuple[str, str, str]]:
-        """The loss, beside that of the best simpler model."""
+        """The numbers at the top of the page: the losses, beside that of the best simpler model."""
         found = []
         network = self.report.get("network")
         if network:
@@ -94,7 +94,7 @@ class InspectedText(Inspected):
 
     @cached_property
     def _chunks(self) -> tuple[Chunk, Chunk | None]:
-        """The first chunk of the text as parallel streams, and the one that follows it if there is one."""
+        """The first chunk of the text as parallel streams, and the next one if there is one."""
         found = iter(TextReading(self.tokens, _ROWS, _STEPS)())
         return next(found), next(found, None)
 
@@ -105,11 +105,11 @@ class InspectedText(Inspected):
 
     @property
     def following(self) -> Chunk | None:
-        """The second."""
+        """The second chunk of the text; None if there is none."""
         return self._chunks[1]
 
     def questions(self, most: int) -> Iterator[Question]:
-        """About tokens at even distances in the first part of the text."""
+        """Asks about tokens at even distances in the first part of the text."""
         learnt = Learnt(self.settings, self.model.vocabulary, self.model)
         end = min(len(self.tokens), _QUESTIONED)
         for at in range(1, most + 1):
@@ -118,33 +118,33 @@ class InspectedText(Inspected):
 
     @property
     def steps(self) -> int:
-        """Of a chunk."""
+        """The steps of a chunk in training."""
         return self.settings.training.chunk_length
 
     @cached_property
     def read(self) -> Activations:
-        """Every state over as much of the text as units are correlated on."""
+        """The activations of all units over the text on which they are correlated with labels."""
         weights = sum(parameter.numel() for parameter in self.model.recurrent.parameters())
         steps = int(min(max(_MULTIPLY_ADDS / weights, _LEAST_READ), _MOST_READ))
         return activations(self.model, self._text(steps))
 
     @cached_property
     def units(self) -> list[MeaningfulUnit]:
-        """Which units mean something."""
+        """The units that follow a label of the text."""
         return meaningful_units(self.read)
 
     @cached_property
     def excerpt(self) -> tuple[int, Activations]:
-        """Where in `read` the reading page begins, and every unit with its gates from there on.
+        """The step of `read` at which the page with the text begins, and all units with their gates from there on.
 
-        It is of the half that the units were not chosen on, and begins with a line.
+        The excerpt is of the half that the units were not chosen on, and begins with a line if possible.
         """
         half = len(self.read) // 2
         lines = (step + 1 for step in range(half, len(self.read) - _SHOWN) if self.read.pieces[step].endswith("\n"))
         start = next(lines, half)
         begin = max(0, start - _BEFORE)
         pieces = self.read.pieces[begin : start + _SHOWN]
-        # Not the text of the pieces: cut elsewhere, it might have other tokens.
+        # Not the text of the pieces: without what comes before, it may be cut into other tokens.
         ids = self.model.vocabulary.encode(self._text(len(self.read)))[begin : start + _SHOWN].astype("int64")
         return start, activations(self.model, pieces, torch.from_numpy(ids)[:, None], gates=True)[start - begin :]
 
@@ -153,12 +153,12 @@ class InspectedText(Inspected):
 
 
 def inspected_text(path: str | os.PathLike[str], data: str | None, folder: Path) -> InspectedText:
-    """A run, and the text that it reads.
+    """Loads a run and the text that it reads.
 
     Args:
         path: the folder of the run.
         data: a file, a folder, a glob or a URL; None for the run's own validation text.
-        folder: for what reading needs on disk; a text has its own.
+        folder: unused here: a language model's text makes its own folder.
 
     Raises:
         OstinatoError: the run or the text cannot be read.

@@ -21,8 +21,10 @@ class Scoring:
     """How a text is scored.
 
     Args:
-        max_tokens: read about so many tokens, spread over the text; None for all. With an adaptation those at its beginning.
-        adaptation: how the model adapts to the text; then it reads it as one stream, from beginning to end.
+        max_tokens: score about so many tokens, spread over the text; None for all. With an adaptation, those at its
+            beginning.
+        adaptation: how the model adapts to the text, which it then reads as one stream, from beginning to end; None for
+            not at all.
     """
 
     max_tokens: int | None = None
@@ -34,10 +36,10 @@ class Scoring:
 
 
 class TextJudge(Judge):
-    """Turns a loss into every unit.
+    """Turns the loss of a text into figures in every unit.
 
     Args:
-        text: that is scored.
+        text: the text that is scored.
 
     Attributes:
         found: the figures, once the text is scored.
@@ -48,15 +50,15 @@ class TextJudge(Judge):
         self.found: Figures | None = None
 
     def see(self, batch: Any) -> torch.Tensor:
-        """A state goes from chunk to chunk: they are not seen one by one."""
+        """Not used: states pass from chunk to chunk, so that chunks cannot be judged one by one."""
         raise NotImplementedError("a text is scored as a whole")
 
     def take(self, loss: Evaluation) -> None:
-        """The loss of the text."""
+        """Takes the loss of the text and makes the figures."""
         self.found = figures(loss.nats_per_token, loss.tokens, self._text.tokens)
 
     def figures(self) -> dict[str, float]:
-        """In all units but those of the loss itself."""
+        """The figures in all units except those of the loss itself."""
         if self.found is None:
             return {}
         return {

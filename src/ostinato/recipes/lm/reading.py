@@ -1,4 +1,4 @@
-"""Validation text as a few long streams."""
+"""Reading validation text as a few long streams."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ostinato.data.batches.streams import Chunk, Streams
 from ostinato.data.tokens.tokens import Tokens
 from ostinato.errors import DataError
 
-_LONG = 1024  # tokens; the state of a shorter stream would be fresh for too much of it
+_LONG = 1024  # tokens; in a shorter stream, a fresh state would matter for too much of the text
 
 
 class TextReading:
-    """A text cut into streams for evaluation, all of it or an even share of every stream.
+    """A text cut into streams for evaluation, or an even share of these streams.
 
     Args:
         tokens: the text; at least 2 tokens.
-        batch_size: most streams; fewer where they would be short.
-        chunk_length: steps at a time.
+        batch_size: the number of streams at most; fewer if they would be short.
+        chunk_length: the steps of a chunk.
         max_tokens: read about so many tokens; None for all.
-        reset_at_documents: as in training.
+        reset_at_documents: begin every document with a fresh state, as in training.
 
     Raises:
         DataError: the text has fewer than 2 tokens.
@@ -55,14 +55,14 @@ class TextReading:
         self.predicted = min(self.chunks * steps, streams.stream_length) * rows
 
     def share(self, rank: int, world: int) -> TextReading:
-        """The same text, of whose streams process `rank` of `world` reads its own; all of them, if they cannot be shared evenly."""
+        """The text as process `rank` of `world` reads it: its share of the streams, or all if not evenly divisible."""
         shared = copy.copy(self)
         if self._rows % world == 0:
             shared._rank, shared._world = rank, world
         return shared
 
     def __call__(self) -> Iterator[Chunk]:
-        """The chunks, from the beginning."""
+        """Gives the chunks, from the beginning."""
         return islice(self._make(self._rank, self._world), self.chunks)
 
     def runs(self) -> list[np.ndarray]:

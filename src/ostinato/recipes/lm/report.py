@@ -47,7 +47,7 @@ def show(result: LanguageModelResult, console: Console | None = None) -> None:
 
 
 def _prompt(sample: str) -> str:
-    """A prompt whose letters the model knows, for it has written them: its first word."""
+    """A prompt for the command line: the sample's first word, whose letters the model knows because it wrote them."""
     found = re.search(r"\w{2,12}", sample)
     return "" if found is None else f" --prompt {shlex.quote(found[0])}"
 
@@ -70,7 +70,7 @@ def show_scores(task: Any, run: str, scores: Scores, console: Console | None = N
 
 
 def _show_part(part: str, lines: dict[str, Figures], console: Console) -> None:
-    """How good each model is on a part of the data, and which is best."""
+    """Prints how good each model is on a part of the data, and which is best."""
     table = Table(title=f"{part} text", title_justify="left")
     table.add_column("model")
     columns = ["bits/char", "perplexity/token", "perplexity/word"]
@@ -97,5 +97,5 @@ def _cells(line: Figures) -> tuple[str, str, str]:
 
 
 def _printable(text: str) -> str:
-    """Without the control characters that would act on a terminal."""
+    """Replaces control characters, which would act on a terminal."""
     return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)

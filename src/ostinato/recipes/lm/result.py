@@ -1,4 +1,4 @@
-"""What training a language model gives."""
+"""The result of training a language model."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ostinato.training.run.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class LanguageModelResult:
-    """What training gave.
+    """The result of training.
 
     Args:
-        run: the folder.
-        outcome: how it ended; after "interrupted" and "pruned" the rest is empty.
-        network: of the best weights, on the validation text.
-        baselines: of simpler models, by name, on the same text.
-        test: of the best weights, on the test text; None where there is none.
-        test_baselines: of simpler models, by name, on the test text.
+        run: the run's folder.
+        outcome: how training ended; after "interrupted" and "pruned" the rest is empty.
+        network: the figures of the best weights on the validation text.
+        baselines: the figures of simpler models on the same text, by name.
+        test: the figures of the best weights on the test text; None if there is none.
+        test_baselines: the figures of simpler models on the test text, by name.
         sample: text that the model wrote.
     """
 

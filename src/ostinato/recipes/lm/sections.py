@@ -1,4 +1,4 @@
-"""The sections that only a language model has: what it writes, and units that follow its text."""
+"""The sections of the page that only a language model has: what it writes, and units that follow its text."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ostinato.insight.html.reading import reading
 from ostinato.recipes.inspection.section import BEGIN, END, Section
 from ostinato.recipes.lm.inspected import InspectedText, inspected_text
 
-_STRONG = 0.6  # |r| from which a unit is said to follow a label
-_WEAK = 0.3  # |r| from which it is listed
+_STRONG = 0.6  # |r| from which the page says that a unit follows a label
+_WEAK = 0.3  # |r| from which a unit is listed
 
 
 def samples(run: InspectedText) -> str:
@@ -37,12 +37,12 @@ def samples(run: InspectedText) -> str:
 
 
 def _written(text: str) -> str:
-    """Without control characters."""
+    """Makes HTML of a text, with control characters replaced."""
     return escape("".join(c if c.isprintable() or c in "\n\t" else "�" for c in text))
 
 
 def units(run: InspectedText) -> str:
-    """Units that mean something, and the text to read them in."""
+    """The units that follow a label, and the text with their values."""
     found = [unit for unit in run.units if abs(unit.r) >= _WEAK]
     strong = [unit for unit in found if abs(unit.r) >= _STRONG]
     chosen_on = len(run.read) // 2

@@ -13,7 +13,7 @@ from ostinato.training.run.settings import TrainingSettings
 
 @dataclass(frozen=True)
 class TextReadingSettings:
-    """Which text is for what.
+    """Which texts are for training, validation and test.
 
     Args:
         validation: a text of its own that chooses the weights, given like data; without it, the files of data that are called
@@ -28,7 +28,7 @@ class TextReadingSettings:
 
     def __post_init__(self):
         for name in ("validation", "test"):
-            if getattr(self, name) == "":  # as of a variable of the shell that is not set
+            if getattr(self, name) == "":  # as from a shell variable that is not set
                 raise ConfigError(f"reading.{name}: expected a name, got an empty one; leave it out")
 
 
@@ -38,9 +38,9 @@ class TokenSettings:
 
     Args:
         kind: a token is a character, a byte, a word or a piece of a word (byte pair encoding).
-        vocabulary_size: most tokens of word and bpe.
-        validation_share: of the training text, cut off between documents or lines at its end where no text is named for
-            validation; above 0 and below 1.
+        vocabulary_size: the most tokens of a vocabulary of word or bpe.
+        validation_share: the share of the training text that is used for validation if no text is named for it; it is
+            cut off at the end, between documents or lines; above 0 and below 1.
         reset_at_documents: begin every document with a fresh state.
     """
 
@@ -67,17 +67,18 @@ class ModelSettings:
         embedding_size: width of the vector that stands for a token.
         hidden_size: units of each layer, or a list with one number a layer.
         num_layers: recurrent layers, one above the other; 1 where hidden_size is a list.
-        dropout: between the layers and before the output, from 0 to below 1.
+        dropout: the dropout rate between the layers and before the output, from 0 to below 1.
         tied: the output layer shares the embedding's weights; needs embedding_size = hidden_size (of the last layer).
-        options: of the recurrent layer by name, such as {zoneout: 0.1}, or {depth: 10} of rhn.
-        embedding_dropout: of whole words (Gal & Ghahramani 2016), from 0 to below 1.
-        input_dropout: of what enters the first layer, from 0 to below 1.
-        output_dropout: before the output, from 0 to below 1; null for dropout.
+        options: options of the recurrent layer by name, such as {zoneout: 0.1}, or {depth: 10} of rhn.
+        embedding_dropout: the dropout rate of whole words (Gal & Ghahramani 2016), from 0 to below 1.
+        input_dropout: the dropout rate of the first layer's input, from 0 to below 1.
+        output_dropout: the dropout rate before the output, from 0 to below 1; null for the rate of dropout.
         locked_dropout: dropout, input_dropout and output_dropout keep one mask for all steps of a chunk.
         activation_regularisation: weight of small outputs in the training loss (alpha, Merity et al. 2017); at least 0.
         temporal_activation_regularisation: weight of slow outputs in the training loss (beta, Merity et al. 2017); at least 0.
-        initial_range: r, all weights start uniform in [-r, r]; null for torch's.
-        embedding_range: r, the embedding's and the output's weights alone do; null for torch's.
+        initial_range: r; all weights start uniform in [-r, r]; null for torch's start.
+        embedding_range: r; only the weights of the embedding and the output start uniform in [-r, r]; null for torch's
+            start.
     """
 
     cell: CellName = "lstm"
@@ -103,8 +104,8 @@ class BaselineSettings:
 
     Args:
         markov_orders: Markov models of order 1 up to this; 0 for none.
-        smoothing: of the Markov models.
-        window: tokens that the fixed-window model sees; 0 for none.
+        smoothing: how the Markov models are smoothed.
+        window: how many tokens the fixed-window model sees; 0 for no such model.
         window_time_s: seconds to train the fixed-window model.
         max_tokens: the baselines see at most so many of the tokens that the network has seen.
     """
@@ -134,7 +135,7 @@ class LanguageModelSettings(TaskSettings):
         tokens: what the model reads and writes.
         model: the network.
         training: how to train.
-        baselines: what to compare it with.
+        baselines: the simpler models to compare it with.
     """
 
     task: Literal["lm"] = "lm"

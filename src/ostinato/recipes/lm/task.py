@@ -1,4 +1,4 @@
-"""The recipe `lm`: a text in; a model, its figures beside simpler models', and a sample out.
+"""The recipe `lm`: reads a text; gives a model, its figures beside those of simpler models, and a sample.
 
 Its examples are the chunks of long streams, through which the state is carried.
 """
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from ostinato.insight.reasons.question import Question
     from ostinato.recipes.exporting.exported import Exported
 
-SAMPLE_LINE = 80  # tokens at an evaluation
-SAMPLE_END = 600  # tokens at the end
-TEMPERATURE = 0.8  # of samples; at 1 a young model's mistakes pile up
-WHOLE_ROWS, WHOLE_STEPS = 64, 256  # of the streams that a whole text is read in
+SAMPLE_LINE = 80  # tokens of the sample at each evaluation
+SAMPLE_END = 600  # tokens of the sample at the end
+TEMPERATURE = 0.8  # of samples; at 1 the mistakes of a model early in training pile up
+WHOLE_ROWS, WHOLE_STEPS = 64, 256  # number and chunk length of the streams in which a whole text is read
 
 LearntLanguage: TypeAlias = Learnt[LanguageModelSettings, Vocabulary, LanguageModel]
 
@@ -68,39 +68,39 @@ class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, Langua
         return open_text(settings, Opening())
 
     def open(self, settings: LanguageModelSettings, opening: Opening) -> Splits[TextPart]:
-        """The same; a large text leaves its tokens in the folder."""
+        """The text in its parts; the tokens of a large text are stored in the run's folder."""
         return open_text(settings, opening)
 
     def read_part(self, settings: LanguageModelSettings, known: Vocabulary, data: str, *, labelled: bool) -> TextPart:
-        """A text to score."""
+        """Reads a text to score."""
         return open_part(settings, known, data)
 
     def learn(self, settings: LanguageModelSettings, train: TextPart) -> Vocabulary:
-        """The vocabulary that its tokens are of."""
+        """The vocabulary of the text's tokens."""
         return train.vocabulary
 
     def to_dict(self, known: Vocabulary) -> dict[str, Any]:
-        """Plain values."""
+        """The vocabulary as plain values."""
         return known.to_dict()
 
     def from_dict(self, content: dict[str, Any]) -> Vocabulary:
-        """The inverse."""
+        """The inverse of `to_dict`."""
         return vocabulary_from_dict(content)
 
     def save_known(self, known: Vocabulary, folder: Path) -> None:
-        """In a file of its own, which says its format."""
+        """Writes the vocabulary into a file of its own, which names its format."""
         known.save(folder)
 
     def load_known(self, folder: Path) -> Vocabulary:
-        """The inverse."""
+        """The inverse of `save_known`."""
         return load_vocabulary(folder)
 
     def examples(self, settings: LanguageModelSettings, known: Vocabulary, part: TextPart) -> Any:
-        """The text itself: how it is cut into streams depends on what for."""
+        """The text itself: validation, test and training cut it into streams differently."""
         return part
 
     def check(self, settings: LanguageModelSettings, splits: Splits[TextPart], validation: Any) -> None:
-        """A text that is too short should not be told after training."""
+        """Refuses a text that is too short before training, not after it."""
         for reading in self._readings(settings, splits).values():
             assert reading.chunks
 
@@ -109,7 +109,7 @@ class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, Langua
         return part.name
 
     def sizes(self, settings: LanguageModelSettings, splits: Splits[TextPart], known: Vocabulary) -> str:
-        """In tokens."""
+        """The number of tokens in each part, and of different ones."""
         test = f"{len(splits.test):,} to test, " if len(splits.test) else ""
         return (
             f"{len(splits.train):,} {settings.tokens.kind} tokens to train on, {len(splits.validation):,} to validate, "
@@ -117,12 +117,12 @@ class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, Langua
         )
 
     def remarks(self, splits: Splits[TextPart]) -> list[str]:
-        """Which files are for what, and how much of the text is not in the vocabulary."""
+        """Which files are for which part, and how many tokens are not in the vocabulary."""
         files = [] if splits.train.remark is None else [splits.train.remark]
         return [*files, *unknown_tokens(splits)]
 
     def fingerprint_of(self, examples: Any, validation: Any) -> str | None:
-        """A checksum of both texts' tokens."""
+        """A checksum of the tokens of both texts."""
         return fingerprint(examples.tokens.ids, validation.tokens.ids)
 
     # --- model ---
@@ -136,18 +136,18 @@ class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, Langua
     # --- training ---
 
     def progress(self, quiet: bool, console: Console | None) -> Progress:
-        """In nats a token and bits a character."""
+        """The progress display, in nats a token and bits a character."""
         return Progress(quiet=quiet, console=console)
 
     def set_units(self, progress: Progress, settings: LanguageModelSettings, splits: Splits[TextPart]) -> None:
-        """How many characters a token has."""
+        """Tells `progress` how many characters a token has on average."""
         train, validation = splits.train.tokens, splits.validation.tokens
         progress.characters_per_token = train.characters / len(train)
         progress.validation_characters_per_token = validation.characters / len(validation)
         progress.shows_perplexity = settings.tokens.kind in ("word", "bpe")
 
     def batches(self, settings: LanguageModelSettings, examples: Any, *, rank: int, world: int) -> Any:
-        """Parallel streams, in chunks."""
+        """The text as parallel streams, in chunks."""
         how, tokens = settings.training, examples.tokens
         streams = Streams(
             tokens,
@@ -159,7 +159,7 @@ class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, Langua
             rank=rank,
             world=world,
         )
-        # Only a mapped text can keep the model waiting; of one in memory a chunk is a copy of some kilobytes.
+        # Only a memory-mapped text can keep the model waiting; a chunk of a text in memory is a copy of some kilobytes.
         return Prefetch(streams) if isinstance(tokens.ids, np.memmap) else streams
 
     def watched(self, settings: LanguageModelSettings, examples: Any, rows: int, steps: int) -> Chunk:
@@ -167,7 +167,7 @@ class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, Langua
         return next(TextReading(examples.tokens, rows, steps)())
 
     def sample(self, learnt: LearntLanguage) -> Callable[[], str]:
-        """Some text that the model writes, from the same random numbers each time."""
+        """A function that gives some text written by the model, from the same random numbers each time."""
         return lambda: learnt.model.generate(length=SAMPLE_LINE, temperature=TEMPERATURE, seed=learnt.settings.seed)
 
     def validate(
@@ -181,7 +181,7 @@ class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, Langua
         processes: Processes,
         on_batch: Callable[[int, int], None],
     ) -> Evaluation | None:
-        """The loss on some of the text, of which each process reads its streams."""
+        """The loss on the validation text, or on some of it; each process reads its share of the streams."""
         reading = self._reading(learnt.settings, part).share(processes.rank, processes.world)
         return evaluate(learnt.model, reading(), should_stop=should_stop, total=total)
 
@@ -193,7 +193,7 @@ class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, Langua
         )
 
     def _readings(self, settings: LanguageModelSettings, splits: Splits[TextPart]) -> dict[str, TextReading]:
-        """What the network is scored on, by the part of the text."""
+        """The texts that the network is scored on, by the name of the part."""
         found = {"validation": self._reading(settings, splits.validation)}
         if len(splits.test):
             resets = settings.tokens.reset_at_documents
@@ -201,19 +201,19 @@ class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, Langua
         return found
 
     def finish(self, learnt: LearntLanguage | None, finished: Finished) -> LanguageModelResult:
-        """Compares the network with simpler models that have seen as much of the text, and has it write."""
+        """Compares the network with simpler models that have seen as much of the text, and lets it write a sample."""
         if learnt is None:
             return LanguageModelResult(finished.run, finished.outcome)
         settings, model, progress = learnt.settings, learnt.model, finished.progress
         loss = finished.outcome.counters.best
-        assert loss is not None  # no budget ends without an evaluation
+        assert loss is not None  # every run that ends by its budget has been evaluated
         sample = model.generate(length=SAMPLE_END, temperature=TEMPERATURE, seed=settings.seed)
         readings = self._readings(settings, finished.splits)
         texts, test = {"validation": finished.splits.validation.tokens, "test": finished.splits.test.tokens}, None
         if "test" in readings:
             progress.say("reading the test text ...")
             found = evaluate(model.to(choose_device(settings.device)), readings["test"]())
-            assert found is not None  # nobody stops it
+            assert found is not None  # it is not asked to stop
             test = figures(found.nats_per_token, found.tokens, texts["test"])
         streams: Any = finished.batches.source if isinstance(finished.batches, Prefetch) else finished.batches
         seen = streams.seen(streams.chunks_per_epoch if finished.outcome.counters.epoch else streams.position)
@@ -236,12 +236,12 @@ class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, Langua
     # --- answers ---
 
     def loaded(self, learnt: LearntLanguage) -> LanguageModel:
-        """The model, which writes and scores texts by itself; printed, it tells of its run."""
+        """The model itself, which writes and scores texts; printed, it tells of its run."""
         learnt.model.about = about(self, learnt.settings, learnt.model, learnt.folder).text("run")
         return learnt.model
 
     def judge(self, learnt: LearntLanguage, part: TextPart, examples: Any, *, final: bool) -> TextJudge:
-        """All units of the loss."""
+        """A judge that turns the loss into every unit."""
         return TextJudge(part)
 
     def judged(
@@ -253,7 +253,7 @@ class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, Langua
         should_stop: Callable[[], bool],
         on_batch: Callable[[int, int], None] | None,
     ) -> Evaluation | None:
-        """Reads the text in long streams; one stream where the model adapts to it."""
+        """Reads the text in long streams, or in one stream if the model adapts to it."""
         settings, how = learnt.settings, learnt.answering or Scoring()
         module: Any = learnt.model
         rows, steps = WHOLE_ROWS, WHOLE_STEPS
@@ -277,11 +277,11 @@ class LanguageModelling(Task[LanguageModelSettings, TextPart, Vocabulary, Langua
         return exported(learnt.model, validation_of(self, learnt))
 
     def questions(self, learnt: LearntLanguage, part: TextPart, rows: Any, target: str | None) -> Iterator[Question]:
-        """Why the next token: a text is one example."""
+        """Asks why the next token comes: a text is one example."""
         from ostinato.recipes.lm.explained import question
 
         yield question(learnt, part, target)
 
     def answers(self, learnt: LearntLanguage, part: TextPart, batch: Any) -> list[dict[str, Any]]:
-        """There are none: `Trained` says so before it asks."""
+        """Not used: there are no answers, and `Trained` says so before it asks."""
         raise NotImplementedError(self.no_answers)

@@ -1,4 +1,4 @@
-"""The text of a language model: its parts as tokens, of a run and of data to score."""
+"""The parts of a language model's text as tokens: those of a run, and texts to score."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ostinato.data.tokens.vocabulary import Vocabulary
 from ostinato.recipes.lm.settings import LanguageModelSettings
 from ostinato.recipes.task import Opening
 
-_COUNTED = 2**24  # ids at once
+_COUNTED = 2**24  # ids that are compared at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +27,10 @@ class TextPart:
     """A part of a text.
 
     Attributes:
-        tokens: of it.
-        vocabulary: what they stand for.
-        name: of the text, for people.
-        remark: which files are in which part, in a line; None where neither names nor arguments say.
+        tokens: the tokens of the part.
+        vocabulary: what the tokens stand for.
+        name: the name of the text, for people.
+        remark: a line that says which files are in which part; None if neither names nor arguments decide that.
     """
 
     tokens: Tokens
@@ -46,8 +46,8 @@ def open_text(settings: LanguageModelSettings, opening: Opening) -> Splits[TextP
     """The text that a run learns from, in its parts.
 
     Args:
-        settings: of the run.
-        opening: a vocabulary that is known is kept, even if the text has changed.
+        settings: the settings of the run.
+        opening: what else is known; its vocabulary is kept even if the text has changed.
     """
     tokens = settings.tokens
     corpus = open_corpus(
@@ -68,8 +68,8 @@ def open_text(settings: LanguageModelSettings, opening: Opening) -> Splits[TextP
 
 
 def open_part(settings: LanguageModelSettings, vocabulary: Vocabulary, data: str) -> TextPart:
-    """A text to score, all of it; of one with parts the test part, else that of validation."""
-    folder = tempfile.TemporaryDirectory()  # for the tokens of a large one
+    """Reads a text to score: its test part if it has parts, else its validation part; all of it if it has no parts."""
+    folder = tempfile.TemporaryDirectory()  # for the tokens of a large text
     try:
         by_name = settings.reading.parts_by_name
         name, tokens = open_to_score(data, vocabulary, Path(folder.name), parts_by_name=by_name)
@@ -82,7 +82,7 @@ def open_part(settings: LanguageModelSettings, vocabulary: Vocabulary, data: str
 
 
 def unknown_tokens(splits: Splits[TextPart]) -> Iterator[str]:
-    """How many tokens of what the network is judged on it does not know, in a line, where there are any."""
+    """A line with how many tokens of validation and test are not in the vocabulary; none if all are."""
     shares = [
         f"{count:,} ({count / len(part):.2%}) of {name}"
         for name, part in (("validation", splits.validation), ("test", splits.test))
@@ -93,7 +93,7 @@ def unknown_tokens(splits: Splits[TextPart]) -> Iterator[str]:
 
 
 def count_of(id: int | None, ids: np.ndarray[Any, Any]) -> int:
-    """How often an id is among others, block by block: they may be mapped from a file."""
+    """How often an id occurs, counted block by block, as the ids may be mapped from a file."""
     if id is None:
         return 0
     return sum(int(np.count_nonzero(ids[at : at + _COUNTED] == id)) for at in range(0, len(ids), _COUNTED))

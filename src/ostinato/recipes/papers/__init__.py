@@ -1,4 +1,4 @@
-"""Recipes of the papers: configurations that ship with the package, one YAML file each, cited and explained in its comments."""
+"""Recipes of papers: configurations that ship with the package, one YAML file each, with sources and comments."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def names() -> list[str]:
 
 
 def path_of(name: str) -> Path:
-    """The file of a configuration.
+    """The file of a configuration by name.
 
     Raises:
-        ConfigError: there is none of this name; the message lists those that there are.
+        ConfigError: there is no such name; the message lists all names.
     """
     if name not in names():
         hint = did_you_mean(name, names())
@@ -29,12 +29,12 @@ def path_of(name: str) -> Path:
 
 
 def resolve(config: str) -> str:
-    """The file that `--config` means: one that is there, or else a configuration that ships.
+    """The file that `--config` means: an existing file, or else a configuration that ships.
 
-    What looks like a path, with a folder or an ending, is given back as it is.
+    What looks like a path, with a folder or a suffix, is returned unchanged.
 
     Raises:
-        ConfigError: neither; see `path_of`.
+        ConfigError: it is neither; see `path_of`.
     """
     path = Path(config)
     if path.exists() or path.suffix or len(path.parts) > 1:

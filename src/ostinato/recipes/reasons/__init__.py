@@ -1,1 +1,1 @@
-"""Why the model of a run gave an answer, for any task."""
+"""Explaining the answers of a run's model, for any task."""

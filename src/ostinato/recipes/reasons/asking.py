@@ -1,4 +1,4 @@
-"""`ostinato.why`: asks the model of a run why it said what it said, whatever its task."""
+"""`ostinato.why`: explains the answers of a run's model, whatever its task."""
 
 from __future__ import annotations
 
@@ -29,14 +29,16 @@ def why(
     """Why the model of a run gave its answers: which steps, channels and words made them.
 
     Args:
-        run: its folder; or what `ostinato.load` gives of it, but for a language model, which is given by its folder.
-        data: a file; or data in memory, as `predict` takes them: a frame, a list of texts, arrays; or what the task reads of such.
+        run: the run's folder; or what `ostinato.load` returned for it, except a language model, which is given by its
+            folder.
+        data: a file; or data in memory, as `predict` takes them: a frame, a list of texts, arrays; or what the task has
+            read from these.
         method: "gradients" (integrated gradients), "occlusion", or "gates" (from step to step through the gates).
-        target: what to ask about; None for the answer. To classify: a class. To tag: a step from 0, "7", or "7:NOUN" for
-            another tag than the model's. For a language model: the number of a token from 1. For a translation or a caption: the
-            number of one of its tokens from 0. For a forecast: which step to come, from 1.
+        target: what to ask about; None for the answer. For classify: a class. For tag: a step from 0, "7", or "7:NOUN"
+            for another tag than the model's. For a language model: the number of a token, from 1. For a translation or
+            a caption: the number of one of its tokens, from 0. For a forecast: which step to come, from 1.
         rows: numbers of examples, from 0; None for the first `limit`.
-        limit: how many at most, at least 1.
+        limit: the number of examples at most, at least 1.
 
     Returns:
         For each example its `Reasons`.
@@ -57,7 +59,7 @@ def answered(
     rows: Sequence[int] | None = None,
     limit: int = LIMIT,
 ) -> Iterator[tuple[Question, Reasons]]:
-    """Questions and replies one after the other; for the arguments see `why`."""
+    """Gives questions and their answers one after the other; for the arguments see `why`."""
     check_method(method)
     for question in asked(trained, data, target=target, rows=rows, limit=limit):
         with reading(trained.model):
@@ -73,11 +75,11 @@ def asked(
     rows: Sequence[int] | None = None,
     limit: int = LIMIT,
 ) -> Iterator[Question]:
-    """The questions alone; for the arguments see `why`."""
+    """Gives the questions; for the arguments see `why`."""
     task: Task[Any, Any, Any, Any] = trained.task
     if limit < 1:
         raise ConfigError(f"--limit: expected at least 1 example, got {limit}")
-    # What is asked about the loss needs labels.
+    # Questions about the loss need labels.
     part = trained.part_of(data, labelled=type(task).question is Task.question and not task.no_answers)
     size = task.size(part)
     if not size:
@@ -89,5 +91,5 @@ def asked(
 
 
 def opened(run: str | os.PathLike[str] | Trained[Any, Any, Any, Any]) -> Trained[Any, Any, Any, Any]:
-    """The trained model of a folder; one that is there already is itself."""
+    """The trained model in a run's folder; a `Trained` is returned unchanged."""
     return run if isinstance(run, Trained) else load(task_for(run), run)

@@ -1,4 +1,4 @@
-"""The question of a task that does not say what its answers hang on: what makes the labels of an example likely, by its loss."""
+"""The default question about a task's model: what makes the labels of an example likely, judged by its loss."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ _HOW = "give the task a method `question` (docs/why.md)"
 
 
 def question_of_loss(name: str, model: nn.Module, batch: Any) -> Question:
-    """What steps of an example make its labels likely: minus `model.loss`, as a function of what is read.
+    """Asks which steps of an example make its labels likely: about minus `model.loss`, as a function of the inputs.
 
-    That is `batch.input`, `(T, 1, ...)` of floating dtype, or of tokens the vectors that the model's embedding has for them.
+    The inputs are `batch.input`, `(T, 1, ...)` of a floating dtype, or for tokens their vectors in the model's
+    embedding.
 
     Args:
-        name: of the task.
-        model: with `loss(batch, state)`.
-        batch: of one row, with labels.
+        name: the name of the task.
+        model: a module with `loss(batch, state)`.
+        batch: a batch of one row, with labels.
 
     Raises:
-        ConfigError: nothing of the kind is read.
+        ConfigError: the model reads neither.
         DataError: the example has no step.
     """
     given = getattr(batch, "input", None)
@@ -65,7 +66,7 @@ def question_of_loss(name: str, model: nn.Module, batch: Any) -> Question:
 
 @contextmanager
 def _embedded(model: nn.Module, ids: Tensor, vectors: Tensor | None) -> Iterator[list[Tensor]]:
-    """Inside, the embedding that is given `ids` gives `vectors` for them; None for what it has, which is kept."""
+    """Within this context, the embedding gives `vectors` for the tokens `ids`; None for its own, which are recorded."""
     seen: list[Tensor] = []
 
     def hook(_: nn.Module, given: tuple[Any, ...], result: Tensor) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""What the questions of several tasks share."""
+"""Functions that the questions of several tasks share."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from ostinato.types import Tensor
 
 
 def log_odds(logits: Tensor, at: int) -> Tensor:
-    """`(K,)`: log p / (1 - p) of one of the classes, from logits `(K, C)`; log p itself where there is only one."""
+    """`(K,)`: log p / (1 - p) of one of the classes, from logits `(K, C)`; log p itself if there is one class only."""
     others = torch.cat([logits[:, :at], logits[:, at + 1 :]], 1)
     return logits[:, at] - others.logsumexp(1) if others.shape[1] else logits.log_softmax(1)[:, at]
 
 
 def pieces(vocabulary: Vocabulary, ids: Sequence[int] | np.ndarray, words: Sequence[str] = ()) -> tuple[str, ...]:
-    """Each token as people read it: of the text's own words where there are as many."""
+    """The text of each token for people: the text's own words, if there are as many words as tokens."""
     if len(words) == len(ids):
         return tuple(words)
     return tuple(vocabulary.decode([int(id)]) for id in ids)
 
 
 def joiner_of(vocabulary: Vocabulary) -> str:
-    """What stands between two tokens in a text."""
+    """The text between two tokens."""
     return " " if vocabulary.kind == "word" else ""
 
 
 def one_of(target: str | None, names: Sequence[str], what: str) -> int | None:
-    """The place of a name; None where none is given.
+    """The place of a name; None if the name is None.
 
     Raises:
         ConfigError: there is no such name.
@@ -49,10 +49,10 @@ def one_of(target: str | None, names: Sequence[str], what: str) -> int | None:
 
 
 def number_of(target: str | None, first: int, end: int, what: str) -> int | None:
-    """A number as a target, from `first` to below `end`; None where none is given.
+    """A target as a number, from `first` to below `end`; None if the target is None.
 
     Raises:
-        ConfigError: it is none, or out of its range.
+        ConfigError: it is no number, or out of its range.
     """
     if target is None:
         return None
@@ -69,7 +69,7 @@ def trimmed(input: Tensor, lengths: Tensor | None) -> Tensor:
     """The steps of the only row of a batch.
 
     Raises:
-        DataError: it has none.
+        DataError: it has no step.
     """
     steps = len(input) if lengths is None else int(lengths[0])
     if not steps:
@@ -78,12 +78,12 @@ def trimmed(input: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def written_log_probability(logits: Tensor, tokens: Sequence[int], only: int | None) -> Tensor:
-    """`(K,)`: log p of a text that is written, or of one of its tokens its log-odds.
+    """`(K,)`: log p of a written text, or the log-odds of one of its tokens.
 
     Args:
-        logits: `(N, K, V)`, of its N tokens.
-        tokens: N of them, the end included.
-        only: of which; None for all.
+        logits: `(N, K, V)`, for its N tokens.
+        tokens: the N tokens, including the end.
+        only: the number of the token to ask about; None for the whole text.
     """
     if only is not None:
         return log_odds(logits[only], tokens[only])
@@ -92,14 +92,14 @@ def written_log_probability(logits: Tensor, tokens: Sequence[int], only: int | N
 
 
 def recording_parts(scaling: Scaling, input: Tensor, given: Recording) -> dict[str, Any]:
-    """Baseline, cells, and names of steps and channels of a recording as the network reads it: parts of a `Question`.
+    """The parts of a `Question` about a recording: baseline, cells, and names of steps and channels.
 
-    Where nothing is there, every channel is at its mean, does not change, no value is missing, and steps are the usual time apart.
-    Masks and times since a channel was there, which some cells read, belong to their channel.
+    In the baseline, every channel is at its mean and does not change, no value is missing, and steps have their usual
+    distance in time. Masks and times since a channel had a value, which some cells read, belong to their channel.
 
     Args:
-        scaling: how it is read.
-        input: `(T, 1, I)`.
+        scaling: how the recording is read.
+        input: `(T, 1, I)`, what the network reads.
         given: the recording itself.
     """
     channels = list(scaling.channels)
@@ -125,9 +125,9 @@ def recording_parts(scaling: Scaling, input: Tensor, given: Recording) -> dict[s
 
 
 def _inputs(scaling: Scaling, steps: int) -> tuple[list[int], np.ndarray]:
-    """Of each number that is read at a step which channel it belongs to, C for the time; and what it is where nothing is there.
+    """The channel of each number read at a step (C for the time); and the baseline's values, `(steps, 1, numbers)`.
 
-    The latter is `(steps, 1, numbers)`; see `Scaling` for the order.
+    For the order of the numbers see `Scaling`.
     """
     C, gaps = len(scaling.channels), list(scaling.gaps)
     wide = bool(scaling.extras) and all(letter == "I" for _, letter in scaling.extras)
@@ -143,7 +143,7 @@ def _inputs(scaling: Scaling, steps: int) -> tuple[list[int], np.ndarray]:
     for name, letter in scaling.extras:
         columns = list(range(C)) if letter == "I" else [C]
         told += columns
-        # A time since a channel was there begins with 0, see `Scaling`; a time between two steps does not.
+        # The time since a channel had a value begins with 0, see `Scaling`; the time between two steps does not.
         usual = {"mask": np.ones(steps), "t": since, "dt": since.clip(max=1.0) if letter == "I" else np.ones(steps)}
         column = usual[name]
         found = np.concatenate([found, np.repeat(column[:, None, None], len(columns), 2)], 2)

@@ -1,4 +1,4 @@
-"""Where else was the network of a run in this state?"""
+"""Finding other places where the network of a run was in a similar state."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from ostinato.nn.recurrent import Recurrent
 from ostinato.recipes.reasons.asking import opened
 from ostinato.recipes.trained import Trained
 
-_BLOCK = 4096  # steps of a text at a time
-_BESIDE = 6  # steps shown on either side
+_BLOCK = 4096  # steps of a text that are read at a time
+_BESIDE = 6  # steps shown before and after a place
 
 
 @dataclass(frozen=True)
 class AlikePlace:
-    """A range of the corpus.
+    """A range of steps in the corpus with similar states.
 
     Attributes:
-        score: of likeness, 1 at most.
-        example: the number of the example, from 0; of a text 0.
+        score: the likeness, 1 at most.
+        example: the number of the example, from 0; in a text 0.
         start: its first step, from 0.
-        end: the step behind its last.
-        before: what stands before it, for people.
-        text: what it is.
-        after: what stands behind it.
+        end: the step after its last.
+        before: the text before it, for people.
+        text: its text.
+        after: the text after it.
     """
 
     score: float
@@ -57,21 +57,21 @@ def alike(
     measure: Measure = "cosine",
     threshold: float = THRESHOLD,
 ) -> list[AlikePlace]:
-    """The places of a corpus at which the network was in states like those of a range of steps, most alike first.
+    """Finds the places of a corpus at which the network was in states like those of a range of steps, most alike first.
 
-    The states are those of the last layer that reads: for each step h of all its directions. None of the places overlap, nor do
-    they overlap the range itself.
+    The states are those of the last layer that reads the input: h at each step, of all its directions. Places overlap
+    neither each other nor the range itself.
 
     Args:
         run: see `ostinato.why`.
-        data: where the range is.
-        start: its first step, from 0: a word, a token, a step of a recording.
-        end: the step behind its last.
-        row: which example it is in; of a text 0.
+        data: the data with the range.
+        start: the first step of the range, from 0: a word, a token, a step of a recording.
+        end: the step after its last.
+        row: the number of the example with the range; in a text 0.
         among: the corpus, of the same kind; None for `data` itself.
         count: how many places at most.
-        measure: "cosine", or "threshold" as LSTMVis has it.
-        threshold: of the measure of that name.
+        measure: "cosine", or "threshold" as in LSTMVis.
+        threshold: the threshold of the measure "threshold".
 
     Raises:
         DataError: data cannot be read.
@@ -123,7 +123,7 @@ def _is_text(part: Any) -> bool:
 def _states(
     trained: Trained[Any, Any, Any, Any], part: Any, row: int | None = None
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Blocks of states with the number of the example, all or those of one."""
+    """Blocks of states with the number of their example, for all examples or for one."""
     if _is_text(part):
         if row:
             raise ConfigError(f"--row {row}: expected 0, as a text is one example")
@@ -156,10 +156,10 @@ def _states_of_text(model: Any, ids: np.ndarray) -> Iterator[tuple[int, np.ndarr
 
 
 def reading_layer(model: nn.Module) -> nn.Module:
-    """The recurrent layer that goes over what a model reads.
+    """The recurrent layer that reads the input of a model.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: the model has no such layer.
     """
     encoder = getattr(model, "encoder", None)
     for found in (getattr(model, "recurrent", None), encoder, getattr(encoder, "recurrent", None)):
@@ -175,7 +175,7 @@ def reading_layer(model: nn.Module) -> nn.Module:
 
 
 class _SeenError(Exception):
-    """The layer has run; what follows it need not."""
+    """Raised once the layer has run, so that the rest of the model need not."""
 
 
 def _until(model: Any, layer: nn.Module, batch: Any) -> torch.Tensor:

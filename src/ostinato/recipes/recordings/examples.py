@@ -1,4 +1,4 @@
-"""Recordings as examples: what a network reads, and the labels of recordings or of steps."""
+"""Recordings as examples: the inputs of a network, and labels of recordings or of steps."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from ostinato.data.recordings.scaling import Scaling
 
 
 class RecordingExamples:
-    """Recordings with a label each, or of which each step has one.
+    """Recordings that have a label each, or whose steps have labels.
 
     Args:
-        recordings: N of them.
-        scaling: how they are read; of steps with labels one at a time.
-        names: of labels: the classes, then labels that training never had.
+        recordings: N recordings.
+        scaling: how they are read; one step at a time if steps have labels.
+        names: the names of labels: the classes, then labels that training never had.
         classes: how many of `names` are classes.
         of_steps: whether steps have labels.
-        max_length: steps that are read, the others left out; None for all.
-        targets: what is to be said, in place of labels, float32 and NaN where nobody says: of each recording a number or a row of
-            numbers, (N, ...); of steps (T,) of each.
+        max_length: steps that are read; later ones are left out; None for all.
+        targets: numbers to predict in place of labels, float32, NaN for none: for each recording a number or a row of
+            numbers, (N, ...); for steps (T,) of each recording.
 
     Attributes:
-        inputs: of each (T, I) float32.
-        labels: (N,) int64, places in `names`, -1 for none; of steps (T,) int64 of each recording; or `targets`.
+        inputs: for each recording (T, I) float32.
+        labels: (N,) int64, places in `names`, -1 for none; for steps (T,) int64 of each recording; or `targets`.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class RecordingExamples:
             self.counts = ((found >= 0) & (found < classes)).astype(np.int64)
 
     def batch(self, rows: np.ndarray) -> Batch:
-        """(T, B, I) float32; targets (B,) or (T, B) int64."""
+        """A batch with inputs (T, B, I) float32 and targets (B,) or (T, B) int64."""
         input, lengths = pad([self.inputs[row] for row in rows])
         if self.of_steps:
             target, _ = pad([self.labels[row] for row in rows])
@@ -68,7 +68,7 @@ class RecordingExamples:
         return Batch(input, target, lengths, torch.from_numpy(rows))
 
     def arrays(self) -> Iterator[np.ndarray]:
-        """All that the network learns from, for a checksum."""
+        """All arrays that the network learns from, for a checksum."""
         yield from self.inputs
         yield from (np.asarray(each) for each in self.labels)
 

@@ -1,4 +1,4 @@
-"""How few recordings are trained on: an epoch of them is an update or two."""
+"""Training settings for few recordings, of which an epoch is an update or two."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _FEWEST_UPDATES, _FEWEST_ROWS = 900, 8
 
 
 def for_few(how: UpdateSettings, examples: Examples) -> UpdateSettings:
-    """Smaller batches, and so many epochs that the weights have 900 updates; evaluated as often as otherwise, on the whole.
+    """Reduces the batch size, and sets epochs for 900 updates; the number of evaluations stays about the same.
 
     Args:
-        how: as a user says, or as a run has kept it. A budget and a batch size that are not the default ones stay as they
-            are; the batch size does not hang on the budget, for a run is resumed with another.
-        examples: to train on.
+        how: the user's settings, or those saved by the run. A budget and a batch size other than the default stay
+            unchanged; the batch size does not depend on the budget, as a run can be resumed with another budget.
+        examples: the training examples.
     """
     number, epochs, rows = len(examples.lengths), how.budget.max_epochs, how.batch_size
     if rows == type(how).batch_size:

@@ -14,20 +14,20 @@ from ostinato.recipes.classify.saying import said_of
 
 
 class Live:
-    """Says of a recording, after each of its steps, what the model says of the steps so far.
+    """Gives the model's answer to the steps so far, after each step of a recording.
 
-    Values come as they are measured; what the model reads of them (scale, changes, what is missing, elapsed time, several steps at
-    once) is made here, as of a whole recording.
+    Values come as they are measured; the model's inputs (scaled values, changes, masks of missing values, elapsed time,
+    several steps at once) are computed here as for a whole recording.
 
     Args:
-        trained: of `ostinato train classify` or `tag` on recordings, a model of one direction.
-        confidence: of classes, from which probability on a class is sure.
+        trained: a `Trained` of `ostinato train classify` or `tag` on recordings, with one direction.
+        confidence: for classes, the probability from which on a class is sure.
 
     Attributes:
-        steps: that were read.
+        steps: how many steps have been read.
 
     Raises:
-        ConfigError: the model reads something else, or in both directions.
+        ConfigError: the model reads other data, or reads in both directions.
     """
 
     def __init__(self, trained: Any, *, confidence: float = CONFIDENCE):
@@ -42,23 +42,24 @@ class Live:
         self.reset()
 
     def reset(self) -> None:
-        """Begins with another recording."""
+        """Begins a new recording."""
         self.steps, self._state, self._sure = 0, self._online.fresh(1), self._sureness.fresh(1)
         self.stream.reset()
 
     def __call__(self, values: Sequence[float | None], time: float | None = None) -> dict[str, Any]:
-        """One step.
+        """Reads one step.
 
         Args:
-            values: C numbers, None or NaN where one is missing.
-            time: of the step, where training had times; larger than the one before.
+            values: C numbers, None or NaN for a missing one.
+            time: the time of the step, if training had times; larger than the one before.
 
         Returns:
-            As `ostinato predict`: class and probabilities, with "sure_after", the steps after which the class was sure and has
-            been since, None while it is not; or labels, or a number. Of a tagger the tag of the step, its probability, or number.
+            The answer of `ostinato predict`: class and probabilities, with "sure_after", the number of steps after
+            which the class was sure and has stayed so, None while it is not sure; or labels, or a number. A tagger
+            gives the step's tag and its probability, or number.
 
         Raises:
-            DataError: there are more or fewer values, or one is infinite. The step was not taken then.
+            DataError: there are more or fewer values, or one is infinite. The step was not read then.
         """
         numbers = step_of(values, self._online.scaling.channels)
         block, is_whole = self._online.go_on(self._state, 0, numbers, time)
@@ -69,7 +70,7 @@ class Live:
 
 
 def told_live(live: Live, said: torch.Tensor, stream: Any, steps: int) -> dict[str, Any]:
-    """What is said of one step."""
+    """The answer about one step."""
     known, model = live.known, live.model
     if hasattr(known, "tags"):
         if known.number is not None:
@@ -84,7 +85,7 @@ def told_live(live: Live, said: torch.Tensor, stream: Any, steps: int) -> dict[s
 
 
 def running_probabilities(model: Any, known: Any, said: torch.Tensor, steps: Sequence[int]) -> torch.Tensor:
-    """(n, C): probabilities of the steps so far, see `running`, from what a stream says after so many raw steps of n rows."""
+    """Probabilities (n, C) of the steps so far, from a stream's outputs after so many raw steps; see `running`."""
     whole, stack = float(model.scales[0]), known.scaling.stack
     factors = [scale_after(known.running, -(-count // stack), whole) / whole for count in steps]
     return (said.float() * torch.tensor(factors)[:, None]).softmax(-1)

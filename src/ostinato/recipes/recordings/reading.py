@@ -1,4 +1,4 @@
-"""Recordings as tasks read them: in three parts, with labels of the whole or of steps, in windows."""
+"""Reading recordings for tasks: in three parts, with labels of recordings or of steps, in windows."""
 
 from __future__ import annotations
 
@@ -25,21 +25,22 @@ from ostinato.data.sources.lines import suffix_of
 from ostinato.errors import DataError
 from ostinato.recipes.recordings.settings import RecordingSettings
 
-GESTURES = "gestures"  # what the built-in recordings are called, where there is no such file
-TEXT_LABELS = ("text", "transcript", "transcription", "sentence", "label", "labels")  # what a column of texts is called
-_FAR, _LOOKED_AT = 100.0, 50  # deviations from training's mean; steps of a recording that are looked at
-_PIECE = 128  # steps of training that a network is shown at once, which tags each
+GESTURES = "gestures"  # the name of the built-in recordings, unless there is such a file
+TEXT_LABELS = ("text", "transcript", "transcription", "sentence", "label", "labels")  # names of columns of texts
+_FAR, _LOOKED_AT = 100.0, 50  # deviations from training's mean; steps that are looked at
+_PIECE = 128  # steps of the pieces of training recordings for a tagger
 
 
 class RecordingReader:
     """Reads recordings for a task.
 
     Args:
-        settings: of the recordings.
-        reading: of the task: label, validation, test, shares.
-        of_steps: whether steps have labels, as to tag; else recordings have, as to classify.
-        dialect: how CSV or TSV is written.
-        target: what labels are, where a run has learnt it; "text" to transcribe, where a label is no class that others have too.
+        settings: the settings for recordings.
+        reading: the task's settings for reading: label, validation, test, shares.
+        of_steps: whether steps have labels, as for tag; else recordings have, as for classify.
+        dialect: the form of CSV or TSV files.
+        target: what labels are, if a run has learnt it; "text" for transcribe, where labels are no classes that
+            recordings share.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class RecordingReader:
         self.settings, self.reading, self.of_steps, self.dialect = settings, reading, of_steps, dialect
         channels = None if settings.channels is None else tuple(settings.channels)
         ignored = tuple(settings.ignore or ())
-        # Like numbers, texts have no shares in the parts.
+        # Texts are drawn without shares of each label, like numbers.
         self.target: DrawnBy = target or reading.target
         if self.target != "text" and SEVERAL in (reading.label or ""):
             self.target = "several"
@@ -75,7 +76,8 @@ class RecordingReader:
             settings.coefficients,
             settings.sampling_rate,
         )
-        # Where steps have labels a row is a step; and eight sensors are no recording to cut windows of.
+        # If steps have labels, a row is a step; and rows of a few sensors are not recordings from which windows can be
+        # cut.
         fewest = sys.maxsize if of_steps else max(settings.window or 0, self.columns.fewest_wide)
         self.columns = dataclasses.replace(self.columns, fewest_wide=fewest)
         if self.target == "text":
@@ -88,14 +90,14 @@ class RecordingReader:
         if is_built_in(data):
             return True
         if getattr(self.reading, "text", None) is not None:
-            return False  # who names a column of texts has texts
+            return False  # a user who names a column of texts has texts
         return files.are_recordings(data, self.columns, self.dialect)
 
     def splits(self, data: str) -> Splits[Recordings]:
-        """Three parts, as they come or as they are drawn.
+        """Reads three parts: those of the data, or drawn from them.
 
         Raises:
-            DataError: they cannot be read.
+            DataError: the data cannot be read.
             ConfigError: shares are out of range.
         """
         reading, name = self.reading, Path(data).name
@@ -134,14 +136,14 @@ class RecordingReader:
                 train, name, reading.validation_share, reading.test_share, by_time=by_time, target=self.target
             )
         train, *others = (self._cut(part, at) for at, part in enumerate(_parts(splits)))
-        others = (self._with_labels(part, data) for part in others)  # which may be empty
+        others = (self._with_labels(part, data) for part in others)  # parts that may be empty
         return Splits(name, _some(self._with_labels(train, data), data), *others)
 
     def part(self, data: str, scaling: Scaling, *, labelled: bool) -> Recordings:
-        """Recordings to evaluate on, or to predict for; of data with parts the test.
+        """Reads recordings to evaluate on, or to predict for; of data with parts the test part.
 
         Raises:
-            DataError: they cannot be read, lack labels that are wanted, or channels.
+            DataError: the data cannot be read, or lack labels that are wanted, or channels.
         """
         if is_built_in(data):
             found = (gestures_in_a_row() if self.of_steps else gestures()).test
@@ -168,7 +170,7 @@ class RecordingReader:
         expected: tuple[str, ...] = (),
         rate: float | None = None,
     ) -> Recordings:
-        # Of who predicts, a column of labels is no channel.
+        # In data to predict for, a column of labels is no channel.
         columns = dataclasses.replace(self.columns, expected=expected)
         sound = dataclasses.replace(self.sound, rate=rate or self.sound.rate)
         found = files.read_recordings(
@@ -200,10 +202,10 @@ class RecordingReader:
         return found
 
     def _with_labels(self, found: Recordings, data: str) -> Recordings:
-        """Without recordings that have no label, which are nothing to learn from or to be judged by; a note tells how many."""
+        """Leaves out recordings without labels, which are no use in training or judging; a note counts them."""
         if self.target == "text":
-            return found  # an empty one may say that there is nothing to write
-        if self.target == "several" and not self.of_steps:  # an empty list is one
+            return found  # an empty text may mean that there is nothing to write
+        if self.target == "several" and not self.of_steps:  # an empty list of labels is a label
             items = tuple(dataclasses.replace(each, label=each.label or "") for each in found.items)
             return dataclasses.replace(found, items=items)
         if self.of_steps:
@@ -236,7 +238,7 @@ def _some(found: Recordings, data: str) -> Recordings:
 
 
 def _far(found: Recordings, scaling: Scaling, data: str) -> list[str]:
-    """A line for channels that are nowhere near what they were in training: in another unit, say."""
+    """A line for each channel that is far from its values in training, for example because of another unit."""
     if not len(found):
         return []
     values = np.concatenate([each.values[:: max(1, len(each) // _LOOKED_AT)] for each in found.items])
@@ -254,7 +256,7 @@ def _far(found: Recordings, scaling: Scaling, data: str) -> list[str]:
 
 
 def is_built_in(data: str) -> bool:
-    """Whether it is the name of the built-in recordings, and not a file."""
+    """Whether it is the name of the built-in recordings, and not of a file."""
     return data == GESTURES and not Path(data).exists()
 
 

@@ -1,4 +1,4 @@
-"""What a user can set about recordings; apart from what reads them, so that a wrong flag need not wait for torch."""
+"""The settings for recordings; in a module without torch, so that a wrong flag is reported at once."""
 
 from __future__ import annotations
 

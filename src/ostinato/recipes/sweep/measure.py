@@ -11,13 +11,13 @@ from ostinato.recipes.registry import find
 
 @dataclass(frozen=True)
 class Measure:
-    """What is compared.
+    """The number by which runs are compared.
 
     Attributes:
-        name: of the figure, such as "accuracy", or the unit of the loss, such as "nats/token".
-        is_figure: whether it is a figure, of which the largest is best unless it is an error; of a loss the smallest is.
+        name: the name of the figure, such as "accuracy", or the unit of the loss, such as "nats/token".
+        is_figure: whether it is a figure; of figures the largest is best unless it is an error, of losses the smallest.
         is_share: whether it is shown as a percentage.
-        is_error: whether the smallest is best.
+        is_error: whether the smallest value is best.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Measure:
 
     @property
     def column(self) -> str:
-        """Its name in a table that programs read."""
+        """The name of its column in a table for programs."""
         return self.name.replace("/", "_per_")
 
     @property
@@ -36,11 +36,11 @@ class Measure:
         return self.name.replace("_", " ")
 
     def value(self, minimised: float) -> float:
-        """From what a sweep minimises, which of a figure is its negative unless it is an error."""
+        """The value from what a sweep minimises, which is the negative of a figure that is no error."""
         return -minimised if self.is_figure and not self.is_error else minimised
 
     def number(self, minimised: float) -> str:
-        """The value as it is shown."""
+        """The value as text."""
         value = self.value(minimised)
         return f"{value:.2%}" if self.is_share else f"{value:.4f}"
 
@@ -50,24 +50,24 @@ class Measure:
 
 
 class Sweep(Protocol):
-    """What is searched for good settings: a `Space`."""
+    """A search for good settings: a `Space`."""
 
     @property
     def task(self) -> str:
-        """Its name."""
+        """The name of the task."""
         ...
 
     def settings(self, values: Mapping[str, Any], /) -> Any:
-        """The settings of a run."""
+        """The settings of a run with these searched values."""
         ...
 
 
 def measure_of(space: Sweep, settings: Any = None) -> Measure:
-    """What the runs of a sweep are compared by.
+    """The number by which the runs of a sweep are compared.
 
     Args:
         space: the sweep.
-        settings: of one of its runs; None for those that stay.
+        settings: the settings of one of its runs; None for those without searched values.
     """
     task = find(space.task).make()
     figure = task.judged_by(space.settings({}) if settings is None else settings)

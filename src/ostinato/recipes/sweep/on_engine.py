@@ -1,4 +1,4 @@
-"""Trials of a sweep by workers of an engine, each of which runs one at a time."""
+"""Running the trials of a sweep by workers of an engine, one trial at a time each."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from ostinato.recipes.sweep.space import Space
 from ostinato.recipes.sweep.storage import Shared, open_study
 from ostinato.recipes.sweep.trials import INTERRUPTED, Trials
 
-_LOOK_S = 1.0  # between two looks at what others do
+_LOOK_S = 1.0  # between two looks at the work of others
 
 
 @dataclass(frozen=True)
 class Search:
-    """What workers are told.
+    """What workers are given.
 
     Attributes:
         space: what is searched.
-        folder: of the sweep, which all of them see.
-        shared: the record, where it is no file of the folder.
-        threads: of one worker.
-        place: the folder that names of files begin in.
+        folder: the folder of the sweep, which all of them see.
+        shared: the record of the sweep, if it is in a database; else None.
+        threads: the threads of one worker.
+        place: the folder that relative names of files begin in.
     """
 
     space: Space
@@ -46,7 +46,8 @@ class OneTrial:
     """Asks a worker to run a trial.
 
     Attributes:
-        mark: of the job, on its trial: who takes the job over knows so which trial is nobody's any more.
+        mark: the mark that the job puts on its trial: it tells whoever takes the job over which trial has lost its
+            worker.
     """
 
     mark: str
@@ -56,17 +57,17 @@ class OneTrial:
 
 
 class Searcher:
-    """A worker.
+    """A worker of a sweep.
 
     Args:
-        search: what it is told.
+        search: what workers are given.
     """
 
     def __init__(self, search: Search):
         self._search = search
 
     def do(self, job: OneTrial) -> Done:
-        """Runs a trial; `found` is a line about it, or None where there was none to run."""
+        """Runs a trial; `found` is a line about it, or None if there was none to run."""
         search = self._search
         try:
             _settle(search)
@@ -85,18 +86,18 @@ def _settle(search: Search) -> None:
     import torch
 
     if search.place not in sys.path:
-        sys.path.insert(0, search.place)  # where cells of one's own are looked for
+        sys.path.insert(0, search.place)  # the user's own cells are imported from there
     if os.path.isdir(search.place):
         os.chdir(search.place)
     torch.set_num_threads(search.threads)
 
 
 def run_on(team: Team, trials: Trials, say: Callable[[str], None]) -> Literal["done", "interrupted"]:
-    """Has workers run trials until all have ended.
+    """Lets workers run trials until all have ended.
 
     Args:
-        team: the workers, `Searcher`s.
-        trials: of the sweep.
+        team: the team of `Searcher`s.
+        trials: the trials of the sweep.
         say: prints a line when a trial ends.
 
     Raises:
@@ -119,5 +120,5 @@ def run_on(team: Team, trials: Trials, say: Callable[[str], None]) -> Literal["d
             if done.found is not None:
                 say(str(done.found))
         if trials.shared is None:
-            trials.lose_all()  # of workers that died before they had put their mark on them
+            trials.lose_all()  # trials of workers that died before they put their mark on them
     return "done"

@@ -1,4 +1,4 @@
-"""What came out of a sweep: a table, a CSV file and a plot."""
+"""The results of a sweep: a table, a CSV file and a plot."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def ended(study: Study) -> list[FrozenTrial]:
 
 
 def importances(study: Study, space: Space) -> dict[str, float]:
-    """The share of each searched setting in what sets good trials apart (PED-ANOVA, Watanabe et al. 2023), summing to 1.
+    """The share of each searched setting in what makes trials good (PED-ANOVA, Watanabe et al. 2023); shares sum to 1.
 
-    Empty where it cannot be told: fewer than eight complete trials, or all of the same value.
+    Empty if it cannot be computed: with fewer than eight complete trials, or if all have the same value.
     """
     with needed():
         from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
@@ -89,7 +89,7 @@ def _complete(trials: list[FrozenTrial]) -> list[FrozenTrial]:
 
 
 def _value(trial: FrozenTrial) -> float:
-    """What is minimised, at its best; NaN for a trial that diverged before its first evaluation."""
+    """The best value of what is minimised; NaN for a trial that diverged before its first evaluation."""
     if trial.value is not None and trial.state.name == "COMPLETE":
         return trial.value
     return min(trial.intermediate_values.values(), default=math.nan)
@@ -108,7 +108,7 @@ def _csv(space: Space, trials: list[FrozenTrial], measure: Measure) -> str:
 
 
 def _label(name: str) -> str:
-    """Without the groups."""
+    """The names of settings without their groups."""
     return ", ".join(part.rpartition(".")[2] for part in name.split(","))
 
 
@@ -120,7 +120,7 @@ def _cell(trial: FrozenTrial, name: str) -> str:
 def _plot(
     space: Space, folder: Path, trials: list[FrozenTrial], importance: dict[str, float], measure: Measure
 ) -> None:
-    # Late: only a sweep draws. The figure is made without pyplot, which would choose a window system.
+    # Imported late, as only a sweep draws; without pyplot, which would choose a window system.
     with needed():
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

@@ -1,19 +1,19 @@
-"""Many runs in search of good settings, with Optuna.
+"""Many runs that search for good settings, with Optuna.
 
-Its tree-structured Parzen estimator (Bergstra et al. 2011) draws the settings; a pruner ends runs that are worse than others were
-at the same evaluation.
+Its tree-structured Parzen estimator (Bergstra et al. 2011) draws the settings; a pruner ends runs that are worse than
+others were at the same evaluation.
 
 A sweep is a folder:
 
 | file | what it holds |
 | --- | --- |
 | `sweep.yaml` | the space, as it was read |
-| `journal.log` | Optuna's own record, a line of JSON for each event, where no database has it |
+| `journal.log` | Optuna's record, a line of JSON for each event, unless it is in a database |
 | `trial-NNN/` | the runs |
-| `results.csv`, `sweep.png`, `sweep.svg` | what came out |
+| `results.csv`, `sweep.png`, `sweep.svg` | the results |
 
-The draw of a trial depends on the seed, its place among the trials and those before it, so that a sweep that was killed and goes on
-makes the same draws. A trial that was killed is run again, from its last checkpoint if it had come so far.
+The settings of a trial depend on the seed, its place among the trials and the trials before it, so that a sweep that
+was killed and is resumed draws the same. A trial that was killed is run again, from its last checkpoint if it has one.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Ending: TypeAlias = Literal["done", "interrupted"]
 Say = Callable[[str], None]
 Elsewhere = Callable[[Trials, Say], Ending]
 _POLL_S = 0.1
-_LOOK_S = 1.0  # between two looks at what others do
+_LOOK_S = 1.0  # between two looks at the work of others
 
 
 def sweep(
@@ -59,24 +59,26 @@ def sweep(
     shared: Shared | None = None,
     elsewhere: Elsewhere | None = None,
 ) -> Ending:
-    """Runs trials until there are `space.trials` that have ended.
+    """Runs trials until `space.trials` have ended.
 
     Args:
-        space: what to try; with `resume`, as in the folder but for the number of trials.
-        folder: where to.
-        jobs: how many runs at once, each a process of its own. With more than one, what is drawn depends on which ends first.
+        space: what to try; with `resume`, it must be that of the folder, except for the number of trials.
+        folder: the folder to write.
+        jobs: how many runs at once, each in its own process. With more than one, the settings depend on which run ends
+            first.
         resume: go on with the sweep in the folder.
         say: prints a line when a trial ends.
-        shared: the record that other machines work on too; whoever has the same name there joins in, with a folder of its own or
+        shared: a record that other machines work on too; all with the same name join in, with folders of their own or
             the same one.
-        elsewhere: who has others run the trials, in place of this process and its jobs.
+        elsewhere: a function that lets others run the trials, in place of this process and its jobs.
 
     Returns:
         "interrupted" after Ctrl-C or SIGTERM; `resume` goes on from there.
 
     Raises:
-        RunError: the folder holds a sweep, or with `resume`, none or another one; or a job died; or the record cannot be reached.
-        OstinatoError: a run cannot be made, for reasons that all runs share.
+        RunError: the folder holds a sweep, or with `resume` none or another one; or a job died; or the record cannot be
+            reached.
+        OstinatoError: no run can be made, for a reason that all runs share.
     """
     is_shared = shared is not None
     _prepare(space, folder, resume or (is_shared and (folder / "sweep.yaml").exists()), shared=is_shared)
@@ -85,7 +87,7 @@ def sweep(
         if shared is not None:
             check_space(trials.study, space, shared)
         else:
-            trials.lose_all()  # whose process is gone: this one alone works in the folder
+            trials.lose_all()  # their processes are gone, as only this one works in the folder
         if elsewhere is not None:
             return elsewhere(trials, say)
         if jobs == 1:
@@ -94,11 +96,11 @@ def sweep(
 
 
 def run_trials(trials: Trials, say: Say) -> Ending:
-    """One job: trial after trial, until none is left, and of those that others share, until all have ended."""
+    """Runs trial after trial until none is left; in a shared sweep, until all have ended."""
     while (what := trials.next()) != "none":
         if what == "wait":
             if trials.shared is None:
-                return "done"  # who began the jobs waits for all of them
+                return "done"  # the process that began the jobs waits for all of them
             time.sleep(min(_LOOK_S, trials.shared.lease_s / 4))
             continue
         line = trials.run_one()
@@ -113,7 +115,7 @@ def _run_jobs(trials: Trials, jobs: int) -> Ending:
     told = None if trials.shared is None else dataclasses.asdict(trials.shared)
     command = [sys.executable, "-m", "ostinato.recipes.sweep.search", str(trials.folder), json.dumps(told)]
     with Interrupt() as interrupt:
-        # In sessions of their own: Ctrl-C comes to this process alone, which tells each of them once.
+        # In sessions of their own: Ctrl-C then reaches this process only, which stops each of them once.
         processes = [subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) for _ in range(jobs)]
         try:
             while any(process.poll() is None for process in processes) and not interrupt.requested:
@@ -124,11 +126,11 @@ def _run_jobs(trials: Trials, jobs: int) -> Ending:
             statuses = [process.wait() for process in processes]
         finally:
             for process in processes:
-                cast("IO[bytes]", process.stdin).close()  # a job ends when it reads the end
+                cast("IO[bytes]", process.stdin).close()  # a job ends itself when it reads the end of its input
                 process.wait()
     if interrupt.requested:
         return "interrupted"
-    if any(statuses) and trials.next() != "none":  # what one has left, another may have taken up
+    if any(statuses) and trials.next() != "none":  # another job may have taken over what a dead one left
         raise RunError(
             f"a job of the sweep in {trials.folder} ended with status {max(statuses, key=abs)}; add --resume to go on"
         )
@@ -136,10 +138,10 @@ def _run_jobs(trials: Trials, jobs: int) -> Ending:
 
 
 def read_sweep(folder: Path) -> Space:
-    """The space of the sweep in a folder.
+    """Reads the space of the sweep in a folder.
 
     Raises:
-        RunError: there is none.
+        RunError: there is no sweep, or its file is damaged.
     """
     try:
         return parse(yaml.safe_load(read_plain(folder / "sweep.yaml", CONFIG_BYTES)))
@@ -168,7 +170,7 @@ def _prepare(space: Space, folder: Path, resume: bool, *, shared: bool) -> None:
 
 def _stop_with_the_parent() -> None:
     def watch() -> None:
-        os.read(0, 1)  # not of sys.stdin, whose lock this thread would hold when Python ends
+        os.read(0, 1)  # not from sys.stdin, whose lock this thread would hold when Python ends
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

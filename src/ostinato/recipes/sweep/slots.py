@@ -1,8 +1,8 @@
-"""Which trial stands for which run of a sweep, where several processes make trials and some of them die.
+"""Which trial is which run of a sweep, if several processes make trials and some of them die.
 
-Optuna gives every trial a number of its own, in one order for all who look. So nobody asks first: who wants to run something makes
-a trial, then looks whether one that was made before has the same right, and withdraws its own if so. A run is a slot. It has the
-number of its first trial; if the process of that dies, another trial goes on with it.
+Optuna numbers trials in one order that all processes see, so no process has to ask before it starts: it makes a trial,
+then looks whether an earlier one has the right to the same run, and withdraws its own if so. A run is a slot. It has
+the number of its first trial; if the process of that trial dies, another trial goes on with the run.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-# What trials are marked with.
-AGAIN = "again"  # the number of the trial that it goes on with, the first of its slot
-AFTER = "after"  # the number of the trial of the slot that was lost before it
-WITHDRAWN = "withdrawn"  # another one had the right
-REASON = "reason"  # why it diverged
-BEAT = "beat"  # a number that grows as long as its process lives
-JOB = "job"  # whose work it is, where somebody knows when a worker dies
+# The attributes of trials.
+AGAIN = "again"  # the number of the slot that the trial goes on with: that of its first trial
+AFTER = "after"  # the number of the lost trial of the slot before it
+WITHDRAWN = "withdrawn"  # another trial had the right to the run
+REASON = "reason"  # why the trial diverged
+BEAT = "beat"  # a number that grows as long as the trial's process lives
+JOB = "job"  # the mark of the worker's job, if an engine notices that a worker dies
 
 Slots: TypeAlias = "dict[int, list[FrozenTrial]]"
 
 
 def trial_number(trial: FrozenTrial) -> int:
-    """Its number; for one that was killed and run again, the first."""
+    """The number of the trial's slot: its own, or that of the killed trial that it goes on with."""
     return trial.user_attrs.get(AGAIN, trial.number)
 
 
 def slots_of(trials: Iterable[FrozenTrial]) -> Slots:
-    """The trials of each slot in order, without those that were withdrawn; by its number, in order."""
+    """The trials of each slot by its number, both in order; withdrawn trials are left out."""
     found: Slots = {}
     for trial in sorted(trials, key=lambda trial: trial.number):
         if WITHDRAWN not in trial.user_attrs:
@@ -40,12 +40,12 @@ def slots_of(trials: Iterable[FrozenTrial]) -> Slots:
 
 
 def is_over(trials: Iterable[FrozenTrial]) -> bool:
-    """Whether a slot has come to an end."""
+    """Whether a slot has ended."""
     return any(trial.state.name in ("COMPLETE", "PRUNED") or REASON in trial.user_attrs for trial in trials)
 
 
 def lost(slots: Slots) -> list[int]:
-    """The slots that nobody works on, and that nobody waits to."""
+    """The slots that have not ended, and that no trial is running or waiting for."""
     return [
         number
         for number, trials in slots.items()
@@ -54,7 +54,7 @@ def lost(slots: Slots) -> list[int]:
 
 
 def params_of(trials: Iterable[FrozenTrial]) -> dict[str, Any]:
-    """What was drawn for a slot."""
+    """The settings that were drawn for a slot."""
     found: dict[str, Any] = {}
     for trial in trials:
         found |= {**trial.system_attrs.get("fixed_params", {}), **trial.params}
@@ -62,11 +62,11 @@ def params_of(trials: Iterable[FrozenTrial]) -> dict[str, Any]:
 
 
 def is_superfluous(trials: Iterable[FrozenTrial], mine: int, most: int) -> bool:
-    """Whether a trial that was made has no right to run.
+    """Whether a new trial has no right to run.
 
     Args:
-        trials: all that there are.
-        mine: its number.
+        trials: all trials.
+        mine: the number of the new trial.
         most: how many runs the sweep has.
     """
     slots = slots_of(trials)
@@ -81,10 +81,10 @@ def is_superfluous(trials: Iterable[FrozenTrial], mine: int, most: int) -> bool:
 
 
 class Watch:
-    """Tells which trials have no process any more, by what this process sees: clocks of other machines say nothing.
+    """Finds trials whose process is gone, by this process' clock, as clocks of other machines may differ.
 
     Args:
-        lease_s: seconds without a beat after which a process counts as dead; None where no trial beats.
+        lease_s: seconds without a beat after which a process counts as dead; None if trials do not beat.
     """
 
     def __init__(self, lease_s: float | None):
@@ -92,7 +92,7 @@ class Watch:
         self._seen: dict[int, tuple[Any, float]] = {}
 
     def dead(self, trials: Iterable[FrozenTrial]) -> list[FrozenTrial]:
-        """Those of the running ones that have not beaten for so long."""
+        """The running trials that have not beaten for so long."""
         if self._lease_s is None:
             return []
         now, found = time.monotonic(), list[Any]()

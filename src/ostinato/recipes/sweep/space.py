@@ -1,4 +1,4 @@
-"""What a sweep tries: a YAML file with settings that stay, and settings that are searched.
+"""What a sweep tries: a YAML file with fixed settings, and settings that are searched.
 
 task: lm                       # optional: any that `ostinato train` lists
 config: zaremba-small          # optional: as --config of `ostinato train`
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 Value = str | int | float | bool | None
 PRUNERS = ("median", "hyperband", "none")
 _KINDS = ("log", "range", "choice")
-# What is read: losses and figures can be compared on the same data only.
+# Losses and figures can be compared on the same data only.
 _OF_THE_DATA = ("tokens", "reading", "recording", "data", "seed")
 _NOT_SEARCHED = (*_OF_THE_DATA, "baselines")
 _EXAMPLE = "such as {log: [1e-4, 1e-2]}, {range: [0, 0.6]} or {choice: [128, 256]}"
@@ -51,12 +51,12 @@ _EXAMPLE = "such as {log: [1e-4, 1e-2]}, {range: [0, 0.6]} or {choice: [128, 256
 
 @dataclass(frozen=True)
 class Searched:
-    """One thing that is searched.
+    """A setting that is searched, or several settings with one value.
 
     Args:
-        name: as in the file; one setting, or several joined by commas that get the same value.
+        name: the name in the file; one setting, or several joined by commas that get the same value.
         kind: "log" (uniform in the logarithm), "range" (uniform) or "choice".
-        values: both ends, which count, or all choices.
+        values: the lowest and the highest value, both included; or all choices.
         is_whole: whether only integers fit.
     """
 
@@ -71,7 +71,7 @@ class Searched:
         return [part.strip() for part in self.name.split(",")]
 
     def suggest(self, trial: Trial) -> Value:
-        """The value of a trial."""
+        """Draws the value for a trial."""
         if self.kind == "choice":
             return trial.suggest_categorical(self.name, self.values)
         low, high = self.values
@@ -83,15 +83,15 @@ class Searched:
 
 @dataclass(frozen=True)
 class Space:
-    """A sweep as it was asked for.
+    """A sweep as its file describes it.
 
     Args:
-        base: settings of `ostinato train` that stay, nested.
+        base: fixed settings of `ostinato train`, nested.
         space: what is searched.
         trials: how many runs.
-        seed: of the search; the runs have the seed of `base`.
-        pruner: what ends runs that are worse than others at the same evaluation.
-        task: what the runs learn, as `ostinato train` calls it.
+        seed: the seed of the search; the runs have the seed of `base`.
+        pruner: the method that ends runs that are worse than others at the same evaluation.
+        task: the task of the runs, as `ostinato train` names it.
     """
 
     base: dict[str, Any]
@@ -105,10 +105,10 @@ class Space:
         """The settings of a run.
 
         Args:
-            values: of what is searched, by its name.
+            values: the searched values, by name.
 
         Raises:
-            ConfigError: they do not go together.
+            ConfigError: the values do not fit together.
         """
         wanted = copy.deepcopy(self.base)
         for name, value in values.items():
@@ -118,7 +118,7 @@ class Space:
         return find(self.task).settings_class().from_dict(wanted)
 
     def to_dict(self) -> dict[str, Any]:
-        """What `parse` reads."""
+        """The content of a file that `parse` reads as this sweep."""
         searched = {each.name: {each.kind: list(each.values)} for each in self.space}
         return {**dataclasses.asdict(self), "space": searched}
 
@@ -127,7 +127,7 @@ def read_space(path: str | os.PathLike[str]) -> Space:
     """Reads the file of a sweep.
 
     Raises:
-        ConfigError: it cannot be read, or a line of it is wrong: which, and what is allowed there.
+        ConfigError: it cannot be read, or a setting in it is wrong: the message says which, and what is allowed there.
     """
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -142,10 +142,10 @@ def read_space(path: str | os.PathLike[str]) -> Space:
 
 
 def parse(content: Any) -> Space:
-    """Makes a sweep of what its file says.
+    """Makes a sweep from the content of its file.
 
     Raises:
-        ConfigError: as `read_space`.
+        ConfigError: as for `read_space`.
     """
     allowed = ["config", *(field.name for field in dataclasses.fields(Space))]
     content = _by_name("a sweep", content, "base and space")
@@ -173,7 +173,7 @@ def parse(content: Any) -> Space:
 
 
 def _groups(task: str) -> dict[str, dict[str, Any]]:
-    """The settings of a task that can be searched, by group: the type of each."""
+    """The settings of a task that can be searched, by group, with the type of each."""
     kinds = get_type_hints(find(task).settings_class())
     return {
         group: {each.name: get_type_hints(kind)[each.name] for each in dataclasses.fields(kind)}
@@ -197,18 +197,18 @@ def _base(task: str, content: dict[str, Any]) -> dict[str, Any]:
     for name in ("run", "resume", "quiet"):
         if name in asked:
             raise ConfigError(f"base.{name}: a sweep sets this for each run; leave it out")
-    # What a sweep does not look at is not computed, unless it is asked for.
+    # The task leaves out what a sweep does not need, unless the file asks for it.
     base: dict[str, Any] = copy.deepcopy(dict(entry.make().in_a_sweep))
     if given.get("data") is None and entry.built_in_file is not None:
         _update(base, yaml.safe_load(entry.built_in_file.read_text(encoding="utf-8")))
-        if _sets_a_limit(asked, content.get("space")):  # which takes the place of those that suit the built-in data
+        if _sets_a_limit(asked, content.get("space")):  # a limit in the file replaces those for the built-in data
             base["training"] = {name: value for name, value in base["training"].items() if name not in LIMITS}
     _update(base, asked)
     return base
 
 
 def _sets_a_limit(asked: dict[str, Any], space: Any) -> bool:
-    """Whether a budget is asked for, or searched."""
+    """Whether a limit of the budget is set or searched."""
     training = asked.get("training")
     given = [name for name, value in training.items() if value is not None] if isinstance(training, dict) else []
     searched = [part.strip() for name in space for part in str(name).split(",")] if isinstance(space, dict) else []
@@ -264,7 +264,7 @@ def _check_setting(groups: dict[str, dict[str, Any]], name: str, setting: str) -
 
 
 def _try(space: Space, groups: dict[str, dict[str, Any]]) -> None:
-    """Makes the settings at the ends of each thing searched, so that a value out of range is told of before the first run."""
+    """Makes the settings with each value in the space, so that values that do not fit are reported before any run."""
     for group in groups:
         for field, value in _by_name(f"base.{group}", space.base.get(group, {}), "settings").items():
             _check_type(f"base.{group}.{field}", _hint(groups, f"{group}.{field}"), value)
@@ -297,7 +297,7 @@ def _check_type(where: str, hint: Any, value: Any) -> None:
 
 
 def _number(value: Any) -> Any:
-    """YAML reads 1e-4, without a point, as text."""
+    """Turns text into a number: YAML reads 1e-4, without a point, as text."""
     if isinstance(value, str):
         try:
             return float(value)

@@ -1,4 +1,4 @@
-"""Where Optuna keeps the record of a sweep: a file of its folder, or a database that several machines share."""
+"""Where Optuna stores the record of a sweep: a file in its folder, or a database that several machines share."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ostinato.recipes.sweep.space import Space
 if TYPE_CHECKING:
     from optuna import Study
 
-JOURNAL = "journal.log"  # of a sweep that is not shared
+JOURNAL = "journal.log"  # the record of a sweep that is not shared
 STARTUP = 5  # trials that no pruner ends
-_SPACE = "space"  # on a study: what is searched
+_SPACE = "space"  # attribute of a study: what is searched
 _JOURNALS = ("redis", "rediss", "unix")
 _DATABASES = ("postgresql", "mysql", "mariadb", "sqlite")
 _TRIES_S = (0.2, 0.5, 1.0)
@@ -32,9 +32,9 @@ class Shared:
     """A record that several machines work on.
 
     Args:
-        url: of Redis, PostgreSQL, MySQL or SQLite.
-        name: of the sweep there.
-        lease_s: seconds without a sign of life after which another process takes a trial up.
+        url: the address of Redis, PostgreSQL, MySQL or SQLite.
+        name: the name of the sweep there.
+        lease_s: seconds without a sign of life after which another process takes over a trial.
     """
 
     url: str
@@ -50,14 +50,14 @@ class Shared:
 
 
 def open_study(space: Space, folder: Path, shared: Shared | None = None) -> Study:
-    """The record of the sweep in a folder, or in a database.
+    """Opens the record of the sweep in a folder, or in a database.
 
     Raises:
         RunError: the database cannot be reached.
-        MissingPackageError: what speaks with it is not installed.
+        MissingPackageError: the package for this database is not installed.
     """
     with needed():
-        import optuna  # late: only a sweep needs it
+        import optuna  # imported late, as only a sweep needs it
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     pruners = {
@@ -84,7 +84,7 @@ def _storage(folder: Path, shared: Shared | None) -> Any:
         return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
     if shared.url.partition(":")[0] not in _JOURNALS:
         return _tables_of(RDBStorage, shared.url)
-    check_installed("sweep")  # Optuna's own words for a missing package are longer than a line
+    check_installed("sweep")  # its message is a line; Optuna's own is longer
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", ExperimentalWarning
@@ -93,13 +93,14 @@ def _storage(folder: Path, shared: Shared | None) -> Any:
 
 
 def _tables_of(make: Any, url: str) -> Any:
-    """A database; of several that make its tables at once all but one fail, and find them at the next try."""
+    """Opens a database; of several processes that make its tables at once, all but one must try again."""
     from sqlalchemy.exc import SQLAlchemyError
     from sqlalchemy.pool import NullPool
 
     for wait_s in (*_TRIES_S, None):
         try:
-            # Trials take minutes: a connection for each question is no cost, and none is left open or found to be broken.
+            # Trials take minutes, so a connection for each query costs nothing, and none is left open or breaks
+            # meanwhile.
             return make(url, engine_kwargs={"poolclass": NullPool})
         except SQLAlchemyError:
             if wait_s is None:
@@ -109,13 +110,13 @@ def _tables_of(make: Any, url: str) -> Any:
 
 
 def check_space(study: Study, space: Space, shared: Shared) -> None:
-    """Makes sure that all who work on a study search the same; the first says what.
+    """Checks that all processes that work on a study search the same space; the first one writes it down.
 
     Raises:
-        RunError: others search another space under this name.
+        RunError: another space is searched under this name.
     """
     told = space.to_dict()
-    del told["trials"]  # may grow
+    del told["trials"]  # may be raised later
     told = json.loads(json.dumps(told))
     if study.user_attrs.get(_SPACE) is None:
         study.set_user_attr(_SPACE, told)
@@ -128,11 +129,11 @@ def check_space(study: Study, space: Space, shared: Shared) -> None:
 
 @contextmanager
 def reached(shared: Shared | None) -> Generator[None]:
-    """Inside, what goes wrong with a database is told in a line.
+    """Within this context, errors of a database become errors of one line.
 
     Raises:
-        RunError: it cannot be reached, or refuses.
-        MissingPackageError: what speaks with it is not installed.
+        RunError: the database cannot be reached, or refuses.
+        MissingPackageError: the package for this database is not installed.
     """
     if shared is None:
         yield
@@ -141,7 +142,7 @@ def reached(shared: Shared | None) -> Generator[None]:
         yield
     except MissingPackageError:
         raise
-    except ImportError as error:  # Optuna has one of its own, whose cause tells the package
+    except ImportError as error:  # Optuna raises its own ImportError, whose cause names the package
         missing = error if isinstance(error, ModuleNotFoundError) else error.__cause__
         if not isinstance(missing, ModuleNotFoundError):
             raise

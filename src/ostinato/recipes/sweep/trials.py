@@ -1,4 +1,4 @@
-"""Single trials of a sweep: making one, running it, saying that its process lives."""
+"""Single trials of a sweep: making one, running it, and showing that its process lives."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.trial import FrozenTrial
 
-LOSS = "loss"  # on a trial: of its best weights, which decides between two with the same figure
+LOSS = "loss"  # attribute of a trial: the loss of its best weights, which decides between equal figures
 INTERRUPTED = "interrupted"
 _TAKEN = "was silent for too long, and another process has taken it up"
-_BEATS = 6  # in the time after which a process counts as dead
+_BEATS = 6  # in the time after which a silent process counts as dead
 
 What: TypeAlias = Literal["trial", "wait", "none"]
 
 
 class Trials:
-    """What one process does for a sweep, trial after trial.
+    """The work of one process for a sweep, trial after trial.
 
     Args:
         space: what is searched.
-        study: its record.
-        folder: of the sweep.
-        shared: where others work on it too.
+        study: the record of the sweep.
+        folder: the folder of the sweep.
+        shared: the shared record, if others work on the sweep too.
     """
 
     def __init__(self, space: Space, study: Study, folder: Path, shared: Shared | None = None):
@@ -54,7 +54,7 @@ class Trials:
         self._watch = Watch(None if shared is None else shared.lease_s)
 
     def next(self) -> What:
-        """Whether there is a trial to run, one of somebody to wait for, or none; what others have lost is put in the queue."""
+        """Says whether there is a trial to run, or to wait for, or none; queues the runs that others have lost."""
         trials = self.study.get_trials(deepcopy=False)
         for trial in self._watch.dead(trials):
             self.lose(trial)
@@ -70,14 +70,14 @@ class Trials:
         return "none" if all(map(is_over, slots.values())) else "wait"
 
     def lose(self, trial: FrozenTrial | Trial) -> None:
-        """Writes down that nobody works on a trial any more."""
+        """Records that no process works on a trial any more."""
         from optuna.exceptions import UpdateFinishedTrialError
 
-        with suppress(UpdateFinishedTrialError):  # it came to its end meanwhile
+        with suppress(UpdateFinishedTrialError):  # the trial ended meanwhile
             self.study.tell(trial.number, state=_state("FAIL"), skip_if_finished=True)
 
     def lose_all(self, job: str | None = None) -> None:
-        """The same of all that run, or of those with a mark: their process is known to be gone."""
+        """Records it for all running trials, or for those with a mark, whose process is known to be gone."""
         for trial in self.study.get_trials(deepcopy=False, states=(_state("RUNNING"),)):
             if job is None or trial.user_attrs.get(JOB) == job:
                 self.lose(trial)
@@ -86,10 +86,10 @@ class Trials:
         """Makes a trial and runs it.
 
         Args:
-            job: a mark on it.
+            job: a mark to put on it.
 
         Returns:
-            A line about what came of it; `INTERRUPTED`; None where others had the right to it.
+            A line about the result; `INTERRUPTED`; or None if others had the right to the run.
         """
         trial = self.study.ask()
         if job is not None:
@@ -111,7 +111,7 @@ class Trials:
             except Exception:
                 if not self._is_taken(trial):
                     raise
-                ending = _TAKEN  # another works in the folder by now: what went wrong there says nothing
+                ending = _TAKEN  # another process works in the folder now, so the error here says nothing about the run
         if ending == INTERRUPTED:
             self.lose(trial)
             return ending
@@ -119,14 +119,15 @@ class Trials:
         return f"trial {number} of {self.space.trials}: {ending}; {shown}"
 
     def _is_taken(self, trial: Trial) -> bool:
-        """Whether others have written down that nobody works on it."""
+        """Whether others have recorded that no process works on the trial."""
         trials = self.study.get_trials(deepcopy=False, states=(_state("FAIL"),))
         return any(each.number == trial.number and REASON not in each.user_attrs for each in trials)
 
     def _run(self, trial: Trial, number: int, before: list[FrozenTrial], values: dict[str, Any]) -> str:
-        """Makes the run of a trial; returns what came of it in words, or `INTERRUPTED`, which leaves the trial to be run again.
+        """Makes the run of a trial; returns its result in words, or `INTERRUPTED` if the trial is to be run again.
 
-        Who has the right to a trial takes the lock of its folder: a process that was stopped in the middle of it holds that still.
+        Whoever has the right to a trial takes over the lock of its folder, as a process that was suspended in the
+        middle still holds it.
         """
         from ostinato.recipes.registry import find
         from ostinato.recipes.sweep.measure import measure_of
@@ -138,14 +139,15 @@ class Trials:
             self.space.settings(values), run=str(path), quiet=True, resume=(path / "config.yaml").exists()
         )
         reported: list[float] = []
-        if settings.resume:  # what was reported before it was killed
+        if settings.resume:  # what was reported before the run was killed
             told = max((each.intermediate_values for each in before), key=len)
             for step in sorted(told):
                 trial.report(told[step], step)
                 reported.append(told[step])
 
         def evaluated(step: int, loss: float) -> bool:
-            # By the number of the evaluation: runs of other batch sizes have other numbers of steps in the same budget.
+            # By the number of the evaluation, as runs of other batch sizes have other numbers of steps in the same
+            # budget.
             trial.report(loss, len(reported))
             reported.append(loss)
             return trial.should_prune()
@@ -172,7 +174,7 @@ class Trials:
 
     @contextmanager
     def _beating(self, trial: Trial) -> Generator[None]:
-        """Inside, everybody sees that this process lives."""
+        """Within this context, a thread shows others that this process lives."""
         if self.shared is None:
             yield
             return
@@ -182,7 +184,7 @@ class Trials:
             number = 0
             while not over.wait(every):
                 number += 1
-                with suppress(Exception):  # a database that is away for a while; whoever needs it tells
+                with suppress(Exception):  # a database may be away for a while; whoever needs it reports that
                     trial.set_user_attr(BEAT, number)
 
         thread = threading.Thread(target=beat, name="ostinato-beat", daemon=True)

@@ -1,4 +1,4 @@
-"""What a tagger is compared with: each word, or character, gets the tag that it has most often in training."""
+"""Simple models to compare a tagger with: each word or character gets its most frequent tag in training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ostinato.recipes.tag.data import Part, Sentences, is_source
 from ostinato.recipes.tag.settings import TagReadingSettings
 from ostinato.recipes.tag.spans import SpanCounter
 
-MOST_SENTENCES = 200_000  # that it learns from
+MOST_SENTENCES = 200_000  # sentences at most that a simple model learns from
 _NAME = "most frequent tag"
 _POINTS = 0x110000
 _MOST_STEPS, _ROUNDS = 20_000, 200
@@ -32,15 +32,15 @@ _MOST_STEPS, _ROUNDS = 20_000, 200
 def baselines(
     train: Part, parts: Mapping[str, Part], reading: TagReadingSettings
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """The most frequent tag of each word or character; for those that training never had, the most frequent tag of all.
+    """Figures of the most frequent tag of each word or character; unknown words get the most frequent tag of all.
 
     Args:
-        train: with tags.
-        parts: what to judge on, by name.
+        train: the training data, with tags.
+        parts: the parts to judge on, by name.
         reading: how words are looked up.
 
     Returns:
-        By part, then by model: figures as of `TagJudge`.
+        By part, then by model: the figures of `TagJudge`.
     """
     if isinstance(train, Recordings):
         said = [tag for each in train.items for tag in each.labels or ()]
@@ -61,7 +61,7 @@ def baselines(
 
 
 def spread(train: Sentences) -> tuple[Sentences, str]:
-    """Of very many sentences those that a simple model learns from, evenly spaced; and what is added to its name then."""
+    """The sentences that a simple model learns from, evenly spaced among very many; and what its name says of that."""
     if len(train) <= MOST_SENTENCES:
         return train, ""
     rows = np.arange(MOST_SENTENCES) * len(train) // MOST_SENTENCES
@@ -106,7 +106,7 @@ def _judged(
 
 
 def _counts_of_characters(part: Part) -> np.ndarray:
-    """(code points, classes)."""
+    """How often each character has each tag, (code points, classes)."""
     K, files = len(SYNTAX_CLASSES), part if is_source(part) else ()
     text = "".join(file.text for file in files if file.labels is not None)
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.int64)
@@ -125,7 +125,7 @@ def _judged_source(part: Part, tags: np.ndarray) -> dict[str, float]:
 def _of_recordings(
     train: Recordings, parts: Mapping[str, Part], target: Target
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """A step by itself: logistic regression on what the network reads of it; and the most frequent tag."""
+    """Models that see one step only: logistic regression on what the network reads of it; and the most frequent tag."""
     with needed():
         from sklearn.linear_model import LogisticRegression
 
@@ -156,7 +156,7 @@ def _of_recordings(
 def _of_numbers(
     steps: np.ndarray, numbers: np.ndarray, parts: Mapping[str, tuple[np.ndarray, np.ndarray]]
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """A step by itself: ridge regression on what the network reads of it; and the mean."""
+    """Models that see one step only: ridge regression on what the network reads of it; and the mean."""
     with needed():
         from sklearn.linear_model import Ridge
 
@@ -171,7 +171,7 @@ def _of_numbers(
 
 
 def _steps(part: Any, scaling: Scaling) -> tuple[np.ndarray, np.ndarray]:
-    """Those that have a tag: (S, I) numbers and (S,) tags."""
+    """The steps that have a tag: (S, I) numbers and (S,) tags."""
     tags = np.array([tag or "" for each in part.items for tag in each.labels or ("",) * len(each)], dtype=object)
     steps = np.concatenate([scaling.apply(each) for each in part.items])
     return steps[tags != ""], tags[tags != ""]

@@ -18,13 +18,13 @@ _TAG = "dim cyan"
 
 
 def coloured(answer: Mapping[str, Any]) -> Text:
-    """An answer of the recipe `tag` as a person reads it.
+    """A tagger's answer as a person reads it on a terminal.
 
-    Source code is as it was, in colours. Of a sentence each word is followed by its tag, but for "O", which says that there is
-    none.
+    Source code is printed as it is, in colours. In a sentence each word is followed by its tag, except for the tag "O",
+    which means no tag.
 
     Args:
-        answer: see `Tag`.
+        answer: an answer of `Tag`.
     """
     if "spans" in answer:
         text = Text(answer["text"])

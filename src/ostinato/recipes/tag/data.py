@@ -1,4 +1,4 @@
-"""What a tagger reads: sentences of words, source code character by character, recordings; and what is known of them."""
+"""What a tagger reads: sentences of words, source code by character, recordings; and what it knows about its data."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from ostinato.recipes.tag.settings import TagReadingSettings
 
 Sentences: TypeAlias = tuple[Sentence, ...] | MappedSentences
 Part: TypeAlias = Sentences | tuple[Highlighted, ...] | Recordings
-_MOST_SPELLINGS = 200_000  # that are held
-_BLOCK = 2**13  # words that are looked at together
-LONGEST_SPELLING = 40  # of a longer word, such as an address, the beginning and the end are read
+_MOST_SPELLINGS = 200_000  # spellings that are held at most
+_BLOCK = 2**13  # words that are normalised and counted together
+LONGEST_SPELLING = 40  # of a longer word, such as an address, only the beginning and the end are read
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,16 @@ class TagKnown:
     """What a tagger knows beside its weights.
 
     Attributes:
-        tags: their names, in the order of the outputs.
-        tag_counts: how many steps of training each has.
-        characters: of source code, or of the spelling of words.
-        words: that have a vector of their own, by id from 1 on; None where the steps are characters.
-        counts: how often training has each of them.
+        tags: the names of the tags, in the order of the outputs.
+        tag_counts: how many training steps have each tag.
+        characters: the characters of source code, or of the spelling of words.
+        words: the words that have a vector of their own, by id from 1 on; None if the steps are no words.
+        counts: how often each of these words occurs in training.
         lower_case: whether words are looked up without regard to case.
-        scheme: how the tags mark spans; None where they do not.
-        normalisation: of Unicode, that words are looked up and spelt in.
-        scaling: of recordings, how they are read.
-        number: of recordings whose steps have numbers, their scale; None for tags.
+        scheme: how the tags mark spans; None if they do not.
+        normalisation: the normal form of Unicode in which words are looked up and spelt.
+        scaling: for recordings, how they are read.
+        number: for recordings whose steps have numbers, the scale of these; None for tags.
     """
 
     tags: tuple[str, ...]
@@ -67,7 +67,7 @@ class TagKnown:
 
     @classmethod
     def of(cls, train: Part, reading: TagReadingSettings, extras: Mapping[str, str] | None = None) -> TagKnown:
-        """From the training data; of recordings with the extras of the cell, see `Scaling.of`."""
+        """Learns from the training data; `extras` are those of the cell for recordings, see `Scaling.of`."""
         if isinstance(train, Recordings):
             said = [tag for each in train.items for tag in each.labels or ()]
             if target_of(said, reading.target) == "number":
@@ -106,7 +106,7 @@ class TagKnown:
         return cls(order, tag_numbers, characters, names, counts, reading.lower_case, scheme, form)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """All fields as plain values."""
         return {
             "tags": list(self.tags),
             "tag_counts": list(self.tag_counts),
@@ -122,7 +122,7 @@ class TagKnown:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> TagKnown:
-        """The inverse."""
+        """The inverse of `to_dict`."""
         words = content["words"]
         return cls(
             tuple(content["tags"]),
@@ -138,7 +138,7 @@ class TagKnown:
         )
 
     def word_ids(self, words: Sequence[str]) -> np.ndarray:
-        """(T,) int64; 0 for words that training never had."""
+        """The ids of words, (T,) int64; 0 for words that training never had."""
         looked_up = (normalised(word, self.normalisation, lower_case=self.lower_case) for word in words)
         return np.array([self._ids.get(word, 0) for word in looked_up], dtype=np.int64)
 
@@ -157,7 +157,7 @@ class TagKnown:
         return [*self.tags, *sorted(set(tag_counts(part)) - set(self.tags))]
 
     def numbers_of(self, part: Recordings) -> list[np.ndarray] | None:
-        """Of recordings whose steps have numbers, those of each, (T,) float32 at their scale, NaN for none; None for tags."""
+        """The numbers of each recording's steps, (T,) float32 at their scale, NaN for none; None for tags."""
         if self.number is None:
             return None
         return [self.number.scaled(numbers_of(each.labels or (None,) * len(each))) for each in part.items]
@@ -167,12 +167,12 @@ class WordExamples:
     """Sentences as examples.
 
     Args:
-        sentences: N of them; of those that are mapped the ids are kept beside them.
+        sentences: N sentences; if they are mapped from files, their ids are stored in files beside them.
         known: their words, characters and tags.
 
     Attributes:
-        targets: of each sentence (T,) int64, places in `TagKnown.with_unknown`; -1 for no tag.
-        kept: a checksum of ids and targets, where they are mapped.
+        targets: for each sentence (T,) int64, places in `TagKnown.with_unknown`; -1 for no tag.
+        kept: for mapped sentences, a checksum of ids and targets; else None.
     """
 
     def __init__(self, sentences: Sentences, known: TagKnown):
@@ -193,13 +193,13 @@ class WordExamples:
                 for sentence in sentences
             )
         self.lengths = self.ids.lengths()
-        # A place of -1 is the last of these.
+        # A target of -1 counts the last entry of this array, which is False.
         self.counts = self.targets.sums(np.arange(len(names) + 1) < len(known.tags))
         self._sentences, self._known = sentences, known
         self._spellings: dict[str, np.ndarray] = {}
 
     def batch(self, rows: np.ndarray) -> Batch:
-        """`Words`."""
+        """A batch whose input is a `Words`."""
         ids, lengths = self.ids.padded(rows)
         target, _ = self.targets.padded(rows)
         seen: dict[str, int] = {}
@@ -227,10 +227,10 @@ class CharacterExamples:
 
     Args:
         files: N files, or pieces of such.
-        known: their characters.
+        known: the characters that the model knows.
 
     Attributes:
-        targets: of each file (T,) int64; -1 where nobody says.
+        targets: for each file (T,) int64; -1 for no tag.
     """
 
     def __init__(self, files: tuple[Highlighted, ...], known: TagKnown):
@@ -243,14 +243,14 @@ class CharacterExamples:
         self.counts = _known_tags(self.targets, known)
 
     def batch(self, rows: np.ndarray) -> Batch:
-        """(T, B) int64 characters."""
+        """A batch with characters (T, B) int64."""
         input, lengths = pad([self.ids[row].astype(np.int64) for row in rows])
         target, _ = pad([self.targets[row] for row in rows])
         return Batch(input, target, lengths, torch.from_numpy(rows))
 
 
 def words_of(part: Sentences) -> Iterator[str]:
-    """All words of sentences, one after the other."""
+    """All words of the sentences, one after the other."""
     return part.words() if isinstance(part, MappedSentences) else (word for each in part for word in each.words)
 
 
@@ -260,7 +260,7 @@ def tags_of(part: Sentences) -> Iterator[tuple[str | None, ...]]:
 
 
 def tag_counts(part: Sentences) -> Counter[str]:
-    """How often sentences have each tag."""
+    """How often each tag occurs in sentences."""
     if isinstance(part, MappedSentences):
         return part.tag_counts()
     return Counter(tag for each in part for tag in each.tags if tag is not None)
@@ -272,12 +272,12 @@ def _blocks(words: Iterator[str]) -> Iterator[list[str]]:
 
 
 def is_source(part: Part) -> TypeIs[tuple[Highlighted, ...]]:
-    """Whether a part is source code; one without examples is none."""
+    """Whether a part is source code; False for an empty part."""
     return bool(part) and isinstance(part[0], Highlighted)
 
 
 def cut(files: tuple[Highlighted, ...], length: int) -> tuple[Highlighted, ...]:
-    """Pieces of at most `length` characters."""
+    """Cuts files into pieces of at most `length` characters."""
     return tuple(
         Highlighted(
             file.name, file.text[at : at + length], None if file.labels is None else file.labels[at : at + length]
@@ -293,7 +293,7 @@ def _known_tags(targets: list[np.ndarray], known: TagKnown) -> np.ndarray:
 
 
 def _scheme(content: dict[str, Any]) -> SpanScheme | None:
-    """As it was kept; runs of before it was kept took every scheme for IOB2 or IOBES, which the letters tell."""
+    """The span scheme as saved; older runs did not save it and took IOB2 or IOBES, as the tags' letters tell."""
     by_letters = None if content["words"] is None else SpanScheme.of(content["tags"])
     if by_letters is None or "scheme" not in content:
         return by_letters

@@ -1,4 +1,4 @@
-"""What a tagger is asked: why these tags, or why this one."""
+"""What a tagger is asked in an explanation: why these tags, or why this one."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from ostinato.types import Tensor
 
 
 def question(learnt: Any, part: Part, batch: Batch, target: str | None) -> Question:
-    """The log-odds of the tag of one step, or the mean over all steps of those of their tags.
+    """Asks about the log-odds of one step's tag, or about the mean over all steps of the log-odds of their tags.
 
-    `target` is a step, "7", or a step and a tag that it might have had, "7:NOUN"; None for all steps. Of a CRF they are those of
-    the marginals, and of all steps the log-probability of the path, a step. What is read are the vectors of words or characters, of
-    which nothing is a zero, or numbers. Where numbers are predicted, that of a step, or the mean over all steps.
+    `target` is a step, "7", or a step and a tag that it might have had, "7:NOUN"; None for all steps. With a CRF, the
+    log-odds are those of the marginals; of all steps it is the log-probability of the path, divided by the steps. The
+    inputs are the vectors of words or characters, whose baseline is zero, or numbers. Of predicted numbers the question
+    is about that of a step, or the mean over all steps.
 
     Raises:
         ConfigError: there is no such step or tag, or the sequence is longer than the model reads at once.
@@ -51,7 +52,7 @@ def question(learnt: Any, part: Part, batch: Batch, target: str | None) -> Quest
         tags = tags.clone()
         tags[step] = other
     names = [known.tags[tag] for tag in tags.tolist()]
-    # (T, N - 1), of each step the tags that it has not.
+    # (T, N - 1): for each step, all tags but its own.
     others = torch.stack([torch.cat([every[:tag], every[tag + 1 :]]) for tag in tags.tolist()])
 
     def answer(network: Any, variants: Tensor) -> Tensor:
@@ -86,7 +87,7 @@ def question(learnt: Any, part: Part, batch: Batch, target: str | None) -> Quest
 
 
 def _of_numbers(learnt: Any, given: Recording, x: Tensor, emissions: Tensor, target: str | None) -> Question:
-    """Of a model that predicts a number at every step: that of a step, or the mean of all."""
+    """Asks a model that predicts a number at every step about one of these numbers, or about their mean."""
     known = learnt.known
     scale: NumberScale = known.number
     step = number_of(target, 0, len(x), "step")

@@ -1,4 +1,4 @@
-"""A tagger as a graph: emissions of each step. Of a CRF the runner finds the best path, a few lines of numpy."""
+"""A tagger as a graph: emissions of each step. With a CRF the runner finds the best path, in a few lines of numpy."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _JUDGED = 300
 
 
 class _Steps(Around):
-    """Of characters or numbers; the windows of long sequences are cut by the runner."""
+    """The graph for characters or numbers; the runner cuts long sequences into windows."""
 
     def __init__(self, model: Tagger) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, input: Tensor, lengths: Tensor) -> tuple[Tensor]:
-        """(T, B, N)."""
+        """The emissions, (T, B, N)."""
         return (self.model._emissions(self.model.encoder(input), lengths),)
 
 
 class _Words(Around):
-    """Of words and how they are spelt."""
+    """The graph for words and their spellings."""
 
     def __init__(self, model: Tagger) -> None:
         super().__init__()
@@ -43,13 +43,13 @@ class _Words(Around):
     def forward(
         self, words: Tensor, lengths: Tensor, places: Tensor, spellings: Tensor, spelling_lengths: Tensor
     ) -> tuple[Tensor]:
-        """(T, B, N)."""
+        """The emissions, (T, B, N)."""
         given = Words(words, spellings, spelling_lengths, places)
         return (self.model._emissions(self.model.encoder(given), lengths),)
 
 
 def exported(model: Tagger, known: TagKnown, validation: Callable[[], Part]) -> Exported:
-    """The graph, the tags, and how words or characters become its input."""
+    """The graph, the tags, and how a runner makes the graph's input of words or characters."""
     characters = len(known.characters)
     if known.scaling is not None:
         inputs = (
@@ -99,7 +99,7 @@ def exported(model: Tagger, known: TagKnown, validation: Callable[[], Part]) -> 
 
 
 def _crf(model: Tagger) -> dict[str, np.ndarray]:
-    """Scores of steps from tag to tag, of beginnings and ends; minus infinity for what is not allowed."""
+    """The CRF's scores from tag to tag, of first and last tags; minus infinity if not allowed; empty without CRF."""
     if model.crf is None:
         return {}
     found = {name: getattr(model.crf, name).detach().double() for name in ("transitions", "start", "end")}

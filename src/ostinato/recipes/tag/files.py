@@ -1,4 +1,4 @@
-"""Answers of a tagger as files that taggers are trained on: CoNLL-U, and columns."""
+"""Writing a tagger's answers as files that taggers are trained on: CoNLL-U, and columns."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ CONLLU, COLUMNS = ".conllu", (".conll", ".bio")
 def lines_of(learnt: Any, data: str, path: str, answers: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """The lines of a file of answers.
 
-    What is predicted for in the same form comes out as it was, but for the column of tags. Anything else becomes a new file.
+    If the data to predict for have the same form, the file is a copy with another column of tags. Otherwise it is a new
+    file.
 
     Args:
-        learnt: of the run.
+        learnt: the model of the run.
         data: what was predicted for.
-        path: of the file to write, whose suffix says the form.
-        answers: in order.
+        path: the file to write; its suffix decides the form.
+        answers: the answers in the order of the data.
 
     Raises:
         ConfigError: the run does not tag words, or its tags have no column in CoNLL-U.
@@ -48,10 +49,10 @@ def lines_of(learnt: Any, data: str, path: str, answers: Iterable[Mapping[str, A
 
 
 def conllu_column(settings: Any, path: str) -> str:
-    """The column of CoNLL-U that a run was trained on.
+    """The column of CoNLL-U that a run's tags came from.
 
     Raises:
-        ConfigError: it was trained on columns without names.
+        ConfigError: the run was trained on columns without names.
     """
     column, data = settings.reading.column, settings.data
     if column in CONLLU_COLUMNS:

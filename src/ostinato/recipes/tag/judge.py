@@ -1,4 +1,4 @@
-"""How good a tagger is: by tag, on words that training never had, and by span."""
+"""How good a tagger is: for each tag, on words that training never had, and on spans."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 class TagJudge(Judge):
     """Judges a tagger.
 
-    Steps whose tag nobody says count for nothing. A tag that training never had is an error, whatever the answer, and has no part
-    in the loss.
+    Steps without a tag in the data are not counted. A tag that training never had is an error, whatever the answer, and
+    is left out of the loss.
 
     Args:
-        model: N outputs.
-        names: K names: of the N tags, then of tags that training never had.
-        item: what a step is: "word" or "character".
-        scheme: of tags that mark spans, to count those too.
+        model: a model with N outputs.
+        names: K names: those of the N tags, then tags that training never had.
+        item: what a step is: "word", "character" or "step".
+        scheme: how tags mark spans, so that spans are counted too; None to count none.
     """
 
     memory = ("_counts", "_unknown", "spans")
@@ -39,10 +39,10 @@ class TagJudge(Judge):
         self.model, self.names, self.item = model, list(names), item
         self.spans = None if scheme is None else SpanCounter(scheme.read)
         self._counts = torch.zeros(len(names), len(names), dtype=torch.int64)
-        self._unknown = torch.zeros(2, dtype=torch.int64)  # words that training never had: right, all
+        self._unknown = torch.zeros(2, dtype=torch.int64)  # words that training never had: right ones, all
 
     def see(self, batch: Batch) -> torch.Tensor:
-        """Runs the model."""
+        """Runs the model on a batch, and counts its answers."""
         emissions = self.model(batch.input, batch.lengths)
         answers, target = self.model.decode(emissions, batch.lengths).cpu(), batch.target.cpu()
         T, B = target.shape
@@ -67,7 +67,7 @@ class TagJudge(Judge):
         return self._counts.numpy()
 
     def figures(self) -> dict[str, float]:
-        """Accuracy; F1 averaged over the tags that occur; accuracy on unknown words; F1 of spans. NaN of nothing."""
+        """Accuracy; F1 averaged over the tags that occur; accuracy on unknown words; F1 of spans. NaN without steps."""
         found = confusion.figures(self.confusion())
         if self.item == "word":
             right, all_of_them = self._unknown.tolist()
@@ -77,7 +77,7 @@ class TagJudge(Judge):
         return found
 
     def details(self) -> dict[str, Any]:
-        """Precision, recall, F1 and number of each tag; the confusion matrix; the same figures of each kind of span."""
+        """Precision, recall, F1 and number of steps of each tag; the confusion matrix; the same for kinds of span."""
         found = {**confusion.details(self.confusion(), self.names), "unknown_words": int(self._unknown[1])}
         return found if self.spans is None else {**found, "spans": self.spans.details()}
 
@@ -86,6 +86,6 @@ class TagJudge(Judge):
         return confusion.pictures(self.confusion(), self.names, self.item)
 
     def warnings(self) -> list[str]:
-        """Tags that training never had."""
+        """A line about tags that training never had."""
         strange = int(self._counts[self.model.num_tags :].sum())
         return confusion.unknown_label(self.names, self.model.num_tags, strange, self.item)

@@ -1,4 +1,4 @@
-"""What a tagger says."""
+"""A tagger's answer."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ostinato.recipes.in_python.prediction import Prediction
 
 @dataclass(init=False, repr=False, eq=False)
 class TagPrediction(Prediction):
-    """A tag or a number for each step. Which fields are there hangs on what is tagged; the others are None.
+    """A tag or a number for each step. Which fields have values depends on what is tagged; the others are None.
 
     Attributes:
-        words: of a sentence.
-        tags: one for each word, or step of a recording.
-        probabilities: of these tags.
-        id: of a recording.
-        segments: of a recording, [first step, step after the last, tag, mean probability].
-        name: of a file of source code.
-        text: of it.
-        spans: of it, [first character, character after the last, tag].
-        numbers: one for each step of a recording, in the unit of the data.
-        deviations: of them, where the model says any.
+        words: the words of a sentence.
+        tags: the tags, one for each word or step of a recording.
+        probabilities: the probabilities of these tags.
+        id: the recording's id.
+        segments: the segments of a recording, [first step, step after the last, tag, mean probability].
+        name: the name of a file of source code.
+        text: its text.
+        spans: its spans, [first character, character after the last, tag].
+        numbers: the numbers, one for each step of a recording, in the unit of the data.
+        deviations: their standard deviations, if the model predicts them.
     """
 
     words: list[str] | None

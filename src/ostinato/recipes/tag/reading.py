@@ -1,4 +1,4 @@
-"""Where a tagger's data come from: files of tagged sentences, plain lines, Python source."""
+"""Reading a tagger's data: files of tagged sentences, plain lines, Python source."""
 
 from __future__ import annotations
 
@@ -39,13 +39,14 @@ def read_splits(
     """The data to learn from; source code is cut into pieces for training.
 
     Args:
-        data: where they lie; None for the standard library of Python.
+        data: the path of the data; None for the standard library of Python.
         reading: how they are read.
-        kept: where sentences that are too large for memory are kept; None for a folder that is gone when nobody uses them any more.
-        on_progress: called with the bytes of such that are read, and of how many.
+        kept: the folder for sentences too large for memory; None for a temporary one, deleted when nothing uses it any
+            more.
+        on_progress: for such sentences, called with the bytes read so far, and the bytes there are.
 
     Raises:
-        DataError: they cannot be read.
+        DataError: the data cannot be read.
         ConfigError: a column or a share is out of range, or source code is given files of its own for validation or test.
     """
     if data is not None and not is_python(data):
@@ -80,14 +81,14 @@ def _sentences(
     on_progress: Callable[[int, int | None], None] | None = None,
     **how: Any,
 ) -> Sentences:
-    """Those of a file; of large ones they are mapped, see `is_large`."""
+    """The sentences of a file; large files are memory-mapped, see `is_large`."""
     if is_large(str(path)):
         return map_sentences(path, column, kept, **how, on_progress=on_progress)
     return read_sentences(path, column, **how)
 
 
 def is_large_text(data: str, reading: TagReadingSettings) -> bool:
-    """Whether data are tagged sentences of which one part is too large for memory, see `is_large`."""
+    """Whether data are tagged sentences with a part that is too large for memory, see `is_large`."""
     place = Path(data).expanduser()
     files = [data]
     if "://" not in data and place.is_dir():
@@ -107,14 +108,14 @@ def is_python(data: str) -> bool:
 
 
 def read_source(data: str, *, labelled: bool) -> tuple[Highlighted, ...]:
-    """Files of source code; of a folder those whose names end in .py, but for the ones that are not Python where labels are wanted.
+    """Files of source code; of a folder its .py files, without those that are not Python if labels are wanted.
 
     Args:
         data: a file, folder, glob or URL; "-" for standard input.
         labelled: whether `tokenize` says what each character is; then the files must be Python.
 
     Raises:
-        DataError: a file cannot be read, or there is none; the only one is not Python.
+        DataError: a file cannot be read, there is none, or the only one is not Python.
     """
     if data == "-":
         text = _decoded(b"".join(bytes_of_stdin()), "standard input")
@@ -153,14 +154,15 @@ def read_words(data: str, reading: TagReadingSettings, kept: Path | None = None,
     """Sentences; to predict for, also plain text, a sentence a line.
 
     Args:
-        data: a file or URL. To predict for, what is not called .conllu, .conll, .tsv or .bio is plain text, as is standard input,
-            "-".
+        data: a file or URL. To predict for, standard input ("-") and files not called .conllu, .conll, .tsv or .bio are
+            plain text.
         reading: where the tags are.
-        kept: where those that are too large for memory are kept; None for a folder that is gone when nobody uses them any more.
+        kept: the folder for sentences too large for memory; None for a temporary one, deleted when nothing uses it any
+            more.
         tagged: whether tags are wanted.
 
     Raises:
-        DataError: they cannot be read, or have no tags where `tagged`.
+        DataError: the sentences cannot be read, or have no tags although `tagged`.
     """
     if not tagged and data == "-":
         return plain_sentences(lines_of_stdin())
@@ -172,10 +174,10 @@ def read_words(data: str, reading: TagReadingSettings, kept: Path | None = None,
 
 
 def plain_sentences(lines: Iterable[tuple[int, str]]) -> tuple[Sentence, ...]:
-    """A sentence a line, words between white space; marks at the ends of a word are words of their own, equal ones together.
+    """A sentence a line, words between white space; marks at a word's ends are separate words, equal ones together.
 
     Args:
-        lines: with their numbers.
+        lines: the lines with their numbers.
     """
     found: list[Sentence] = []
     for number, line in lines:

@@ -1,4 +1,4 @@
-"""What a user can set about a tagger; apart from the recipe, so that a wrong flag need not wait for torch."""
+"""The settings of a tagger; in a module without torch, so that a wrong flag is reported at once."""
 
 from __future__ import annotations
 

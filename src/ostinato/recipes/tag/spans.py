@@ -15,7 +15,7 @@ class Span(NamedTuple):
 
     Attributes:
         first: its first step.
-        end: the step behind its last.
+        end: the step after its last.
         kind: what it is, such as "PER".
     """
 
@@ -27,12 +27,12 @@ class Span(NamedTuple):
 def spans(tags: Sequence[str | None], read: Callable[[str | None], Mark] = mark_of) -> Iterator[Span]:
     """The spans of a sentence, as CoNLL-2000's conlleval and seqeval read them, whatever the scheme.
 
-    B and S begin a span, E and S end one; I and E go on with a span of their kind, and where there is none, begin one. None is
-    outside.
+    B and S begin a span, E and S end one; I and E continue a span of their kind, or begin one if there is none. None is
+    outside any span.
 
     Args:
-        tags: of the steps.
-        read: what a tag says.
+        tags: the tags of the steps.
+        read: reads a tag as a mark of a span.
     """
     first, kind = 0, None
     for step, (letter, name) in enumerate([*map(read, tags), OUTSIDE]):
@@ -47,7 +47,7 @@ def spans(tags: Sequence[str | None], read: Callable[[str | None], Mark] = mark_
 
 
 def scheme_told(sentences: Sentences) -> list[str]:
-    """How the tags mark spans, and where they break their own rules: a line, or none where they mark none."""
+    """A line about how the tags mark spans, and where they break their own rules; none if they mark no spans."""
     tags = sorted(tag_counts(sentences))
     scheme = SpanScheme.of(tags, tags_of(sentences))
     if scheme is None:
@@ -72,10 +72,10 @@ def scheme_told(sentences: Sentences) -> list[str]:
 
 
 class SpanCounter:
-    """Counts spans that are there, that were said, and that are both: the same steps, the same kind.
+    """Counts the true spans, the predicted spans, and those that are both: the same steps, the same kind.
 
     Args:
-        read: what a tag says.
+        read: reads a tag as a mark of a span.
     """
 
     def __init__(self, read: Callable[[str | None], Mark] = mark_of):
@@ -85,19 +85,19 @@ class SpanCounter:
         self.both: Counter[str] = Counter()
 
     def add(self, gold: Sequence[str | None], answer: Sequence[str | None]) -> None:
-        """Counts those of a sentence."""
+        """Counts the spans of a sentence."""
         there, said = set(spans(gold, self._read)), set(spans(answer, self._read))
         for counter, found in ((self.there, there), (self.said, said), (self.both, there & said)):
             counter.update(span.kind for span in found)
 
     def __iadd__(self, other: SpanCounter) -> SpanCounter:
-        """The same of other sentences besides."""
+        """Adds the counts of other sentences."""
         for mine, theirs in ((self.there, other.there), (self.said, other.said), (self.both, other.both)):
             mine.update(theirs)
         return self
 
     def f1(self) -> float:
-        """2 both / (there + said), over spans of all kinds; NaN where there is none."""
+        """2 both / (there + said), over spans of all kinds; NaN if there are no spans."""
         total = self.there.total() + self.said.total()
         return 2 * self.both.total() / total if total else float("nan")
 

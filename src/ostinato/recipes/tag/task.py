@@ -1,4 +1,4 @@
-"""The recipe `tag`, aligned many to many: words, characters or numbers in; a tag for each, and a confusion matrix out."""
+"""The recipe `tag`, aligned many to many: words, characters or numbers in; a tag for each, a confusion matrix out."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 LearntTagger: TypeAlias = Learnt[TagSettings, TagKnown, Tagger]
 
-_BATCH_STEPS = 2**15  # what a layer keeps of them is some 100 MB
+_BATCH_STEPS = 2**15  # steps of a batch, of which a layer keeps some 100 MB
 
 
 class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
@@ -79,14 +79,14 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
 
     @opened_once()
     def read(self, settings: TagSettings) -> Splits[Part]:
-        """The standard library without data; Python source, recordings or sentences."""
+        """Reads the standard library of Python without data; else Python source, recordings or sentences."""
         data = settings.data
         if data is not None and (recordings := _reader(settings)).reads(data):
             return recordings.splits(data)  # pyright: ignore[reportReturnType]
         return read_splits(settings.data, settings.reading)
 
     def open(self, settings: TagSettings, opening: Opening) -> Splits[Part]:
-        """The same; sentences that are too large for memory are kept beside the run."""
+        """Reads like `read`, but sentences that are too large for memory are mapped from files in the run's folder."""
         data = settings.data
         if data is None or not is_large_text(data, settings.reading) or _reader(settings).reads(data):
             return self.read(settings)
@@ -94,13 +94,13 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
         return read_splits(data, settings.reading, kept, opening.on_progress)
 
     def load_known(self, folder: Path) -> TagKnown:
-        """What a run knows; large files that it is given later are kept beside it."""
+        """Loads what a run knows; the files of large data that it is given later go into the run's folder."""
         self._kept = folder / TABLES
         return super().load_known(folder)
 
     @opened_once()
     def read_part(self, settings: TagSettings, known: TagKnown, data: str, *, labelled: bool) -> Part:
-        """Source code or recordings where the run has learnt such, else sentences."""
+        """Reads data of the kind that the run was trained on: source code, recordings or sentences."""
         if known.scaling is not None:
             return _reader(settings).part(data, known.scaling, labelled=labelled)
         if known.words is None:
@@ -108,34 +108,34 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
         return read_words(data, settings.reading, self._kept, tagged=labelled)
 
     def rows_as(self, settings: TagSettings, known: TagKnown, suffix: str) -> RowsAs | None:
-        """A sentence of CoNLL-U, or a line of plain text; columns whose meaning all lines tell together are read whole."""
+        """A sentence of CoNLL-U, or a line of plain text; None for columns, whose meaning needs all lines."""
         if known.scaling is not None or known.words is None:
             return None
         return "blocks" if suffix == CONLLU else None if suffix in (*COLUMNS, ".tsv") else "lines"
 
     def reads_tables(self, known: TagKnown) -> bool:
-        """Of recordings; sentences are in none."""
+        """True for recordings; sentences do not come in tables."""
         return known.scaling is not None
 
     def from_values(self, settings: TagSettings, known: TagKnown, given: Any) -> tuple[Part, bool]:
-        """Sentences or lists of words, source code, or recordings."""
+        """Turns sentences or lists of words, source code, or recordings into a part."""
         return part_of(known, given)
 
     def learn(self, settings: TagSettings, train: Part) -> TagKnown:
-        """Tags, words and characters."""
+        """Learns tags, words and characters."""
         model = settings.model
         return TagKnown.of(train, settings.reading, extras_of(model.cell, model.options))
 
     def to_dict(self, known: TagKnown) -> dict[str, Any]:
-        """Plain values."""
+        """What is known as plain values."""
         return known.to_dict()
 
     def from_dict(self, content: dict[str, Any]) -> TagKnown:
-        """The inverse."""
+        """The inverse of `to_dict`."""
         return TagKnown.from_dict(content)
 
     def examples(self, settings: TagSettings, known: TagKnown, part: Part) -> Examples:
-        """Words with their spelling, characters, or numbers."""
+        """Makes words with their spelling, characters, or numbers."""
         if isinstance(part, Recordings):
             assert known.scaling is not None
             names, numbers = known.with_unknown(part), known.numbers_of(part)
@@ -145,13 +145,13 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
         return WordExamples(part, known)  # pyright: ignore[reportArgumentType]
 
     def remarks(self, splits: Splits[Part]) -> list[str]:
-        """How the tags mark spans; what recordings are."""
+        """Notes on how the tags mark spans, or on recordings."""
         if isinstance(splits.train, Recordings):
             return notes_of(splits)  # pyright: ignore[reportArgumentType]
         return [] if is_source(splits.train) else scheme_told(splits.train)  # pyright: ignore[reportArgumentType]
 
     def batch_steps(self, settings: TagSettings) -> int:
-        """Bounds the memory of a batch."""
+        """The most steps of a batch, which bounds its memory."""
         return _BATCH_STEPS
 
     def fingerprint(self, examples: Examples) -> str | None:
@@ -205,17 +205,17 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
         return [str(load_vectors(path, model.encoder.embedding, ("<unk>", *known.words), counts=counts))]
 
     def trained_with(self, settings: TagSettings, examples: Examples) -> UpdateSettings:
-        """Of few recordings longer, and in smaller batches."""
+        """Trains longer and in smaller batches if there are few recordings."""
         return for_few(settings.training, examples) if isinstance(examples, RecordingExamples) else settings.training
 
     def judged_by(self, settings: TagSettings) -> str | None:
-        """Accuracy; where tags are to count the same, F1 averaged over them."""
+        """Accuracy; with balanced tags F1 averaged over them; the loss for numbers."""
         if settings.reading.target == "number":
             return None
         return "macro_f1" if settings.model.class_weights == "balanced" else "accuracy"
 
     def judge(self, learnt: LearntTagger, part: Part, examples: Examples, *, final: bool) -> Judge:
-        """Accuracy, precision, recall, F1, confusion, spans; or errors of numbers."""
+        """A judge of tags and spans, or of numbers."""
         known, model = learnt.known, learnt.model
         if isinstance(model, StepRegressor):
             assert known.number is not None
@@ -231,7 +231,7 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
         return baselines(train, parts, settings.reading)
 
     def exported(self, learnt: Any) -> Exported:
-        """Emissions; the runner finds the best path of a CRF."""
+        """The graph of emissions; the runner finds the best path of a CRF."""
         from ostinato.recipes.exporting.exported import refuse_extras
         from ostinato.recipes.tag.exported import exported
 
@@ -243,13 +243,13 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
         return exported(learnt.model, learnt.known, validation_of(self, learnt))
 
     def question(self, learnt: LearntTagger, part: Part, batch: Batch, target: str | None) -> Question:
-        """Why these tags, or why this one."""
+        """Asks why these tags are the answer, or why this one."""
         from ostinato.recipes.tag.explained import question
 
         return question(learnt, part, batch, target)
 
     def answers(self, learnt: LearntTagger, part: Part, batch: Batch) -> list[dict[str, Any]]:
-        """Tags of each row, or numbers."""
+        """The tags or numbers of each row."""
         model, names = learnt.model, learnt.known.tags
         emissions = model(batch.input, batch.lengths)
         if (scale := learnt.known.number) is not None:
@@ -265,11 +265,11 @@ class Tag(Task[TagSettings, Part, TagKnown, Tagger]):
         ]
 
     def lines(self, learnt: LearntTagger, data: str, path: str, answers: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-        """CoNLL-U or columns, as they came but for the tags."""
+        """Lines of CoNLL-U or columns: copies of the data's lines with other tags, if the data have this form."""
         return lines_of(learnt, data, path, answers)
 
     def shown(self, answer: Mapping[str, Any]) -> Text:
-        """Source code in colours, words with their tags."""
+        """Source code in colours, or words with their tags."""
         return coloured(answer)
 
 
@@ -278,7 +278,7 @@ def _reader(settings: TagSettings) -> RecordingReader:
 
 
 def _answer(given: Sentence | Highlighted | Recording, tags: list[str], probabilities: list[float]) -> dict[str, Any]:
-    """What is said about an example; `tags` and `probabilities` may go on past its end."""
+    """The answer about an example; `tags` and `probabilities` may be longer than the example, because of padding."""
     if isinstance(given, Sentence):
         count = len(given.words)
         return {"words": list(given.words), "tags": tags[:count], "probabilities": probabilities[:count]}

@@ -1,4 +1,4 @@
-"""Plain values as a tagger reads them."""
+"""Turning plain values into what a tagger reads."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ostinato.recipes.tag.reading import plain_sentences
 
 
 def part_of(known: TagKnown, given: Any) -> tuple[Part, bool]:
-    """Sentences, source code or recordings, as the run has learnt such, and whether it is one.
+    """Turns values into what the run was trained on: sentences, source code, recordings; says whether they are one.
 
     Raises:
-        DataError: they are others.
+        DataError: the values are of another kind.
     """
     if known.scaling is not None:
         return recordings_in(given, known.scaling.channels)
@@ -35,7 +35,7 @@ def part_of(known: TagKnown, given: Any) -> tuple[Part, bool]:
 
 
 def _sentence(given: Any, number: int) -> Sentence:
-    """A text is cut into words at blanks and around marks; a list of words stays as it is."""
+    """Cuts a text into words at blanks and around marks; a list of words stays as it is."""
     if isinstance(given, Sentence):
         return given
     if isinstance(given, str):

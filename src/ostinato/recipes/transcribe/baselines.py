@@ -1,4 +1,4 @@
-"""What a transcriber is compared with: the most frequent text, and a linear layer that sees some steps around each frame."""
+"""Simple transcribers to compare with: the most frequent text, and a linear layer that sees a few frames at a time."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from ostinato.recipes.transcribe.data import TranscribeKnown, TranscriptExamples
 from ostinato.recipes.transcribe.judge import error_rates
 
 _UPDATES, _EPOCHS, _ROWS, _RATE = 400, 20, 32, 0.01
-_WINDOW = 8  # frames that are seen together, in strides: about two characters
+_WINDOW = 8  # strides that are seen together: about two characters
 
 
 def baselines(
     known: TranscribeKnown, train: Recordings, parts: Mapping[str, Recordings]
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """The most frequent text; and the same loss with a linear layer in the place of the network, which sees a window at a time.
+    """Figures of the most frequent text, and of a linear layer with the same loss that sees a window at a time.
 
     Args:
-        known: units and frames.
+        known: the units and the frames.
         train: recordings with texts.
-        parts: what to judge on, by name.
+        parts: the parts to judge on, by name.
 
     Returns:
-        By part, then by model: figures as of `TranscriptJudge`.
+        By part, then by model: the figures of `TranscriptJudge`.
     """
     counts = Counter(known.normal(each.label) for each in train.items if each.label is not None)
     usual = min(counts, key=lambda text: (-counts[text], text))

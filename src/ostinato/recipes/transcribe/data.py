@@ -1,4 +1,4 @@
-"""What a transcriber reads: frames of recordings, texts as units; and what is known of both beside the weights."""
+"""What a transcriber reads: frames of recordings, and texts as units; and what it knows about its data."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from ostinato.models.transcribing.transcriber import UNKNOWN
 from ostinato.recipes.transcribe.settings import TranscribeReadingSettings
 
 _CLUSTER = regex.compile(r"\X")
-_SPACE = "\ue000"  # stands for a blank among clusters, which a vocabulary keeps as words
+_SPACE = "\ue000"  # stands for a blank among clusters, as the vocabulary separates these by blanks like words
 _FRAMES_A_UNIT, _LEAST_A_UNIT, _LONGEST_STRIDE = 3.5, 1.3, 8
-_AHEAD = 6  # strides of a frame that is to show what comes: more than a character
-_MOST_NUMBERS = 2**25  # that the scale is learnt from: more do not make it better, and take memory
+_AHEAD = 6  # strides of a frame for a network that looks ahead by it: more than a character
+_MOST_NUMBERS = 2**25  # numbers that the scale is learnt from; more take memory and do not improve it
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,15 @@ class TranscribeKnown:
     """What a transcriber knows beside its weights.
 
     Attributes:
-        vocabulary: of units; 0, which no text has, is the blank.
+        vocabulary: the vocabulary of units; unit 0, which no text has, is the blank of CTC.
         tokens: what a unit is: char, cluster or word.
-        scaling: of recordings; a step at a time.
-        stack: steps of a frame.
+        scaling: the scale of recordings, one step at a time.
+        stack: the steps of a frame.
         stride: steps from the beginning of one frame to the next.
-        height: of pictures, in pixels; None of recordings.
+        height: for pictures, their height in pixels; None for recordings.
         lower_case: whether texts have no capitals.
-        normalisation: of Unicode, that texts have.
-        too_long: texts of training that have more units than there are frames for, and the first of them; not kept.
+        normalisation: the normal form of Unicode of texts.
+        too_long: how many training texts have more units than frames, and the first of them; not saved.
     """
 
     vocabulary: Vocabulary
@@ -64,14 +64,15 @@ class TranscribeKnown:
         *,
         looks_ahead: bool = False,
     ) -> TranscribeKnown:
-        """From training data.
+        """Learns from the training data.
 
         Args:
             train: recordings with texts.
             reading: how they are read.
-            stack: steps of a frame; None for two strides, or of a stride of 1 for one; for more with `looks_ahead`.
-            height: of pictures.
-            looks_ahead: whether a frame is all that a network knows of what comes next, as it runs in one direction.
+            stack: the steps of a frame; None for two strides (one step with a stride of 1), or for more with
+                `looks_ahead`.
+            height: for pictures, their height.
+            looks_ahead: whether the network knows what comes next from the frame only, as it has one direction.
 
         Raises:
             DataError: no text can be learnt.
@@ -114,13 +115,13 @@ class TranscribeKnown:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """All fields but `too_long` as plain values."""
         values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self) if each.name != "too_long"}
         return {**values, "vocabulary": self.vocabulary.to_dict(), "scaling": self.scaling.to_dict()}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> TranscribeKnown:
-        """The inverse."""
+        """The inverse of `to_dict`."""
         made = {
             "vocabulary": vocabulary_from_dict(content["vocabulary"]),
             "scaling": Scaling.from_dict(content["scaling"]),
@@ -131,41 +132,41 @@ class TranscribeKnown:
 
     @property
     def width(self) -> int:
-        """Numbers of a frame."""
+        """How many numbers a frame has."""
         return self.stack * self.scaling.width
 
     def frames(self, recording: Recording) -> np.ndarray:
-        """(F, width) float32: frame f has the steps from f stride on, `stack` of them; zeros where these are over."""
+        """The frames, (F, width) float32: frame f has `stack` steps from step f stride on; zeros after the last."""
         return framed(self.scaling.apply(recording), self.stack, self.stride)
 
     def steps_of(self, first: int, end: int, steps: int) -> tuple[int, int]:
-        """The steps of the frames from `first` to before `end`, of so many: the first, and the one after the last."""
+        """The steps of the frames from `first` to before `end`, of `steps`: the first, and the one after the last."""
         return min(first * self.stride, steps - 1), min(end * self.stride, steps)
 
     # --- texts ---
 
     def normal(self, text: str) -> str:
-        """A text as answers are compared with it: with single blanks, and as training normalised it."""
+        """A text in the form in which answers are compared: single blanks, and normalised as in training."""
         prepared = _prepared(text, self.lower_case, self.normalisation, self.tokens)
         return _written(prepared) if self.tokens == "cluster" else prepared
 
     def encode(self, text: str) -> np.ndarray:
-        """Units of a text, (S,) int64; 0 for one that is not known."""
+        """The units of a text, (S,) int64; 0 for an unknown one."""
         prepared = _prepared(text, self.lower_case, self.normalisation, self.tokens)
         return self.vocabulary.encode(prepared).astype(np.int64)
 
     def said(self, units: Iterable[int]) -> str:
-        """Units as people write them."""
+        """The text of units, as people write it."""
         text = self.vocabulary.decode(units)
         return _written(text) if self.tokens == "cluster" else text
 
     def unit_name(self, unit: int) -> str:
-        """A unit by itself."""
+        """The text of a single unit."""
         return self.said([unit])
 
     @property
     def separator(self) -> int | None:
-        """The unit between words; None where units are words, or no text has a blank."""
+        """The unit between words; None if units are words, or if no training text has a blank."""
         if self.tokens == "word":
             return None
         found = int(self.encode("a b")[1])
@@ -173,7 +174,7 @@ class TranscribeKnown:
 
 
 def framed(values: np.ndarray, stack: int, stride: int) -> np.ndarray:
-    """(T, I) as (ceil(T / stride), stack I): see `TranscribeKnown.frames`."""
+    """Turns (T, I) into frames (ceil(T / stride), stack I): see `TranscribeKnown.frames`."""
     if stack == stride == 1:
         return values
     count = -(-len(values) // stride)
@@ -187,13 +188,13 @@ def framed(values: np.ndarray, stack: int, stride: int) -> np.ndarray:
 
 
 def _stride(steps_a_unit: np.ndarray) -> int:
-    """So that texts have some frames a unit, and hardly one has too few."""
+    """A stride with some frames for each unit of a text, and hardly a text with too few."""
     usual, least = float(np.median(steps_a_unit)), float(np.quantile(steps_a_unit, 0.01))
     return int(min(max(1.0, min(usual / _FRAMES_A_UNIT, least / _LEAST_A_UNIT)), _LONGEST_STRIDE))
 
 
 def _prepared(text: str, lower_case: bool, form: Normalisation, tokens: str) -> str:
-    """As the vocabulary gets it: with single blanks; of clusters with blanks between them."""
+    """Prepares a text for the vocabulary: with single blanks, or with a blank between clusters."""
     text = " ".join(normalised(text, form, lower_case=lower_case).split())
     return " ".join(_SPACE if each == " " else each for each in _CLUSTER.findall(text)) if tokens == "cluster" else text
 
@@ -203,7 +204,7 @@ def _written(clusters: str) -> str:
 
 
 class TranscriptExamples:
-    """Recordings as examples: frames, and the units of their texts. Frames are made when they are asked for.
+    """Recordings as examples: frames, and the units of their texts. Frames are computed when they are asked for.
 
     Args:
         part: N recordings.
@@ -214,7 +215,7 @@ class TranscriptExamples:
         self.part, self.known = part, known
         self.lengths = np.array([-(-len(each) // known.stride) for each in part.items], dtype=np.int64)
         self.ids = [None if each.label is None else known.encode(each.label) for each in part.items]
-        # Each unit, and the end. A text with a unit that is not known, or with too few frames, has no loss.
+        # Terms of the loss: each unit, and the end. A text with an unknown unit, or with too few frames, has no loss.
         self.counts = np.array(
             [
                 0 if ids is None or (ids == BLANK).any() or frames_needed(ids) > frames else len(ids) + 1
@@ -224,7 +225,7 @@ class TranscriptExamples:
         )
 
     def batch(self, rows: np.ndarray) -> TargetBatch:
-        """(F, B, I) float32 frames; (S, B) int64 units, with the length `UNKNOWN` where there is no loss."""
+        """A batch with frames (F, B, I) float32 and units (S, B) int64; texts without loss have length `UNKNOWN`."""
         input, lengths = pad([self.known.frames(self.part[int(row)]) for row in rows])
         nothing = np.zeros(0, dtype=np.int64)
         given = [(self.ids[row], int(self.counts[row])) for row in rows]
@@ -233,20 +234,20 @@ class TranscriptExamples:
         return TargetBatch(input, target, lengths, torch.from_numpy(rows), target_lengths=ends)
 
     def too_long(self) -> int:
-        """How many texts, all of whose units are known, have more of them than there are frames for."""
+        """How many texts with known units only have more units than frames."""
         return sum(
             ids is not None and not count and not bool((ids == BLANK).any())
             for ids, count in zip(self.ids, self.counts.tolist(), strict=True)
         )
 
     def arrays(self) -> Iterator[np.ndarray]:
-        """All that the network learns from, for a checksum."""
+        """All arrays that the network learns from, for a checksum."""
         yield from (each.values for each in self.part.items)
         yield from (np.full(1, -1) if ids is None else ids for ids in self.ids)
 
 
 def unknown_units(part: Recordings, known: TranscribeKnown) -> Sequence[str]:
-    """Characters or words of its texts that are never written, the most frequent first."""
+    """The characters or words of a part's texts that the model never writes, the most frequent first."""
     found: dict[str, int] = {}
     for each in part.items:
         text = _prepared(each.label or "", known.lower_case, known.normalisation, known.tokens)

@@ -1,4 +1,4 @@
-"""From what the network says to texts: greedy or by a beam, with a language model and a lexicon; and where their units stand."""
+"""From probabilities to texts: greedily or by a beam, with a language model and a lexicon; and where units are."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from ostinato.recipes.transcribe.data import TranscribeKnown
 from ostinato.recipes.transcribe.settings import TranscribeAnswering
 from ostinato.types import Lengths
 
-_CANDIDATES, _MARGIN = 40, 12.0  # units of a frame, and nats, beyond which nothing is followed
+_CANDIDATES, _MARGIN = 40, 12.0  # units of a frame that are followed at most, and nats behind the best
 
 
 @dataclass(frozen=True)
 class Transcript:
-    """A text that was found.
+    """A text found in a recording.
 
     Attributes:
-        units: its units.
+        units: the units of the text.
         log_probability: log p(text | frames), over all paths.
     """
 
@@ -46,11 +46,11 @@ def transcripts(
     Args:
         log_probs: (F, B, V).
         lengths: (B,), or None for F.
-        known: units.
+        known: the units.
         how: see `TranscribeAnswering`.
 
     Raises:
-        ConfigError: the language model or the lexicon does not suit.
+        ConfigError: the language model or the lexicon does not fit.
     """
     if how.beam == 1:
         found = [[tuple(units)] for units in greedy_paths(log_probs, lengths)]
@@ -69,7 +69,7 @@ def transcripts(
 
 
 def _nats(log_probs: torch.Tensor, lengths: Lengths | None, found: Sequence[Sequence[tuple[int, ...]]]) -> list[float]:
-    """- log p of all texts, those of a row beside each other."""
+    """The losses - log p of all texts, those of a row side by side."""
     rows = torch.tensor([row for row, texts in enumerate(found) for _ in texts])
     texts = [units for row in found for units in row]
     target = torch.zeros(max(1, *map(len, texts)), len(texts), dtype=torch.int64)
@@ -84,18 +84,19 @@ def _nats(log_probs: torch.Tensor, lengths: Lengths | None, found: Sequence[Sequ
 def spans(
     log_probs: np.ndarray, transcript: Transcript, known: TranscribeKnown, steps: int, times: np.ndarray | None
 ) -> dict[str, Any]:
-    """Where each unit and each word of a text stands.
+    """The places of each unit and each word of a text in its recording.
 
     Args:
-        log_probs: (F, V) of the recording.
-        transcript: what was found.
-        known: units and frames.
-        steps: of the recording.
-        times: of its steps; None where they are only counted.
+        log_probs: (F, V), of the recording.
+        transcript: the text that was found.
+        known: the units and the frames.
+        steps: the steps of the recording.
+        times: the times of its steps; None if steps are only counted.
 
     Returns:
-        "characters", of words only "words": lists of [text, first step, step after the last, probability], the least of a word's
-        characters; with times the time of the first and of the last step in place of their numbers.
+        "characters" and "words", if units are words only "words": lists of [text, first step, step after the last,
+        probability], where a word has the least probability of its characters; with times, the times of the first and
+        the last step instead of the steps.
     """
     found: list[tuple[str, int, int, float]] = []
     for unit, place in zip(transcript.units, align(log_probs, transcript.units), strict=True):
@@ -123,10 +124,10 @@ def spans(
 
 @functools.lru_cache(maxsize=2)
 def language_model(run: str) -> LanguageModel:
-    """The model of a run.
+    """Loads the language model of a run.
 
     Raises:
-        ConfigError: it is no run of the task lm.
+        ConfigError: the run is not of the task lm.
     """
     from ostinato.recipes.registry import task_for, task_of
     from ostinato.recipes.trained import load
@@ -137,10 +138,10 @@ def language_model(run: str) -> LanguageModel:
 
 
 def tokens_of(known: TranscribeKnown, model: LanguageModel) -> list[int]:
-    """For each unit the token of the language model; for the blank that of a line's end.
+    """The language model's token for each unit; for the blank, that of a line end.
 
     Raises:
-        ConfigError: they are not of the same kind.
+        ConfigError: units and tokens are not of the same kind.
     """
     wanted = "word" if known.tokens == "word" else "char"
     vocabulary = model.vocabulary
@@ -161,10 +162,10 @@ def tokens_of(known: TranscribeKnown, model: LanguageModel) -> list[int]:
 
 
 def lexicon(path: str, known: TranscribeKnown) -> Lexicon:
-    """The words of a file.
+    """Reads the words of a file.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the file cannot be read.
         ConfigError: it has no word that the model can write.
     """
     words = [known.normal(word) for _, line in numbered_lines(Path(path).expanduser()) for word in line.split()]

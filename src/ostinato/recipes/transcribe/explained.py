@@ -1,4 +1,4 @@
-"""What a transcriber is asked: which steps and channels made the text, or one character of it."""
+"""What a transcriber is asked in an explanation: which steps and channels made the text, or one character of it."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from ostinato.types import Tensor
 
 
 def question(learnt: Any, part: Recordings, batch: Batch, target: str | None) -> Question:
-    """The log-probability of the text that is written, over all its alignments; or of one of its characters its log-odds.
+    """Asks about the log-probability of the written text, over all alignments; or the log-odds of a character.
 
     A character is asked about at the frame where it is likeliest, on the likeliest alignment of the text. Nothing is of pictures
     paper without ink, of other recordings what `recording_parts` says. Frames that overlap read a step several times: what each of
     them has to do with the text is added up.
 
     Args:
-        learnt: the model.
-        part: recordings; their texts are not looked at.
-        batch: of one row.
-        target: the number of a character of the text, or word where words are written, from 0; None for all of it.
+        learnt: the model of a run.
+        part: the recordings; their texts are not used.
+        batch: a batch of one row.
+        target: the number of a character of the text, or of a word if units are words, from 0; None for the whole text.
 
     Raises:
         ConfigError: there is no such character.
@@ -60,7 +60,7 @@ def question(learnt: Any, part: Recordings, batch: Batch, target: str | None) ->
 
 
 def _parts(known: TranscribeKnown, input: Tensor, given: Recording) -> dict[str, Any]:
-    """Baseline, cells and names: those of the steps of a recording, in the frames that are made of them."""
+    """Baseline, cells and names of the steps of a recording, for the frames made of them."""
     one = torch.from_numpy(known.scaling.apply(given)).to(input).unsqueeze(1)
     parts = recording_parts(known.scaling, one, given)
     nothing = parts["baseline"][:, 0].cpu().numpy()
@@ -69,5 +69,5 @@ def _parts(known: TranscribeKnown, input: Tensor, given: Recording) -> dict[str,
         parts["channels"] = tuple(f"row {n}" for n in range(known.height))
     baseline = framed(nothing, known.stack, known.stride)
     parts["baseline"] = torch.from_numpy(baseline).to(input).unsqueeze(1)
-    parts["cells"] = framed(parts["cells"] + 1, known.stack, known.stride) - 1  # past the end nobody's
+    parts["cells"] = framed(parts["cells"] + 1, known.stack, known.stride) - 1  # -1, no cell, past the end
     return parts

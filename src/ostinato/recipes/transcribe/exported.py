@@ -1,4 +1,4 @@
-"""A transcriber as a graph: log probabilities of each unit at each frame, of which the runner takes the likeliest path."""
+"""A transcriber as a graph: log-probabilities of units at each frame, of which the runner takes the likeliest path."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _JUDGED = 300
 
 
 class _Frames(Around):
-    """Of all frames."""
+    """The graph of log-probabilities at all frames."""
 
     def __init__(self, model: Transcriber) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, input: Tensor, lengths: Tensor) -> tuple[Tensor]:
-        """(T, B, V)."""
+        """The log-probabilities, (T, B, V)."""
         return (self.model(input, lengths),)
 
 
 def exported(model: Transcriber, known: TranscribeKnown, validation: Callable[[], Recordings]) -> Exported:
-    """The graph, the units, and how recordings or pictures become its input."""
+    """The graph, the units, and how a runner makes the graph's input of recordings or pictures."""
     inputs = (
         Port("frames", ("T", "B", known.width), "frames of recordings, as the runner scales and stacks them"),
         ROW_LENGTHS,

@@ -1,4 +1,4 @@
-"""How good a transcriber is: character and word error rates as jiwer counts them, and pictures of what belongs where."""
+"""How good a transcriber is: character and word error rates as jiwer counts them, and pictures of alignments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ostinato.types import Lengths
 
-_WRONG = 50  # answers in the report
+_WRONG = 50  # wrong answers in the report
 _DRAWN = 4
 _MOST_NAMED = 10
 
@@ -31,14 +31,14 @@ _MOST_NAMED = 10
 class TranscriptJudge(Judge):
     """Judges a transcriber on recordings that have texts.
 
-    A character that training never had is an error, whatever the answer; its text has no part in the loss.
+    A character that training never had is an error, whatever the answer; its text is left out of the loss.
 
     Args:
-        model: in evaluation mode.
-        known: units and frames.
-        part: N recordings with texts; one without has no part in it.
-        write: from (F, B, V) log probabilities and their lengths to the best text of each row.
-        too_long: how many texts of the part have more units than there are frames.
+        model: the transcriber, in evaluation mode.
+        known: the units and the frames.
+        part: N recordings with texts; a recording without text is not counted.
+        write: gives the best text of each row from log-probabilities (F, B, V) and their lengths.
+        too_long: how many texts of the part have more units than frames.
     """
 
     memory = ("_answers", "_kept")
@@ -56,7 +56,7 @@ class TranscriptJudge(Judge):
         self._kept: dict[int, np.ndarray] = {}
 
     def see(self, batch: Batch) -> torch.Tensor:
-        """Runs the model."""
+        """Runs the model on a batch, and keeps the texts that it writes."""
         assert isinstance(batch, TargetBatch)
         log_probs = self.model(batch.input, batch.lengths)
         rows = batch.rows.tolist()
@@ -69,7 +69,7 @@ class TranscriptJudge(Judge):
 
     @cached_property
     def pairs(self) -> dict[int, tuple[str, str]]:
-        """What is written and what was found, by the number of the recording, for those that have a text."""
+        """The true and the found text, by the number of the recording, for recordings with a text."""
         said = ((row, self.part[row].label) for row in sorted(self._answers))
         return {
             row: (self.known.normal(label), self.known.said(self._answers[row].units))
@@ -78,11 +78,11 @@ class TranscriptJudge(Judge):
         }
 
     def figures(self) -> dict[str, float]:
-        """Characters and words that are wrong, missing or too many, over those that are written; texts without any error."""
+        """Wrong, missing and extra characters and words, over the true ones; the share of texts without errors."""
         return error_rates(list(self.pairs.values()))
 
     def details(self) -> dict[str, Any]:
-        """Which errors there are; answers that are wrong."""
+        """The kinds of errors; wrong answers."""
         wrong = [
             {"recording": self.part[row].id, "text": wanted, "answer": got}
             for row, (wanted, got) in self.pairs.items()
@@ -91,14 +91,14 @@ class TranscriptJudge(Judge):
         return {**errors_of(list(self.pairs.values())), "wrong": wrong[:_WRONG], "number_of_wrong": len(wrong)}
 
     def line(self) -> str:
-        """One text and what was found."""
+        """A true text and the found one."""
         for wanted, got in self.pairs.values():
             if wanted:
                 return f"{wanted} | {got}"
         return ""
 
     def pictures(self) -> dict[str, Figure]:
-        """Recordings, what the network says at each of their frames, and the text."""
+        """A picture of recordings, the probabilities at each of their frames, and the text."""
         lines = [
             Line(
                 self.part[row],
@@ -114,7 +114,7 @@ class TranscriptJudge(Judge):
         return {"alignment": plot_alignment(lines, self.part.channels)} if lines else {}
 
     def warnings(self) -> list[str]:
-        """Characters that training never had; texts that are too long."""
+        """Lines about characters that training never had, and about texts that are too long."""
         told: list[str] = []
         if strange := unknown_units(self.part, self.known):
             names = ", ".join(map(repr, strange[:_MOST_NAMED])) + (", ..." if len(strange) > _MOST_NAMED else "")
@@ -132,9 +132,11 @@ class TranscriptJudge(Judge):
 
 
 def error_rates(pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
-    """Of texts and what was found: errors over characters, over words (Levenshtein 1966), and the share without any.
+    """Errors divided by true characters, by true words (Levenshtein 1966), and the share of texts without errors.
 
-    Where nothing is written at all, every character that was found is one error over one.
+    Args:
+        pairs: the true and the found text of each recording. If nothing at all is true, every found character is an
+            error over one.
     """
     with needed():
         import jiwer
@@ -152,7 +154,7 @@ def error_rates(pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
 
 
 def errors_of(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """How many characters were taken for others, left out and put in; which were taken for which, the most frequent first."""
+    """How many characters were replaced, left out and put in; and the most frequent replacements."""
     with needed():
         import jiwer
 

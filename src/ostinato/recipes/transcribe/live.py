@@ -1,4 +1,4 @@
-"""A transcriber on a recording that is still coming: raw values in, the text so far out."""
+"""Transcribing a recording that is still coming: raw values in, the text so far out."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ostinato.errors import ConfigError
 
 
 class LiveTranscript:
-    """Says of a recording, after each of its steps, what is written of the steps so far; nothing is taken back.
+    """Gives the text of the steps so far after each step of a recording; what is written is never changed.
 
-    Values come as they are measured, of pictures of lines as columns of pixels, from paper 0 to ink 1. A frame is read when all of
-    its steps are there; what the text were if the recording ended here, `end` says.
+    Values come as they are measured; pictures of lines come as columns of pixels, from 0 for paper to 1 for ink. A
+    frame is read when all of its steps have come; `end` gives the text if the recording ended here.
 
     Args:
-        trained: of `ostinato train transcribe`, a model of one direction.
+        trained: a `Trained` of `ostinato train transcribe`, with one direction.
 
     Attributes:
-        units: that were written.
+        units: the units written so far.
 
     Raises:
         ConfigError: the model does not transcribe, or reads in both directions.
@@ -37,23 +37,23 @@ class LiveTranscript:
         self.reset()
 
     def reset(self) -> None:
-        """Begins with another recording."""
+        """Begins a new recording."""
         self.units: list[int] = []
         self._state = self._frames.fresh(1)
         self.stream.reset()
 
     def __call__(self, values: Sequence[float | None], time: float | None = None) -> dict[str, Any]:
-        """One step.
+        """Reads one step.
 
         Args:
-            values: C numbers, None or NaN where one is missing.
-            time: of the step, where training had times; larger than the one before.
+            values: C numbers, None or NaN for a missing one.
+            time: the time of the step, if training had times; larger than the one before.
 
         Returns:
-            "text", all that is written, and "added", what this step has added to it.
+            "text", everything written so far, and "added", what this step has added.
 
         Raises:
-            DataError: there are more or fewer values, or one is infinite. The step was not taken then.
+            DataError: there are more or fewer values, or one is infinite. The step was not read then.
         """
         numbers = step_of(values, self._frames.channels)
         frame = self._frames.go_on(self._state, 0, numbers, time)
@@ -62,7 +62,7 @@ class LiveTranscript:
         return self._told(added, self.units)
 
     def end(self) -> dict[str, Any]:
-        """The same if the recording ended here; it may go on."""
+        """The result of `__call__` if the recording ended here; the recording may still go on."""
         added = _written(self.stream.copy(), self._frames.rest(self._state, 0))
         return self._told(added, [*self.units, *added])
 

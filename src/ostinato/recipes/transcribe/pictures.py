@@ -1,4 +1,4 @@
-"""A recording, what the network says at each of its frames, and where the characters of the text stand."""
+"""A picture of a recording, the probabilities at each of its frames, and the places of the text's characters."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from ostinato.models.transcribing.alignment import BLANK, align
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MOST_STEPS = 600  # of a recording that is drawn
+_MOST_STEPS = 600  # steps of a recording that are drawn
 _MOST_CHANNELS = 6
 
 
 @dataclass(frozen=True)
 class Line:
-    """A recording and what was found.
+    """A recording and the text that was found.
 
     Attributes:
-        recording: with T steps.
+        recording: a recording with T steps.
         log_probs: (F, V).
-        units: of the text that was found.
-        names: of these.
-        wanted: what is written; empty where nobody says.
-        stride: steps from frame to frame.
-        is_picture: whether its channels are the rows of a picture.
+        units: the units of the text that was found.
+        names: the texts of these units.
+        wanted: the true text; empty if it is not known.
+        stride: steps from one frame to the next.
+        is_picture: whether the channels are the rows of a picture.
     """
 
     recording: Recording
@@ -42,11 +42,11 @@ class Line:
 
 
 def plot_alignment(lines: Sequence[Line], channels: Sequence[str]) -> Figure:
-    """Two rows of axes a recording: itself, and below the probability of each unit of its text and of the blank at each frame.
+    """Draws each recording, and below it the probability of each unit of its text and of the blank, by frames.
 
     Args:
         lines: at least one.
-        channels: of the recordings.
+        channels: the names of the recordings' channels.
     """
     from ostinato.insight.plots import SEQUENTIAL, figure, name_axes
 
@@ -92,5 +92,5 @@ def plot_alignment(lines: Sequence[Line], channels: Sequence[str]) -> Figure:
 
 
 def _plain(text: str) -> str:
-    """Without what matplotlib takes for mathematics."""
+    """Escapes what matplotlib takes for mathematics."""
     return text.replace("$", r"\$")

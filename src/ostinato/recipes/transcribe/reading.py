@@ -1,4 +1,4 @@
-"""The data of a transcriber: recordings, pictures of lines, or what is built in."""
+"""Reading a transcriber's data: recordings, pictures of lines, or the built-in data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BUILT_IN = {LINES: drawn_lines, DIGITS: digit_rows}
 
 
 def read_splits(settings: TranscribeSettings) -> Splits[Recordings]:
-    """Three parts."""
+    """Reads the data of a run in three parts."""
     data = settings.data
     if (made := _built_in(data)) is not None:
         return made
@@ -33,10 +33,10 @@ def read_splits(settings: TranscribeSettings) -> Splits[Recordings]:
 
 
 def read_part(settings: TranscribeSettings, known: TranscribeKnown, data: str, *, labelled: bool) -> Recordings:
-    """Data to evaluate on, or to write about; of data with parts the test.
+    """Data to evaluate on, or to transcribe; of data with parts the test part.
 
     Raises:
-        DataError: they cannot be read, or are not like those of training.
+        DataError: the data cannot be read, or are not like those of training.
     """
     if data in _BUILT_IN and not Path(data).exists():
         found = _BUILT_IN[data]().test
@@ -55,7 +55,7 @@ def read_part(settings: TranscribeSettings, known: TranscribeKnown, data: str, *
 
 
 def with_texts(found: Recordings, settings: TranscribeSettings, data: str) -> Recordings:
-    """Without recordings that have no text, which a note tells; or, where an empty text says something, with empty ones."""
+    """Leaves out recordings without text, with a note; with `reading.keep_empty` gives them an empty text instead."""
     if settings.reading.keep_empty:
         return dataclasses.replace(
             found, items=tuple(dataclasses.replace(each, label=each.label or "") for each in found.items)
@@ -74,7 +74,7 @@ def with_texts(found: Recordings, settings: TranscribeSettings, data: str) -> Re
 
 
 def height_of(settings: TranscribeSettings, train: Recordings) -> int | None:
-    """Of the pictures that are read; None of recordings."""
+    """The height of pictures; None for recordings."""
     if settings.data is None or settings.data in _BUILT_IN or are_line_pictures(settings.data):
         return len(train.channels)
     return None
@@ -96,7 +96,7 @@ def _pictures(settings: TranscribeSettings, data: str) -> Splits[Recordings]:
     train = found["train"]
     if "validation" in found:
         share = 0.0 if "test" in found else reading.test_share
-        drawn = draw_splits(train, name, 0.0, share, by_time=False, target="text")  # texts have no shares in the parts
+        drawn = draw_splits(train, name, 0.0, share, by_time=False, target="text")  # texts need no shares in the parts
         return Splits(name, drawn.train, found["validation"], found.get("test", drawn.test))
     if "test" in found:
         return Splits(

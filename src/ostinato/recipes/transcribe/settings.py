@@ -1,4 +1,4 @@
-"""What a user can set about a transcriber; apart from the recipe, so that a wrong flag need not wait for torch."""
+"""The settings of a transcriber; in a module without torch, so that a wrong flag is reported at once."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ class TranscribeReadingSettings:
 
     def __post_init__(self):
         check_reading(self, vocabulary_size=3, min_count=1, height=4, stride=1)
-        Dialect(self.separator, self.header)  # which refuses what cannot be
+        Dialect(self.separator, self.header)  # raises an error for a separator or header that cannot be
 
     @property
     def label(self) -> str | None:
-        """What other tasks on recordings call it."""
+        """The setting `text`, under the name that it has in other tasks on recordings."""
         return self.text
 
 

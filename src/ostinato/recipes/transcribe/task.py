@@ -1,4 +1,4 @@
-"""The recipe `transcribe`, many to fewer: frames in, a shorter text out, aligned by connectionist temporal classification."""
+"""The recipe `transcribe`, many to fewer: frames in, a shorter text out, aligned by CTC."""
 
 from __future__ import annotations
 
@@ -37,15 +37,16 @@ if TYPE_CHECKING:
 
 LearntTranscriber: TypeAlias = Learnt[TranscribeSettings, TranscribeKnown, Transcriber]
 
-_UNITS = 128  # of each of two directions
-_BATCH_STEPS = 2**14  # frames: what a layer and the loss keep of them is some 100 MB
+_UNITS = 128  # of each direction, if there are two
+_BATCH_STEPS = 2**14  # frames of a batch, of which a layer and the loss keep some 100 MB
 
 
 class Transcribe(Task[TranscribeSettings, Recordings, TranscribeKnown, Transcriber]):
     """Transcription.
 
-    An answer is the id of the recording, the text, its log probability over all alignments, its confidence (the same a unit, from
-    0 to 1), and where its characters and words stand; where more than one is asked for, `texts` has all of them, best first.
+    An answer is the id of the recording, the text, its log-probability over all alignments, its confidence (the
+    probability per unit, from 0 to 1), and the places of its characters and words; if more than one text is asked for,
+    `texts` has all of them, best first.
     """
 
     name = "transcribe"
@@ -60,43 +61,43 @@ class Transcribe(Task[TranscribeSettings, Recordings, TranscribeKnown, Transcrib
     nothing_to_judge = "expected texts to validate with that have units of training and enough frames, got others only"
 
     def __init__(self) -> None:
-        self._line = ""  # of the last evaluation
+        self._line = ""  # a true and a found text of the last evaluation
 
     @opened_once()
     def read(self, settings: TranscribeSettings) -> Splits[Recordings]:
-        """Drawn lines without data; rows of digits, pictures of lines, or recordings."""
+        """Reads drawn lines without data; else rows of digits, pictures of lines, or recordings."""
         return read_splits(settings)
 
     @opened_once()
     def read_part(
         self, settings: TranscribeSettings, known: TranscribeKnown, data: str, *, labelled: bool
     ) -> Recordings:
-        """Pictures of lines where the run has learnt such, else recordings."""
+        """Reads data of the kind that the run was trained on: pictures of lines, or recordings."""
         return read_part(settings, known, data, labelled=labelled)
 
     def from_values(self, settings: TranscribeSettings, known: TranscribeKnown, given: Any) -> tuple[Recordings, bool]:
-        """Recordings; and where the run has learnt pictures of lines, images of Pillow or their pixels."""
+        """Turns recordings into a part; for a run on pictures of lines, images of Pillow or their pixels."""
         return values_in(known, given)
 
     def learn(self, settings: TranscribeSettings, train: Recordings) -> TranscribeKnown:
-        """Units, scale and frames."""
+        """Learns units, scale and frames."""
         height, stack = height_of(settings, train), settings.recording.stack
         return TranscribeKnown.of(train, settings.reading, stack, height, looks_ahead=not settings.model.bidirectional)
 
     def to_dict(self, known: TranscribeKnown) -> dict[str, Any]:
-        """Plain values."""
+        """What is known as plain values."""
         return known.to_dict()
 
     def from_dict(self, content: dict[str, Any]) -> TranscribeKnown:
-        """The inverse."""
+        """The inverse of `to_dict`."""
         return TranscribeKnown.from_dict(content)
 
     def examples(self, settings: TranscribeSettings, known: TranscribeKnown, part: Recordings) -> Examples:
-        """Frames and units."""
+        """Makes examples of frames and units."""
         return TranscriptExamples(part, known)
 
     def remarks(self, splits: Splits[Recordings]) -> list[str]:
-        """What recordings are; which have no text."""
+        """Notes on the recordings, on those without text, and on groups."""
         parts = (splits.train, splits.validation, splits.test)
         lines = list(dict.fromkeys(note for part in parts for note in part.notes))
         groups = {each.group for each in splits.train.items if each.group is not None}
@@ -105,7 +106,7 @@ class Transcribe(Task[TranscribeSettings, Recordings, TranscribeKnown, Transcrib
         return lines
 
     def batch_steps(self, settings: TranscribeSettings) -> int:
-        """Bounds the memory of a batch."""
+        """The most steps of a batch, which bounds its memory."""
         return _BATCH_STEPS
 
     def fingerprint(self, examples: Examples) -> str | None:
@@ -125,7 +126,7 @@ class Transcribe(Task[TranscribeSettings, Recordings, TranscribeKnown, Transcrib
         return Transcriber(known.width, len(known.vocabulary), **given)
 
     def begin(self, settings: TranscribeSettings, known: TranscribeKnown, model: Transcriber) -> list[str]:
-        """Tells how frames are read, and which texts are too long for theirs."""
+        """Notes on how frames are read, and on training texts that are too long for their frames."""
         frame = f"a frame is {known.stack} step{'s' * (known.stack > 1)} side by side, one every {known.stride}"
         what = "words" if known.tokens == "word" else "characters"
         lines = [f"{frame}; {len(known.vocabulary) - 1:,} {what} are written"]
@@ -138,11 +139,11 @@ class Transcribe(Task[TranscribeSettings, Recordings, TranscribeKnown, Transcrib
         return lines
 
     def judged_by(self, settings: TranscribeSettings) -> str | None:
-        """Characters that are wrong."""
+        """The character error rate."""
         return "character_error_rate"
 
     def judge(self, learnt: LearntTranscriber, part: Recordings, examples: Examples, *, final: bool) -> TranscriptJudge:
-        """Error rates; while training of greedy texts, which take less time."""
+        """A judge of error rates; while training, texts are written greedily, which takes less time."""
         assert isinstance(examples, TranscriptExamples)
         how = learnt.answering if final else TranscribeAnswering(beam=1)
 
@@ -152,29 +153,29 @@ class Transcribe(Task[TranscribeSettings, Recordings, TranscribeKnown, Transcrib
         return TranscriptJudge(learnt.model, learnt.known, part, write, examples.too_long())
 
     def settle(self, learnt: LearntTranscriber, judge: Judge, found: Evaluation) -> Evaluation:
-        """Keeps a line to show."""
+        """Keeps a line to show at the evaluation."""
         assert isinstance(judge, TranscriptJudge)
         self._line = judge.line()
         return found
 
     def sample(self, learnt: LearntTranscriber) -> Callable[[], str]:
-        """A text of the validation data, and what was found."""
+        """A function that gives a validation text and the found one."""
         return lambda: self._line
 
     def baselines(
         self, settings: TranscribeSettings, train: Recordings, parts: Mapping[str, Recordings]
     ) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
-        """The most frequent text, and a window by itself."""
+        """Figures of the most frequent text, and of a linear layer."""
         return baselines(self.learn(settings, train), train, parts)
 
     def exported(self, learnt: Any) -> Exported:
-        """Log probabilities; the runner takes the likeliest unit of each frame."""
+        """The graph of log-probabilities; the runner takes the likeliest unit of each frame."""
         from ostinato.recipes.transcribe.exported import exported
 
         return exported(learnt.model, learnt.known, validation_of(self, learnt))
 
     def question(self, learnt: LearntTranscriber, part: Recordings, batch: Batch, target: str | None) -> Question:
-        """Why this text."""
+        """Asks why this text is the answer."""
         from ostinato.recipes.transcribe.explained import question
 
         return question(learnt, part, batch, target)
@@ -206,7 +207,7 @@ class Transcribe(Task[TranscribeSettings, Recordings, TranscribeKnown, Transcrib
         return found
 
     def shown(self, answer: Mapping[str, Any]) -> Text:
-        """The recording and its text."""
+        """The recording's id and the text."""
         from rich.text import Text
 
         return Text(f"{answer['id']}: " if answer["id"] else "").append(answer["text"], style="bold")

@@ -1,4 +1,4 @@
-"""Plain values to transcribe: recordings, and pictures of lines as Pillow has them."""
+"""Turning plain values into what a transcriber reads: recordings, and pictures of lines from Pillow."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ostinato.recipes.transcribe.data import TranscribeKnown
 
 
 def values_in(known: TranscribeKnown, given: Any) -> tuple[Recordings, bool]:
-    """What is to be transcribed, and whether it is one.
+    """Turns values into recordings, and says whether it is one.
 
     Args:
-        known: of the run.
-        given: an image of Pillow, pixels (H, W) uint8, or a list of such, where the run has learnt pictures; else what
+        known: what the run knows.
+        given: an image of Pillow, pixels (H, W) uint8, or a list of such, if the run was trained on pictures; else what
             `recordings_in` takes.
 
     Raises:
-        DataError: it is something else.
+        DataError: the values are something else.
     """
     several = is_list(given)
     images: list[Any] = items_of(given) if several else [given]

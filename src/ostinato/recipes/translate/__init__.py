@@ -1,1 +1,1 @@
-"""The recipe `translate`: a text in, another out."""
+"""The recipe `translate`: a text in, another text out."""

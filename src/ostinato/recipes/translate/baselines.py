@@ -1,4 +1,4 @@
-"""What a translator is compared with: the source as it is, and each word of it by itself."""
+"""Simple translators to compare with: the source unchanged, and each word translated by itself."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from ostinato.recipes.translate.judge import figures_of_texts
 from ostinato.recipes.translate.settings import ScoringSettings, TranslateReadingSettings
 
 _ROUNDS = 5
-_LINKS = 4_000_000  # pairs of words that stand in the same pair of texts: some 100 MB, and seconds
-_LONGEST = 100  # words of a text
+_LINKS = 4_000_000  # pairs of words in the same pair of texts: some 100 MB, and seconds
+_LONGEST = 100  # words of a text that are read
 
 
 def baselines(
     train: Pairs, parts: Mapping[str, Pairs], reading: TranslateReadingSettings, scoring: ScoringSettings
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Texts that nobody translated, and texts that a table of words translated, in the order of the source.
+    """Figures of copied sources, and of texts translated word by word with a table, in the order of the source.
 
     Args:
         train: pairs to learn the table from.
-        parts: what to judge on, by name.
+        parts: the parts to judge on, by name.
         reading: how texts are read.
-        scoring: how they are judged.
+        scoring: how translations are scored.
 
     Returns:
-        By part, then by model: BLEU, chrF, share that is right to the letter.
+        By part, then by model: BLEU, chrF, and the share of exact matches.
     """
     table = word_table(normalised_pairs(train, reading).pairs, lower_case=reading.lower_case)
     models: dict[str, Callable[[str], str]] = {
@@ -54,14 +54,15 @@ def baselines(
 
 
 def word_table(pairs: Sequence[Pair], *, lower_case: bool = False) -> dict[str, str]:
-    """For each word of the sources the word of the targets that it most likely becomes.
+    """The most likely target word for each source word.
 
-    IBM model 1, five rounds of EM from equal probabilities t(f | e), with an empty word in each source. Source: Brown et al. 1993
-    (Computational Linguistics 19), section 4.1. Of many pairs a share is read, spread evenly, of long texts the first 100 words.
+    IBM model 1: five rounds of EM from equal probabilities t(f | e), with an empty word in each source. Source: Brown
+    et al. 1993 (Computational Linguistics 19), section 4.1. Of very many pairs an evenly spread share is read, of long
+    texts the first 100 words.
 
     Args:
         pairs: sources and targets.
-        lower_case: in small letters.
+        lower_case: read texts in lower case.
     """
     sources, targets = _SourceNumbers(), _SourceNumbers()
     sides: list[tuple[np.ndarray, np.ndarray]] = []
@@ -78,7 +79,7 @@ def word_table(pairs: Sequence[Pair], *, lower_case: bool = False) -> dict[str, 
         return {}
     e = np.concatenate([np.repeat(a, len(b)) for a, b in sides])
     f = np.concatenate([np.tile(b, len(a)) for a, b in sides])
-    # The word of a target that a link belongs to: its probabilities over the words of the source sum to 1.
+    # The target word that a link belongs to: its probabilities over the words of the source sum to 1.
     starts = np.cumsum([0, *(len(b) for _, b in sides)])
     owner = np.concatenate([np.tile(np.arange(len(b)), len(a)) + at for (a, b), at in zip(sides, starts, strict=False)])
     links_of, which = np.unique(e * len(targets) + f, return_inverse=True)
@@ -99,7 +100,7 @@ def word_table(pairs: Sequence[Pair], *, lower_case: bool = False) -> dict[str, 
 
 
 def word_by_word(text: str, table: Mapping[str, str]) -> str:
-    """A text whose words are those of a table; words that are not in it stay."""
+    """Translates a text with a table of words; words that the table lacks stay."""
     return " ".join("".join(table.get(word, word) for word in part) for part in pieces(text))
 
 
@@ -108,13 +109,13 @@ def _words(text: str) -> list[str]:
 
 
 def _spread(pairs: Sequence[Pair]) -> Iterable[Pair]:
-    """All of them, so that the first n are spread over the whole, whatever n."""
+    """All pairs in a random order, so that the first n are spread over the whole, for any n."""
     order = np.random.default_rng(0).permutation(len(pairs))
     return (pairs[int(at)] for at in order)
 
 
 class _SourceNumbers(dict[str, int]):
-    """Words by number, in the order in which they came."""
+    """Numbers of words, given in the order in which the words came."""
 
     def of(self, words: Iterable[str]) -> np.ndarray:
         return np.array([self.setdefault(word, len(self)) for word in words], dtype=np.int64)

@@ -31,9 +31,9 @@ class TranslateKnown:
     """What a translator knows beside its weights.
 
     Attributes:
-        source: the vocabulary of the sources; the same object as `target` where both sides share one.
-        target: of the targets.
-        breaks: how words are found.
+        source: the vocabulary of the sources; the same object as `target` if both sides share one.
+        target: the vocabulary of the targets.
+        breaks: how words are found in texts.
     """
 
     source: MarkedVocabulary
@@ -42,7 +42,7 @@ class TranslateKnown:
 
     @classmethod
     def of(cls, train: Pairs, reading: TranslateReadingSettings) -> TranslateKnown:
-        """From the training data."""
+        """Learns the vocabularies from the training data."""
         sources, targets = sources_of(train.pairs), targets_of(train.pairs)
         if reading.joint:
             both = _vocabulary(itertools.chain(sources, targets), reading)
@@ -55,28 +55,28 @@ class TranslateKnown:
         return self.source is self.target
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """All fields as plain values."""
         source = None if self.is_joint else self.source.vocabulary.to_dict()
         return {"source": source, "target": self.target.vocabulary.to_dict(), "breaks": self.breaks}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> TranslateKnown:
-        """The inverse."""
+        """The inverse of `to_dict`."""
         target = _marked(content["target"])
         source = target if content["source"] is None else _marked(content["source"])
         return cls(source, target, content.get("breaks", "code points"))
 
 
 class TokenPairs:
-    """Pairs as examples: token ids of both sides.
+    """Pairs of texts as examples: token ids of both sides.
 
     Args:
-        pairs: N of them; of those that are mapped the ids are kept beside them.
+        pairs: N pairs; if they are mapped from files, their ids are stored in files beside them.
         known: the vocabularies.
-        reading: how they are read.
+        reading: how texts are read.
 
     Attributes:
-        kept: a checksum of the ids and of which they are, where they are mapped.
+        kept: for mapped pairs, a checksum of the ids and of which pairs they are; else None.
     """
 
     def __init__(self, pairs: Sequence[Pair], known: TranslateKnown, reading: TranslateReadingSettings):
@@ -84,11 +84,11 @@ class TokenPairs:
         self.targets = _ids(targets_of(pairs), known.target, known, reading)
         self.kept = f"{self.sources.kept} {self.targets.kept}" if isinstance(pairs, MappedPairs) else None
         read, written = self.sources.lengths(), self.targets.lengths()
-        self.counts = written + 1  # its end is said too
+        self.counts = written + 1  # the end token is predicted too
         self.lengths = np.maximum(read, self.counts)
 
     def batch(self, rows: np.ndarray) -> TargetBatch:
-        """(T_in, B) and (T_out, B) int64 token ids."""
+        """A batch with token ids (T_in, B) and (T_out, B), int64."""
         input, lengths = self.sources.padded(rows)
         target, target_lengths = self.targets.padded(rows)
         return TargetBatch(input, target, lengths, torch.from_numpy(rows), target_lengths=target_lengths)
@@ -114,18 +114,18 @@ def _ids(
 
 
 def prepared(text: str, reading: TranslateReadingSettings, breaks: Breaks = "clusters") -> str:
-    """A text as the vocabulary gets it: normalised, in small letters, if so set; of words, with blanks around punctuation.
+    """Prepares a text for the vocabulary: normalised, in lower case if so set, blanks around marks if words are read.
 
-    Blanks at its ends should be gone already.
+    Blanks at its ends should have been removed already.
     """
     text = normalised(text, reading.normalisation, lower_case=reading.lower_case)
     if reading.tokens == "bpe":
-        return " " + text  # or a word would be another at the beginning
+        return " " + text  # so that the first word is read like the others
     return spaced(text, joiner=JOINER, breaks=breaks) if reading.tokens == "word" else text
 
 
 def normalised_pairs(pairs: Pairs, reading: TranslateReadingSettings) -> Pairs:
-    """The same pairs in the normal form that is set: what answers are compared with."""
+    """The pairs in the normal form that is set, with which answers are compared."""
     form = reading.normalisation
     if isinstance(pairs.pairs, MappedPairs):
         mapped = pairs.pairs if form == "none" else pairs.pairs.changed(partial(normalised, form=form))
@@ -135,14 +135,14 @@ def normalised_pairs(pairs: Pairs, reading: TranslateReadingSettings) -> Pairs:
 
 
 def joined(text: str, reading: TranslateReadingSettings) -> str:
-    """The inverse of `prepared`, but for letters that were made small and more than one blank."""
+    """The inverse of `prepared`, except for lower case and repeated blanks."""
     if reading.tokens == "bpe":
         return text.removeprefix(" ")
     return text.replace(f" {JOINER}", "").removeprefix(JOINER) if reading.tokens == "word" else text
 
 
 def texts_of_tokens(vocabulary: MarkedVocabulary) -> list[str]:
-    """The text of each token of a vocabulary with an unknown one, marks left out; empty for others."""
+    """The text of each token of a vocabulary with an unknown token, without marks; empty for other vocabularies."""
     inner = vocabulary.vocabulary
     if isinstance(inner, WordVocabulary):
         return inner.words
@@ -150,7 +150,7 @@ def texts_of_tokens(vocabulary: MarkedVocabulary) -> list[str]:
 
 
 def never_written(vocabulary: MarkedVocabulary) -> tuple[int, ...]:
-    """Tokens that no answer has: the line end that every vocabulary of words begins with."""
+    """Tokens that no answer contains: the line end with which every vocabulary of words begins."""
     return (1,) if isinstance(vocabulary.vocabulary, WordVocabulary) else ()
 
 

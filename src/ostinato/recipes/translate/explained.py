@@ -1,4 +1,4 @@
-"""What a translator is asked: which words of the source made the translation, or one word of it."""
+"""What a translator is asked in an explanation: which source words made the translation, or one word of it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ostinato.types import Tensor
 
 
 def question(learnt: Any, part: Any, batch: Any, target: str | None) -> Question:
-    """The log-probability of the translation that the model writes, or the log-odds of one of its tokens.
+    """Asks about the log-probability of the translation that the model writes, or the log-odds of one of its tokens.
 
     Args:
-        learnt: the model.
+        learnt: the model of a run.
         part: the pairs.
-        batch: of one row.
+        batch: a batch of one row.
         target: the number of a token of the translation, from 0; None for all of it with its end.
     """
     model, known, reading = learnt.model, learnt.known, learnt.settings.reading

@@ -22,7 +22,7 @@ _JUDGED = 200
 def exported(
     model: Seq2Seq, known: TranslateKnown, reading: TranslateReadingSettings, validation: Callable[[], Pairs]
 ) -> Exported:
-    """Both graphs, the vocabularies, and how texts become the encoder's input."""
+    """Both graphs, the vocabularies, and how a runner makes the encoder's input of texts."""
     source, target = known.source.vocabulary, known.target
 
     def draw(sizes: Mapping[str, int], generator: torch.Generator) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""How good translations are: sacreBLEU, chrF, exact match, perplexity; and where attention looked."""
+"""How good translations are: sacreBLEU, chrF, exact match, perplexity; and maps of attention."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _DRAWN_CHARACTERS = 0x530  # Latin, Greek and Cyrillic: the font of the pictures
 
 
 class TranslationJudge(Judge):
-    """Compares translations with those that are known.
+    """Compares translations with the known ones.
 
     Args:
-        writer: who translates.
-        part: the pairs; row n of a batch is the n-th of them.
-        scoring: how they are compared.
+        writer: the writer that translates.
+        part: the pairs; row n of a batch is the n-th pair.
+        scoring: how translations are scored.
         draws: whether to keep what pictures need.
     """
 
@@ -49,7 +49,7 @@ class TranslationJudge(Judge):
         self._counts: list[int] = []
 
     def see(self, batch: Batch) -> torch.Tensor:
-        """Runs the model."""
+        """Runs the model on a batch, and keeps translations and losses."""
         assert isinstance(batch, TargetBatch)
         loss, _ = self.writer.model.loss(batch)
         self._losses.append(loss)
@@ -63,7 +63,7 @@ class TranslationJudge(Judge):
         return loss
 
     def figures(self) -> dict[str, float]:
-        """BLEU and chrF, 0 to 100; the share that is right to the letter; exp of the mean loss of a token."""
+        """BLEU and chrF, 0 to 100; the share of exact matches; exp of the mean loss of a token."""
         losses = torch.stack(self._losses).tolist()
         nats = math.fsum(loss * count for loss, count in zip(losses, self._counts, strict=True))
         return {
@@ -76,7 +76,7 @@ class TranslationJudge(Judge):
         return [self.answers[row].text for row in rows], [self.pairs[row].target for row in rows]
 
     def details(self) -> dict[str, Any]:
-        """How BLEU and chrF were computed, as sacreBLEU signs it, and some translations."""
+        """The signatures with which sacreBLEU says how it computed BLEU and chrF, and some translations."""
         scores = _scores(*self._texts(), self.scoring, self.lower_case)
         told = [
             {"source": self.pairs[row].source, "target": self.pairs[row].target, "answer": self.answers[row].text}
@@ -85,7 +85,7 @@ class TranslationJudge(Judge):
         return {"signatures": {name: signed for name, (_, signed) in scores.items()}, "translations": told}
 
     def warnings(self) -> list[str]:
-        """Where BLEU says nothing."""
+        """A line if BLEU tells nothing about these texts."""
         with needed():
             from sacrebleu.metrics.bleu import BLEU
 
@@ -105,7 +105,7 @@ class TranslationJudge(Judge):
     # --- where attention looked ---
 
     def _to_draw(self) -> list[int]:
-        """The first pairs that can be read in a picture."""
+        """The first pairs that a picture can show legibly."""
         found: list[int] = []
         for row, pair in enumerate(self.pairs):
             if len(found) < _DRAWN and pair.source and all(map(_is_drawn, pair.source + pair.target)):
@@ -126,7 +126,7 @@ class TranslationJudge(Judge):
             self._maps[row] = weights[:, 0].float().cpu(), read, written
 
     def pictures(self) -> dict[str, Figure]:
-        """Where each token of some translations looked."""
+        """Maps of where the decoder looked for each token of some translations."""
         from ostinato.insight.attention_map import plot_attention
 
         return {
@@ -138,7 +138,7 @@ class TranslationJudge(Judge):
 def figures_of_texts(
     written: Sequence[str], known: Sequence[str], scoring: ScoringSettings, *, lower_case: bool
 ) -> dict[str, float]:
-    """BLEU and chrF, 0 to 100, and the share that is right to the letter, of at least one text."""
+    """BLEU and chrF, 0 to 100, and the share of exact matches, for at least one text."""
     same = [_plain(w, lower_case) == _plain(k, lower_case) for w, k in zip(written, known, strict=True)]
     scores = _scores(written, known, scoring, lower_case)
     return {name: score for name, (score, _) in scores.items()} | {"exact_match": sum(same) / len(same)}

@@ -1,4 +1,4 @@
-"""What a translator says."""
+"""A translator's answer."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class TranslationPrediction(Prediction):
     """A translation.
 
     Attributes:
-        source: the text.
-        translation: of it.
-        score: what the beam is ordered by.
-        log_probability: of the translation, nats.
-        n_best: where several are asked for, all of them, best first, each with these three; else None.
+        source: the source text.
+        translation: its translation.
+        score: the score by which the beam orders translations.
+        log_probability: the log-probability of the translation, nats.
+        n_best: if several were asked for, all of them, best first, each with the three fields above; else None.
     """
 
     source: str
@@ -31,7 +31,7 @@ class TranslationPrediction(Prediction):
 
     @override
     def to_html(self) -> str:
-        """The source and its translations."""
+        """The source and its translations, as HTML."""
         others = self.n_best or [dict(self)]
         rows = [(each["translation"], each["log_probability"]) for each in others]
         return notebook.line(str(self.source)) + notebook.table(["translation", "log probability"], rows)

@@ -1,4 +1,4 @@
-"""Where a translator's data come from: files of pairs, of any size."""
+"""Reading a translator's data: files of pairs, of any size."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from ostinato.recipes.translate.settings import TranslateReadingSettings
 
 @dataclass(frozen=True)
 class Kept:
-    """Where pairs that are too large for memory are kept.
+    """Where pairs that are too large for memory are stored.
 
     Attributes:
-        folder: None for one that is gone when nobody uses them any more.
-        on_progress: called with the bytes that are read, and of how many.
+        folder: the folder; None for a temporary one, deleted when nothing uses it any more.
+        on_progress: called with the bytes read so far, and the bytes there are.
     """
 
     folder: Path | None = None
@@ -44,15 +44,15 @@ NOWHERE = Kept()
 
 
 def read(data: str | None, reading: TranslateReadingSettings, kept: Kept = NOWHERE) -> Splits[Pairs]:
-    """The data to learn from.
+    """Reads the data to learn from.
 
     Args:
         data: two files, a table, or a folder of such; None for the built-in dates.
         reading: how they are read.
-        kept: where those that are too large for memory are kept.
+        kept: where pairs that are too large for memory are stored.
 
     Raises:
-        DataError: they cannot be read, or do not fit the settings.
+        DataError: the data cannot be read, or do not fit the settings.
     """
     if data is None:
         if reading.validation or reading.test:
@@ -73,10 +73,10 @@ def read(data: str | None, reading: TranslateReadingSettings, kept: Kept = NOWHE
 
 
 def read_part(data: str, reading: TranslateReadingSettings, kept: Kept = NOWHERE, *, labelled: bool) -> Pairs:
-    """Pairs to evaluate on, every line one of them; or texts to translate, a line each, also of standard input: "-".
+    """Pairs to evaluate on, every line one of them; or texts to translate, a line each, from standard input too ("-").
 
     Raises:
-        DataError: they cannot be read.
+        DataError: the data cannot be read.
     """
     if labelled:
         if is_folder(data) and not _is_one_table(data):
@@ -97,7 +97,7 @@ def read_file(
     *,
     keep_empty: bool = False,
 ) -> Pairs:
-    """Pairs of two files, as data.de,data.en, of a .tsv file, or of a table whose columns `reading` may name."""
+    """Reads pairs of two files, as data.de,data.en, of a .tsv file, or of a table with columns that `reading` names."""
     source, comma, target = data.partition(",")
     columns = None if reading is None or reading.source is None else (reading.source, reading.target or "")
     if Path(data).expanduser().exists() or not comma:
@@ -108,13 +108,13 @@ def read_file(
 
 
 def _pairs(kept: Kept, *sides: str | Path, **how: Any) -> Pairs:
-    """Those of a part; of large ones they are mapped, see `is_large`."""
+    """The pairs of a part; large ones are memory-mapped, see `is_large`."""
     if any(is_large(str(side)) for side in sides):
         return map_pairs(*sides, folder=kept.folder, **how, on_progress=kept.on_progress)
     return read_pairs(*sides, **how)
 
 
 def _is_one_table(data: str) -> bool:
-    """Whether a folder holds the files of one table, none of which says that it is for training."""
+    """Whether a folder holds the files of one table, none of which is named as the training part."""
     files = [each for each in Path(data).expanduser().iterdir() if each.is_file()]
     return is_named(data) and not any(part_of_name(each.name.split(".")[0], PART_NAMES) == "train" for each in files)

@@ -57,21 +57,21 @@ class Translate(Task[TranslateSettings, Pairs, TranslateKnown, Seq2Seq]):
     _kept = Kept()
 
     def read(self, settings: TranslateSettings) -> Splits[Pairs]:
-        """Dates without data, else pairs of texts."""
+        """Reads the built-in dates without data; else pairs of texts."""
         return self.open(settings, Opening())
 
     def open(self, settings: TranslateSettings, opening: Opening) -> Splits[Pairs]:
-        """The same; those that are too large for memory are kept beside the run."""
+        """Reads like `read`, but pairs that are too large for memory are mapped from files in the run's folder."""
         folder = None if opening.folder is None else opening.folder / TABLES
         return read(settings.data, settings.reading, Kept(folder, opening.on_progress))
 
     def load_known(self, folder: Path) -> TranslateKnown:
-        """What a run knows; large files that it is given later are kept beside it."""
+        """Loads what a run knows; the files of large data that it is given later go into the run's folder."""
         self._kept = Kept(folder / TABLES)
         return super().load_known(folder)
 
     def read_part(self, settings: TranslateSettings, known: TranslateKnown, data: str, *, labelled: bool) -> Pairs:
-        """Pairs, or texts a line each."""
+        """Reads pairs, or texts to translate, a line each."""
         return read_part(data, settings.reading, self._kept, labelled=labelled)
 
     def rows_as(self, settings: TranslateSettings, known: TranslateKnown, suffix: str) -> RowsAs | None:
@@ -79,19 +79,19 @@ class Translate(Task[TranslateSettings, Pairs, TranslateKnown, Seq2Seq]):
         return rows_of_table(suffix) if suffix in NAMED_COLUMNS else "lines"
 
     def from_values(self, settings: TranslateSettings, known: TranslateKnown, given: Any) -> tuple[Pairs, bool]:
-        """Texts."""
+        """Turns texts into a part."""
         return part_of(given)
 
     def learn(self, settings: TranslateSettings, train: Pairs) -> TranslateKnown:
-        """The vocabularies."""
+        """Learns the vocabularies."""
         return TranslateKnown.of(train, settings.reading)
 
     def to_dict(self, known: TranslateKnown) -> dict[str, Any]:
-        """Plain values."""
+        """What is known as plain values."""
         return known.to_dict()
 
     def from_dict(self, content: dict[str, Any]) -> TranslateKnown:
-        """The inverse."""
+        """The inverse of `to_dict`."""
         return TranslateKnown.from_dict(content)
 
     def examples(self, settings: TranslateSettings, known: TranslateKnown, part: Pairs) -> Examples:
@@ -99,13 +99,13 @@ class Translate(Task[TranslateSettings, Pairs, TranslateKnown, Seq2Seq]):
         return TokenPairs(part.pairs, known, settings.reading)
 
     def remarks(self, splits: Splits[Pairs]) -> list[str]:
-        """Which pairs were left out, and where both sides are the same more often than one would think."""
+        """Notes on pairs that were left out, and on parts whose two sides are the same suspiciously often."""
         return [
             part.report() for part in (splits.train, splits.validation, splits.test) if len(part.empty) or part.equal
         ]
 
     def batch_steps(self, settings: TranslateSettings) -> int | None:
-        """As set."""
+        """The setting `reading.batch_tokens`."""
         return settings.reading.batch_tokens
 
     def fingerprint(self, examples: Examples) -> str | None:
@@ -137,12 +137,12 @@ class Translate(Task[TranslateSettings, Pairs, TranslateKnown, Seq2Seq]):
         )
 
     def judged_by(self, settings: TranslateSettings) -> str | None:
-        """As set."""
+        """The figure that is set as `scoring.best_by`; None for the loss."""
         best_by = settings.scoring.best_by
         return None if best_by == "loss" else best_by
 
     def judge(self, learnt: LearntTranslator, part: Pairs, examples: Examples, *, final: bool) -> Judge:
-        """BLEU and others; of the most likely token at each step while training, which is fast."""
+        """A judge of BLEU and others; while training, texts are written greedily, which is fast."""
         answering = learnt.answering if final else Answering(beam=1)
         writer = Writer(learnt.model, learnt.known, learnt.settings.reading, answering)
         part = normalised_pairs(part, learnt.settings.reading)
@@ -151,17 +151,17 @@ class Translate(Task[TranslateSettings, Pairs, TranslateKnown, Seq2Seq]):
     def baselines(
         self, settings: TranslateSettings, train: Pairs, parts: Mapping[str, Pairs]
     ) -> Mapping[str, Mapping[str, Mapping[str, float]]]:
-        """The source as it is, and word by word."""
+        """Figures of copied sources, and of texts translated word by word."""
         return baselines(train, parts, settings.reading, settings.scoring)
 
     def exported(self, learnt: Any) -> Exported:
-        """Encoder, and a step of the decoder."""
+        """The graphs of the encoder and of a decoder step."""
         from ostinato.recipes.translate.exported import exported
 
         return exported(learnt.model, learnt.known, learnt.settings.reading, validation_of(self, learnt))
 
     def question(self, learnt: LearntTranslator, part: Pairs, batch: Batch, target: str | None) -> Question:
-        """Which words of the source made the translation."""
+        """Asks which words of the source made the translation."""
         from ostinato.recipes.translate.explained import question
 
         return question(learnt, part, batch, target)
@@ -187,5 +187,5 @@ class Translate(Task[TranslateSettings, Pairs, TranslateKnown, Seq2Seq]):
         return found
 
     def shown(self, answer: Mapping[str, Any]) -> Text:
-        """The translation alone."""
+        """The translation, without the rest of the answer."""
         return Text(answer["translation"])

@@ -1,4 +1,4 @@
-"""Plain values as a translator reads them."""
+"""Turning plain values into what a translator reads."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _NAME = "the texts"
 
 
 def part_of(given: Any) -> tuple[Pairs, bool]:
-    """Texts to translate, and whether it is one.
+    """Texts to translate, and whether it is one text.
 
     Raises:
-        DataError: they are something else.
+        DataError: the values are no texts.
     """
     if isinstance(given, Pairs):
         return given, False

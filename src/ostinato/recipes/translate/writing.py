@@ -1,4 +1,4 @@
-"""From what a translator writes to texts."""
+"""Turning what a translator writes into texts."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ostinato.recipes.translate.settings import Answering, TranslateReadingSetti
 
 @dataclass(frozen=True)
 class Translation:
-    """An answer.
+    """A translation of a text.
 
     Attributes:
-        text: of the target.
+        text: the translation.
         hypothesis: its tokens and how likely they are.
     """
 
@@ -34,7 +34,7 @@ class Writer:
         model: the network.
         known: the vocabularies.
         reading: how texts are read.
-        answering: how they are written.
+        answering: how translations are written.
 
     Raises:
         ConfigError: settings of `answering` do not fit.
@@ -42,15 +42,15 @@ class Writer:
 
     def __init__(self, model: Seq2Seq, known: TranslateKnown, reading: TranslateReadingSettings, answering: Answering):
         self.model, self.known, self.reading, self.answering = model, known, reading, answering
-        beam_settings(answering)  # which refuses what cannot be
+        beam_settings(answering)  # raises an error for settings that do not fit
         self._pieces = texts_of_tokens(known.target)
 
     def __call__(self, batch: TargetBatch, sources: Sequence[str]) -> list[list[Translation]]:
-        """The translations of each row, best first; of an empty text an empty one.
+        """The translations of each row, best first; an empty text has an empty one.
 
         Args:
             batch: B rows.
-            sources: their texts.
+            sources: the texts of these rows.
         """
         found = hypotheses(
             self.answering,

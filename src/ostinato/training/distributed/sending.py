@@ -1,7 +1,7 @@
-"""What one process tells another: anything that can be pickled.
+"""Objects as bytes, for another process: anything that can be pickled.
 
-Tensors in it, however deep, and in objects of any class, come to be on the CPU: whoever reads it may have no such device. A view is
-sent without what lies beside it in memory, which may be all of a mapped file; its strides stay, and with them the order of sums.
+All tensors, however deep in the object, arrive on the CPU, as the receiver may lack their device. Of a view only the span that it
+shows is sent, and not its whole storage, which may be a mapped file. Strides are kept, and with them the order of sums.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing_extensions import override
 
 
 def to_bytes(thing: Any) -> bytes:
-    """Anything as bytes, for `from_bytes` of a process of the same program.
+    """Turn an object into bytes, for `from_bytes` in a process of the same program.
 
     Raises:
         TypeError: something in it cannot be pickled.

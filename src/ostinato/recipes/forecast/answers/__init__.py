@@ -1,1 +1,1 @@
-"""What a forecaster answers: from paths to answers, intervals and alarms that keep their promise, sums, reasons, exports."""
+"""Answers of a forecaster: from paths to answers, calibrated intervals, alarms, sums, reasons and exports."""

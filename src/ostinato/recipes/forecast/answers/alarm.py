@@ -1,4 +1,4 @@
-"""Which values are too strange: how surprising those of validation were says how often an alarm is false."""
+"""Which values are too strange: the surprises of validation tell how often an alarm is false."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 
 import numpy as np
 
-_TAIL = 0.1  # share of the most surprising values, of which each is kept
+_TAIL = 0.1  # share of the most surprising values; all of these are kept, up to the next number
 _MOST_OF_TAIL = 200
 _OTHERS = 50
 _LEAST_SCALE = 1e-6
-_LEAST_LOG = -700.0  # of a probability, so that it is above 0
+_LEAST_LOG = -700.0  # log of the least probability, so that it is above 0
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """How often ordinary values are at least so surprising.
+    """The share of ordinary values that are at least as surprising as a given value.
 
-    Between what validation had it is interpolated; beyond it goes on as an exponential, which is how likelihoods fall.
+    Between the surprises of validation it is interpolated; beyond them it falls as an exponential, as likelihoods do.
 
     Attributes:
-        surprises: in increasing order.
-        shares: of values that are at least so surprising, of each.
-        count: values that it was learnt from.
-        scale: of the exponential beyond, above 0.
+        surprises: kept surprises, in increasing order.
+        shares: for each of these, the share of values that are at least so surprising.
+        count: the number of values that it was learnt from.
+        scale: the scale of the exponential beyond the largest surprise, above 0.
     """
 
     surprises: tuple[float, ...]
@@ -36,17 +36,17 @@ class Alarm:
 
     @classmethod
     def of(cls, surprises: np.ndarray) -> Alarm | None:
-        """From what validation had; None where that is nothing.
+        """Learns from the surprises of validation; None if there are none.
 
         Args:
-            surprises: (N,), NaN where there was no value.
+            surprises: (N,), NaN for missing values.
         """
         there = np.sort(surprises[np.isfinite(surprises)])
         n = len(there)
         if not n:
             return None
         # The k-th largest of n ordinary values is reached by another one in k of n + 1 cases.
-        # Of values that are equally surprising, all count.
+        # With ties, all values that are equally surprising count.
         exceeded = (n - np.searchsorted(there, there)) / (n + 1.0)
         tail = np.flatnonzero(exceeded <= _TAIL)
         tail = tail[-_MOST_OF_TAIL:] if len(tail) > _MOST_OF_TAIL else tail
@@ -59,20 +59,20 @@ class Alarm:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any] | None) -> Alarm | None:
-        """Of what `dataclasses.asdict` makes of it."""
+        """Makes it from the dict of `to_dict`; None from None."""
         if content is None:
             return None
         lists = {name: tuple(map(float, content[name])) for name in ("surprises", "shares")}
         return cls(**lists, count=int(content["count"]), scale=float(content["scale"]))
 
     def to_dict(self) -> dict[str, Any]:
-        """The inverse."""
+        """All fields as plain values."""
         return dataclasses.asdict(self)
 
     def probability(self, surprise: np.ndarray | float) -> np.ndarray:
-        """(...): how often an ordinary value is at least so surprising, from above 0 to 1; NaN where there was no value.
+        """How often an ordinary value is at least so surprising, (...), from above 0 to 1; NaN for a missing value.
 
-        An alarm where it is at most r is false in a share of r of ordinary values.
+        If values with a probability of at most r raise an alarm, a share r of ordinary values raises a false one.
         """
         given = np.asarray(surprise, dtype=np.float64)
         at, logs = np.array(self.surprises), np.log(np.array(self.shares))

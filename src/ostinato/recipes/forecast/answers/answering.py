@@ -1,4 +1,4 @@
-"""What a forecaster says of a series, as JSON and tables hold it."""
+"""A forecaster's answers about a series, as JSON and tables hold them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ostinato.recipes.forecast.telling import listed
 
 
 def times_ahead(part: ForecastPart, track: Track, origin: int, horizon: int) -> np.ndarray:
-    """Of the steps to come: those that the table has behind the last value, then those that follow.
+    """The times of the steps to come: those that the table has after the last value, then those that follow.
 
     Raises:
-        DataError: their times follow no rule, and the table does not have all.
+        DataError: the times follow no rule, and the table does not have all of them.
     """
     there = track.times[origin : origin + horizon]
     missing = horizon - len(there)
@@ -38,15 +38,15 @@ def times_ahead(part: ForecastPart, track: Track, origin: int, horizon: int) -> 
 
 
 def covariates_ahead(part: ForecastPart, track: Track, origin: int, horizon: int) -> np.ndarray:
-    """(horizon, K): what the table says about the steps to come.
+    """The covariates of the steps to come, (horizon, K), from the table.
 
     Raises:
-        DataError: it does not say all.
+        DataError: the table does not have all of them.
     """
     names, found = part.columns[0], track.known[origin : origin + horizon]
     words = () if part.layout is None else part.layout.words
     columns = [name.partition("=")[0] if name.partition("=")[0] in words else name for name in names]
-    # A word that is not there is one that training never had: no number is like that.
+    # A missing word reads like one that training never had; a missing number has no such reading.
     needed = [column not in words for column in columns]
     if names and (len(found) < horizon or np.isnan(found[:, needed]).any()):
         series = f" of series {track.id!r}" if track.id else ""
@@ -58,7 +58,7 @@ def covariates_ahead(part: ForecastPart, track: Track, origin: int, horizon: int
 
 
 def with_all_ahead(part: ForecastPart, horizon: int) -> ForecastPart:
-    """Of a table of which files are left out, those series of which it says all about the steps to come; a note names the others.
+    """The series of which the table has all covariates ahead, for tables with files left out; a note names the others.
 
     Raises:
         DataError: there is no such series.
@@ -87,15 +87,15 @@ def with_all_ahead(part: ForecastPart, horizon: int) -> ForecastPart:
 def answer(
     part: ForecastPart, track: Track, origin: int, times: np.ndarray, paths: np.ndarray, how: AnswerSettings
 ) -> dict[str, Any]:
-    """A line of JSON.
+    """A forecast as a line of JSON.
 
     Args:
-        part: what it belongs to.
-        track: what is forecast.
-        origin: first step to come.
-        times: (horizon,).
+        part: the part that the series belongs to.
+        track: the series.
+        origin: the first step to come.
+        times: (horizon,), the times of the steps to come.
         paths: (horizon, S), calibrated.
-        how: which quantiles are asked for.
+        how: the settings of answers, with the quantiles that are asked for.
     """
     last, *ahead = written_times(part, np.concatenate([track.times[origin - 1 : origin], times]))
     intervals = {}
@@ -116,13 +116,13 @@ def answer(
 
 
 def scan_answer(part: ForecastPart, track: Track, found: Mapping[str, Any], rate: float) -> dict[str, Any]:
-    """A line of JSON about how strange each value of a series is.
+    """How strange each value of a series is, as a line of JSON.
 
     Args:
-        part: what it belongs to.
-        track: whose values they are.
-        found: of each step, see `calibrating.scanned`.
-        rate: of false alarms.
+        part: the part that the series belongs to.
+        track: the series.
+        found: lists with an entry for each step, see `calibrating.scanned`.
+        rate: the rate of false alarms.
     """
     return {
         "series": track.id,
@@ -135,18 +135,18 @@ def scan_answer(part: ForecastPart, track: Track, found: Mapping[str, Any], rate
 
 
 def written_times(part: ForecastPart, times: np.ndarray) -> list[Any]:
-    """Times as the table writes its own."""
+    """Times in the form in which the table writes its own."""
     written = part.written or Times(times)
     is_local = part.layout is not None and part.layout.clock == "local"
     return list(written.written(times, local=is_local))
 
 
 def table_of(layout: Layout | None, found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """An answer as rows, one a step, with the names of the columns that the table of training had for ids and times.
+    """An answer as rows of a table, one a step; columns for ids and times have the names of training's table.
 
     Args:
-        layout: how that table was read.
-        found: the answer, of a forecast or of a scan.
+        layout: how training's table was read.
+        found: the answer, a forecast or a scan.
     """
     columns = None if layout is None else layout.columns
     column, series = found.get("column", ""), found["series"]
@@ -172,7 +172,7 @@ def table_of(layout: Layout | None, found: Mapping[str, Any]) -> list[dict[str, 
 
 
 def _edges(found: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str, float]]:
-    """Of each interval its ends, and which quantile each is."""
+    """The ends of each interval, and the level of the quantile that each end is."""
     ends: list[tuple[Mapping[str, Any], str, float]] = []
     for percent, interval in found["intervals"].items():
         low, high = (round(edge, 6) for edge in edges(int(percent)))

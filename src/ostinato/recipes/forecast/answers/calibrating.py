@@ -1,4 +1,4 @@
-"""What is learnt on validation once the weights are: how wide intervals must be, and which values are strange."""
+"""What is learnt from validation after the weights: how wide intervals must be, and which values are strange."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from ostinato.recipes.forecast.windows import SeriesWindows
 from ostinato.training.update.tree import map_tensors
 
 _ROWS = 64
-_MIDDLE_OF = 64  # draws
+_MIDDLE_OF = 64  # draws of which the median is taken
 
 
 def calibrated(model: Forecaster, known: ForecastKnown, validation: ForecastPart) -> ForecastKnown:
-    """What is known, with how wide intervals must be and how surprising ordinary values are.
+    """Adds to what is known how wide intervals must be, and how surprising ordinary values are.
 
     Args:
-        model: with the weights that are kept.
+        model: the model with the weights that are kept.
         known: what is known so far.
         validation: forecasts that the weights were not learnt from.
     """
@@ -51,7 +51,7 @@ def _batches(model: Forecaster, windows: SeriesWindows) -> Any:
 
 
 def _surprises(model: Forecaster, batch: SeriesBatch) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """How surprising each value is, and the median of what was expected relative to the anchors: (T', B), and the first step."""
+    """The surprise of each value and the median expected relative to the anchors, (T', B) each; and the first step."""
     found = model.one_step(batch)
     surprise = model.head.surprise(found.raw, found.change, found.frame).to(found.change.dtype)
     T, B = found.change.shape
@@ -67,18 +67,19 @@ def _surprises(model: Forecaster, batch: SeriesBatch) -> tuple[torch.Tensor, tor
 
 
 def scanned(model: Forecaster, known: ForecastKnown, part: ForecastPart, series: int, rate: float) -> dict[str, Any]:
-    """How strange each value of a series is, from the values before it.
+    """How strange each value of a series is, given the values before it.
 
     Args:
-        model: of the run.
-        known: about the data.
-        part: which has the series.
-        series: which one.
-        rate: of false alarms, above 0 and below 1.
+        model: the model of the run.
+        known: what is known about the data.
+        part: the part with the series.
+        series: the number of its track.
+        rate: the rate of false alarms, above 0 and below 1.
 
     Returns:
-        `expected` (the median), `surprise`, `probability` (how often an ordinary value is at least so surprising) and `anomaly` of
-        each step; None where nothing can be said: at the beginning, and where a value is missing.
+        Lists with an entry for each step: `expected` (the median), `surprise`, `probability` (how often an ordinary
+        value is at least so surprising) and `anomaly`; an entry is None at the beginning, where nothing can be said,
+        and for a missing value.
     """
     track = part.tracks[series]
     T = len(track)
@@ -110,7 +111,7 @@ def scanned(model: Forecaster, known: ForecastKnown, part: ForecastPart, series:
 
 
 def _origins(track: Track, known: ForecastKnown) -> list[int]:
-    """Where windows begin that have every step from the first that has a past to come once."""
+    """The origins of windows that together forecast every step once, from the first step with enough past on."""
     T = len(track)
     seen = np.flatnonzero(track.seen > 1)
     if not len(seen) or seen[0] >= T:

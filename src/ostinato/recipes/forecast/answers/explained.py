@@ -1,4 +1,4 @@
-"""What a forecaster is asked: which past steps and covariates made the forecast of a step to come."""
+"""What a forecaster is asked in an explanation: which past steps and covariates made a forecast."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ VALUE = "value"
 def question(
     learnt: Any, part: Any, batch: SeriesBatch, ahead: int, future: Tensor, anchor: float, times: list[str]
 ) -> Question:
-    """The forecast of a step to come, each step before it at its own, in the unit of the series: the median or the mean.
+    """Asks about the forecast of a step to come, in the unit of the series: the median or the mean.
 
-    Which of the two, its head says (`Head.middle`): counts have the mean, as their median moves in jumps. Nothing is a series that
-    has always had its last value, covariates at their means, and no word. The scale of the window, and how large its values are, is
-    that of what was read. Steps to come have covariates only. The columns of a kind of words are one channel.
+    The head decides which of the two (`Head.middle`): for counts it is the mean, as their median moves in jumps. The
+    steps before the asked one have their own forecasts. The baseline that stands for nothing is a series that has
+    always had its last value, with covariates at their means, and no word. The scale of the window and the size of its
+    values stay those of the data. Steps to come have covariates only. The columns of a kind of words are one channel.
 
     Args:
-        learnt: the model.
+        learnt: the model of a run.
         part: the forecasts.
-        batch: of one row.
+        batch: a batch of one row.
         ahead: which step to come, from 1.
-        future: (ahead, 1, K), covariates known of the steps to come.
-        anchor: what the values of the batch are relative to.
-        times: of the past and of the steps to come, as they are written.
+        future: (ahead, 1, K), the covariates that are known for the steps to come.
+        anchor: the value that the values of the batch are relative to.
+        times: the times of the past and of the steps to come, as they are written.
     """
     model, known = learnt.model, learnt.known
     past = int(batch.past[0])
@@ -59,13 +60,13 @@ def question(
 
         values, known_then, observed = variants[:past].split([1, K, P], 2)
         observed = observed.masked_fill(seen.isnan().expand(-1, rows, -1), torch.nan)
-        # All that is of a row, for each variant of it.
+        # Everything that belongs to a row, once for each variant of it.
         alike = {name: getattr(batch, name) for name in ("past", "series", "level", "floored", "channel")}
         alike = {name: None if v is None else many(v) for name, v in alike.items()}
         several = dataclasses.replace(batch, input=values[..., 0], known=known_then, observed=observed, **alike)
         wide = Scale(many(scale.centre), many(scale.width))
         behind = network.behind_filled(several, values[..., 0], there.expand(-1, rows), wide)
-        # Values of the window are in its scale here, and the size is in the unit of the series.
+        # `values` are in the window's scale here; the size is in the unit of the series.
         behind = dataclasses.replace(behind, level=many(level), floored=many(floored), size=many(size))
         beside = [
             network._beside(several, variants[past + step, :, 1 : 1 + K], observed if step == 0 else None)
@@ -80,7 +81,7 @@ def question(
     cells[past:, [0, *range(1 + K, 1 + K + P)]] = -1
     read = np.full((past + ahead, len(names)), np.nan)
     read[:past, 0] = track.values[origin - past : origin]
-    for at, numbers in own.items():  # in their own unit, as far as the table has them
+    for at, numbers in own.items():  # in their own unit, for the steps that the table has
         read[: len(numbers), at] = numbers
     read[past:, [at for at in own if at > max(columns[: 1 + K])]] = np.nan
     with torch.no_grad():
@@ -102,10 +103,10 @@ def question(
 
 
 def _channels(known: ForecastKnown, track: Track, window: slice) -> tuple[list[str], list[int], dict[int, np.ndarray]]:
-    """Names of channels, of each column of what is read which channel it is, and what those of numbers have in a window.
+    """Names of channels; the channel of each input column; and for channels of numbers their values in the window.
 
-    The columns are the value, two of each cycle of the calendar, those known ahead of time, what stays the same, and those known up
-    to now.
+    The input columns are the value, two for each cycle of the calendar, covariates known ahead of time, static
+    covariates, and covariates known up to now.
     """
     words = {} if known.layout is None else known.layout.words
     names, columns, own = [VALUE, *known.cycles], [0], dict[int, np.ndarray]()

@@ -1,4 +1,4 @@
-"""A forecaster as graphs: one reads the past, the other makes one step, and says how the next value is distributed."""
+"""A forecaster as graphs: one reads the past, the other makes one step and gives the next value's distribution."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from ostinato.recipes.forecast.metrics import INTERVALS
 from ostinato.recipes.forecast.windows import LEAST_OF_HISTORY, OWN_VALUES
 from ostinato.types import Tensor
 
-_SAMPLES, _SEED = 200, 0  # as the task's answers have them
+_SAMPLES, _SEED = 200, 0  # the defaults of the task's answers
 _JUDGED = 60
 _NO_FLOOR = 1e300  # JSON has no infinity
 _SERIES = "which series it is, 1 to N; 0 for one that training never had, int64"
 
 
 class _Reader(Around):
-    """Inputs of the past, (T, B, I), which steps there are, and which series: the states behind it."""
+    """The graph of the past: from inputs (T, B, I), the number of steps and the series to the states after the past."""
 
     def __init__(self, model: Forecaster) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, input: Tensor, lengths: Tensor, series: Tensor | None = None) -> tuple[Tensor, ...]:
-        """States."""
+        """The states."""
         if self.model.embedding is not None and series is not None:
             input = torch.cat([input, self.model.embedding(series).expand(input.shape[0], -1, -1)], -1)
         return tuple(flat(self.model.recurrent(self.model.entered(input), lengths=lengths)[1]))
 
 
 class _Next(Around):
-    """One step: the inputs, (B, I), perhaps which series, then states."""
+    """The graph of a step: from inputs (B, I), the series if there are several, and states."""
 
     def __init__(self, model: Forecaster) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class _Next(Around):
         self._states = StateNames(model.recurrent)
 
     def forward(self, input: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
-        """The numbers of the distribution, and states."""
+        """The numbers of the distribution, and the states after the step."""
         states = list(more)
         if self.model.embedding is not None:
             input = torch.cat([input, self.model.embedding(states.pop(0))], -1)
@@ -63,7 +63,7 @@ class _Next(Around):
 def exported(
     model: Forecaster, known: ForecastKnown, validation: Callable[[], ForecastPart], samples: int = _SAMPLES
 ) -> Exported:
-    """Both graphs, and all that makes their inputs of a series."""
+    """Both graphs, and all that a runner needs to make their inputs from a series."""
     if model.head.reads_frame or isinstance(model.head, LowRank):
         raise ConfigError(
             f"ONNX expected a forecaster with the head student-t, gaussian or quantiles, got {known.head}, whose draws run.py does "

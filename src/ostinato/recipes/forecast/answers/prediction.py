@@ -1,4 +1,4 @@
-"""What a forecaster says."""
+"""A forecaster's answer."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from ostinato.recipes.in_python.prediction import Prediction
 
 @dataclass(init=False, repr=False, eq=False)
 class ForecastPrediction(Prediction):
-    """The future of a series, T steps.
+    """The forecast of a series over T steps.
 
     Attributes:
-        series: its name; "" where there is one only.
-        last: time and value of the last step that is known.
-        times: of the steps to come, as the data write them.
-        mean: of each step.
-        median: of each step.
-        intervals: central ones by their percentage, "80": {"low": [...], "high": [...]}.
-        column: which value it is of, where the table has several; else None.
-        quantiles: those that were asked for, by their level; else None.
-        false_alarms: the rate of anomalies that was asked for. Then `times` are those of the series, and what follows is of each
-            of its steps, None where nothing is said; `mean` and the like are None, as these are where none were asked for.
-        observed: what came; in JSON `values`.
-        expected: the median of what might have come.
-        surprise: how strange what came is.
-        probability: of a value so strange.
-        anomaly: whether that is at most the rate.
+        series: the name of the series; "" if there is only one.
+        last: time and value of the last known step.
+        times: the times of the steps to come, as the data write them.
+        mean: the mean of each step.
+        median: the median of each step.
+        intervals: central intervals by their percentage, "80": {"low": [...], "high": [...]}.
+        column: the column that is forecast, if the table has several; else None.
+        quantiles: the quantiles that were asked for, by level; None if none were.
+        false_alarms: the rate of false alarms that was asked for. Then `times` are those of the series, the fields
+            below have an entry for each of its steps, None where nothing is said, and `mean` and the like are None;
+            without such a rate, the fields below are None.
+        observed: the true values; `values` in JSON.
+        expected: the median of the values that were to be expected.
+        surprise: how strange the true value is.
+        probability: the probability of a value at least so strange.
+        anomaly: whether that probability is at most the rate.
     """
 
     renamed: ClassVar[Mapping[str, str]] = {"observed": "values"}
@@ -53,7 +54,7 @@ class ForecastPrediction(Prediction):
 
     @override
     def to_html(self) -> str:
-        """The median in its intervals, as a picture."""
+        """A picture of the median within its intervals."""
         if not self.median or not self.intervals:
             return super().to_html()
         widest = sorted(self.intervals.items(), key=lambda each: -float(each[0]))

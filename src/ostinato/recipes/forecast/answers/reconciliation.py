@@ -1,10 +1,10 @@
-"""Forecasts that add up: those of totals are moved to equal the sums of their parts, and the parts with them.
+"""Forecasts that add up: forecasts of totals and of their parts are moved until the totals equal the sums.
 
-Each path of all series is projected onto what adds up, S (S' W^-1 S)^-1 S' W^-1 y, where S sums the parts and W says how far each
-forecast is to be trusted. Sources: Hyndman, Ahmed, Athanasopoulos & Shang 2011, Computational Statistics & Data Analysis 55 (least
-squares); Wickramasuriya, Athanasopoulos & Hyndman 2019, Journal of the American Statistical Association 114 (MinT, here with the
-variances of the forecasts on its diagonal); of whole distributions Panagiotelis et al. 2023, European Journal of Operational
-Research 306.
+Each path of all series is projected onto the paths that add up, S (S' W^-1 S)^-1 S' W^-1 y; S sums the parts, and W
+says how far each forecast is to be trusted. Sources: Hyndman, Ahmed, Athanasopoulos & Shang 2011, Computational
+Statistics & Data Analysis 55 (least squares); Wickramasuriya, Athanasopoulos & Hyndman 2019, Journal of the American
+Statistical Association 114 (MinT, here with only the variances of the forecasts, on its diagonal); for whole
+distributions Panagiotelis et al. 2023, European Journal of Operational Research 306.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from ostinato.errors import ConfigError
 
 Reconcile: TypeAlias = Literal["variances", "least-squares", "bottom-up"]
 
-_LEAST_SHARE = 1e-6  # of the largest variance: a forecast without one is trusted so much more, and no more
+_LEAST_SHARE = 1e-6  # of the largest variance: the trust in a forecast with less variance does not grow further
 
 
 def summing(names: Sequence[str], sums: Mapping[str, Sequence[str]]) -> np.ndarray:
-    """(N, M): each of N series as a sum of those M that are no sum, in their order.
+    """The matrix (N, M) that gives each of N series as a sum of the M series that are no sums, in their order.
 
     Args:
-        names: of the series.
-        sums: of each total its parts, which may be totals too.
+        names: the names of the series.
+        sums: the parts of each total, which may be totals too.
 
     Raises:
-        ConfigError: a name is no series, is there twice, or is a part of itself.
+        ConfigError: a name is no series, occurs twice among the parts, or is a part of itself.
     """
     known = set(names)
     for total, parts in sums.items():
@@ -54,13 +54,13 @@ def summing(names: Sequence[str], sums: Mapping[str, Sequence[str]]) -> np.ndarr
 def reconciled(
     paths: np.ndarray, summed: np.ndarray, how: Reconcile = "variances", floored: np.ndarray | None = None
 ) -> np.ndarray:
-    """Paths that add up.
+    """Moves paths so that they add up.
 
     Args:
         paths: (N, H, S), of all series.
         summed: (N, M), see `summing`.
-        how: whom to trust: each as much as the variance of its forecast at this step says, all alike, or the parts alone.
-        floored: (N,) bool, those that are never below 0; their parts are not, and what is summed follows.
+        how: how far each forecast is trusted: by its variance at this step, all equally, or only the parts.
+        floored: (N,) bool, series that are never below 0; parts of which that is true are cut there, and sums follow.
 
     Returns:
         (N, H, S).

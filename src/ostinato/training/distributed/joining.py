@@ -1,4 +1,4 @@
-"""What several judges remember of different examples, added up."""
+"""Adding up what several processes have gathered."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _ADDED = (Number, np.generic, str, bytes, tuple)
 
 
 def joined(mine: Any, theirs: Any) -> Any:
-    """Both together, where they can be changed in place of `mine`.
+    """Add `theirs` to `mine`, in place if `mine` can be changed, and return the sum.
 
-    Lists, texts and tuples are put one behind the other; sets are united; what dicts have by the same key is joined; numbers,
-    tensors and arrays are added. None is nothing.
+    Lists, texts and tuples are concatenated; sets are united; of dicts, the values of equal keys are joined; numbers, tensors and
+    arrays are added. None adds nothing.
 
     Raises:
-        TypeError: they are of kinds that cannot be: objects of a class without `__iadd__`, or arrays of other shapes, which grow.
+        TypeError: the two cannot be joined: objects of a class without `__iadd__`, or arrays of different shapes.
     """
     if mine is None or theirs is None:
         return theirs if mine is None else mine
@@ -51,7 +51,7 @@ def joined(mine: Any, theirs: Any) -> Any:
 
 
 def adds_nothing(value: Any) -> bool:
-    """Whether `value`, joined with another, leaves it as it is, as far as its kind is known."""
+    """Whether joining `value` with another leaves the other unchanged; True for kinds that are not known here."""
     if value is None:
         return True
     if isinstance(value, dict):
