@@ -25,7 +25,7 @@ class LSTM(Recurrent, torch.nn.LSTM):  # pyright: ignore[reportIncompatibleMetho
         device: the device of the parameters.
         dtype: the dtype of the parameters.
         **options: by keyword, `LayerOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -88,7 +88,7 @@ class GRU(Recurrent, torch.nn.GRU):  # pyright: ignore[reportIncompatibleMethodO
             n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. Weights of one form do not fit the other:
             `ostinato.nn.negate_update_gate` reverses the meaning of z in a `state_dict`, but nothing can move the reset.
         **options: by keyword, `LayerOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -152,7 +152,7 @@ class RNN(Recurrent, torch.nn.RNN):  # pyright: ignore[reportIncompatibleMethodO
         device: the device of the parameters.
         dtype: the dtype of the parameters.
         **options: by keyword, `LayerOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -216,7 +216,7 @@ class RHN(Recurrent):
         dtype: the dtype of the parameters.
         depth: layers in a step, at least 1. The input enters the first one only.
         **options: by keyword, `LayerOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -282,7 +282,7 @@ class MinGRU(Recurrent):
         positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
             (appendix B); states that start at 0 or above stay there.
         **options: by keyword, `LayerOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -349,7 +349,7 @@ class MinLSTM(Recurrent):
         positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
             (appendix B); states that start at 0 or above stay there.
         **options: by keyword, `LayerOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).

@@ -19,7 +19,7 @@ class StepOptions(TypedDict, total=False):
     """Keyword-only options that layers and single steps (`LSTMCell` and its kin) share.
 
     Attributes:
-        zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
+        zoneout: probability in [0, 1] that a unit keeps its value: a number for all states, one for each, or a dict by name.
         recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
         layer_norm: normalise the products and the cell state (Ba et al. 2016).
         peephole: the gates see the cell state (Gers et al. 2002).

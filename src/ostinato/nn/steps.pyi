@@ -21,7 +21,7 @@ class LSTMCell(Step, torch.nn.LSTMCell):  # pyright: ignore[reportIncompatibleMe
         device: the device of the parameters.
         dtype: the dtype of the parameters.
         **options: by keyword, `StepOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -69,7 +69,7 @@ class GRUCell(Step, torch.nn.GRUCell):  # pyright: ignore[reportIncompatibleMeth
             n = tanh(x_n + U_n (r h) + b_n) and h' = (1 - z) h + z n. Weights of one form do not fit the other:
             `ostinato.nn.negate_update_gate` reverses the meaning of z in a `state_dict`, but nothing can move the reset.
         **options: by keyword, `StepOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -119,7 +119,7 @@ class RNNCell(Step, torch.nn.RNNCell):  # pyright: ignore[reportIncompatibleMeth
         device: the device of the parameters.
         dtype: the dtype of the parameters.
         **options: by keyword, `StepOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -169,7 +169,7 @@ class RHNCell(Step):
         dtype: the dtype of the parameters.
         depth: layers in a step, at least 1. The input enters the first one only.
         **options: by keyword, `StepOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -221,7 +221,7 @@ class MinGRUCell(Step):
         positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
             (appendix B); states that start at 0 or above stay there.
         **options: by keyword, `StepOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
@@ -274,7 +274,7 @@ class MinLSTMCell(Step):
         positive: put g(v) = v + 0.5 for v >= 0, else sigmoid(v), around what is written, as the authors' log-space form does
             (appendix B); states that start at 0 or above stay there.
         **options: by keyword, `StepOptions`:
-            zoneout: probability in [0, 1] that a unit keeps its old value: a number for all states, one for each, or a dict by name.
+            zoneout: probability in [0, 1] that a unit keeps its value: a number for all states, one for each, or a dict by name.
             recurrent_dropout: rate in [0, 1] of dropout of what is written into the memory (Semeniuta et al. 2016).
             layer_norm: normalise the products and the cell state (Ba et al. 2016).
             peephole: the gates see the cell state (Gers et al. 2002).
