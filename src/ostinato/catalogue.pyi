@@ -68,9 +68,9 @@ class ATR(Recurrent):
     recurrent networks.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -108,9 +108,9 @@ class AntisymmetricRNN(Recurrent):
     epsilon, gamma and the variance of W by validation.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -160,9 +160,9 @@ class BRC(Recurrent):
     memory.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -199,9 +199,9 @@ class CFN(Recurrent):
     Source: Laurent & von Brecht 2017 (2016), arXiv 1612.06212, A recurrent neural network without chaos, (1) and (2).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -241,9 +241,9 @@ class CfC(Recurrent):
     slope; here it starts in [0, 0.1].
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -289,9 +289,9 @@ class CoRNN(Recurrent):
     one that is not implicit. The three numbers are theirs for sequential MNIST.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -345,9 +345,9 @@ class ES2N(Recurrent):
     here), and a normal U, of variance one over its columns, times the spectral radius, which is near that then.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -397,9 +397,9 @@ class ESN(Recurrent):
     have no b (`bias=False` here).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -447,9 +447,9 @@ class FastGRNN(Recurrent):
     Source: Kusupati et al. 2018, arXiv 1901.02358, (6); a low rank, (7).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -491,9 +491,9 @@ class FastRNN(Recurrent):
     Source: Kusupati et al. 2018, arXiv 1901.02358, (2).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -541,9 +541,9 @@ class GRUD(Recurrent):
     start in [0, 1], and those of the state in [0, 0.1].
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -588,9 +588,9 @@ class HGRN(Recurrent):
     description of the algorithm (OpenNLPLab/HGRN), where g is p and q here, and W_o is P and Q.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -640,9 +640,9 @@ class IndRNN(Recurrent):
     Source: Li et al. 2018, arXiv 1803.04831, (2).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -683,9 +683,9 @@ class JANET(Recurrent):
     Source: van der Westhuizen & Lasenby 2018, arXiv 1804.04849.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -727,9 +727,9 @@ class LEM(Recurrent):
     Source: Rusch et al. 2022, arXiv 2110.04744, (3).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -774,9 +774,9 @@ class LMU(Recurrent):
     Source: Voelker et al. 2019, Legendre Memory Units, NeurIPS, (1) to (7).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -828,9 +828,9 @@ class LRU(Recurrent):
     Source: Orvieto et al. 2023, arXiv 2303.06349, (7), with lambda as in section 3.3; appendix A.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -884,9 +884,9 @@ class LTC(Recurrent):
     which a wiring may leave out most. Here a unit has one f and one A.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -928,9 +928,9 @@ class LiGRU(Recurrent):
     Source: Ravanelli et al. 2018, arXiv 1803.10225, Light gated recurrent units for speech recognition.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -966,9 +966,9 @@ class MGU(Recurrent):
     Sources: Zhou et al. 2016, arXiv 1603.09420; its forms MGU1 to MGU3: Heck & Salem 2017, arXiv 1701.03452.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1014,9 +1014,9 @@ class MLSTM(Recurrent):
     f with biases from 3 to 6 over the heads.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1055,9 +1055,9 @@ class MUT1(Recurrent):
     Source: Jozefowicz, Zaremba & Sutskever 2015, section 4, unnumbered.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1094,9 +1094,9 @@ class MUT2(Recurrent):
     Source: Jozefowicz, Zaremba & Sutskever 2015, section 4, unnumbered.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1130,9 +1130,9 @@ class MUT3(Recurrent):
     Source: Jozefowicz, Zaremba & Sutskever 2015, section 4, unnumbered.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1169,9 +1169,9 @@ class MinimalRNN(Recurrent):
     Source: Chen 2017, arXiv 1711.06788, MinimalRNN: toward more interpretable and trainable recurrent neural networks.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1206,9 +1206,9 @@ class MogrifierLSTM(Recurrent):
     lets the input gate be at most 1 - f.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1255,9 +1255,9 @@ class MultiplicativeLSTM(Recurrent):
     2017 workshop form counts them. The (16) of that form is late_tanh's h' = tanh(o c').
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1305,9 +1305,9 @@ class NAS(Recurrent):
     Source: Zoph & Le 2017, arXiv 1611.01578, Neural architecture search with reinforcement learning.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1345,9 +1345,9 @@ class NBRC(Recurrent):
     Source: Vecoven, Ernst & Drion 2021 (2020), arXiv 2006.05252.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1383,9 +1383,9 @@ class PeepholeLSTM(Recurrent):
     Source: Gers & Schmidhuber 2000, Recurrent Nets that Time and Count; the equations are those of Graves 2013, arXiv 1308.0850.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1429,9 +1429,9 @@ class PhasedLSTM(Recurrent):
     2, as here.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1475,9 +1475,9 @@ class QRNN(Recurrent):
     Source: Bradbury et al. 2017, arXiv 1611.01576, (2) to (5).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1523,9 +1523,9 @@ class RAN(Recurrent):
     Source: Lee, Levy & Zettlemoyer 2017, arXiv 1705.07393, Recurrent additive networks, (1).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1574,9 +1574,9 @@ class RGLRU(Recurrent):
     Source: De et al. 2024, arXiv 2402.19427, (1) to (4).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1613,9 +1613,9 @@ class SCRN(Recurrent):
     Source: Mikolov et al. 2014, arXiv 1412.7753, Learning longer memory in recurrent neural networks, section 3.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1665,9 +1665,9 @@ class SLSTM(Recurrent):
     sigmoid, as in the authors' code.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1707,9 +1707,9 @@ class SRU(Recurrent):
     Source: Lei et al. 2018, arXiv 1709.02755, (1) to (4).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1755,9 +1755,9 @@ class STAR(Recurrent):
     at 1: h' = k h + (1 - k) z.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1802,9 +1802,9 @@ class UGRNN(Recurrent):
     (2) to (4).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1841,9 +1841,9 @@ class UnICORNN(Recurrent):
     Source: Rusch & Mishra 2021, arXiv 2103.05487, 2. The two numbers are the authors' for permuted MNIST.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -1894,8 +1894,8 @@ class ATRCell(Step):
     recurrent networks.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -1928,8 +1928,8 @@ class AntisymmetricRNNCell(Step):
     epsilon, gamma and the variance of W by validation.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -1974,8 +1974,8 @@ class BRCCell(Step):
     memory.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2007,8 +2007,8 @@ class CFNCell(Step):
     Source: Laurent & von Brecht 2017 (2016), arXiv 1612.06212, A recurrent neural network without chaos, (1) and (2).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2043,8 +2043,8 @@ class CfCCell(Step):
     slope; here it starts in [0, 0.1].
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2085,8 +2085,8 @@ class CoRNNCell(Step):
     one that is not implicit. The three numbers are theirs for sequential MNIST.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2133,8 +2133,8 @@ class ES2NCell(Step):
     here), and a normal U, of variance one over its columns, times the spectral radius, which is near that then.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2179,8 +2179,8 @@ class ESNCell(Step):
     have no b (`bias=False` here).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2223,8 +2223,8 @@ class FastGRNNCell(Step):
     Source: Kusupati et al. 2018, arXiv 1901.02358, (6); a low rank, (7).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2261,8 +2261,8 @@ class FastRNNCell(Step):
     Source: Kusupati et al. 2018, arXiv 1901.02358, (2).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2305,8 +2305,8 @@ class GRUDCell(Step):
     start in [0, 1], and those of the state in [0, 0.1].
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2344,8 +2344,8 @@ class HGRNCell(Step):
     description of the algorithm (OpenNLPLab/HGRN), where g is p and q here, and W_o is P and Q.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2388,8 +2388,8 @@ class IndRNNCell(Step):
     Source: Li et al. 2018, arXiv 1803.04831, (2).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2425,8 +2425,8 @@ class JANETCell(Step):
     Source: van der Westhuizen & Lasenby 2018, arXiv 1804.04849.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2463,8 +2463,8 @@ class LEMCell(Step):
     Source: Rusch et al. 2022, arXiv 2110.04744, (3).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2502,8 +2502,8 @@ class LMUCell(Step):
     Source: Voelker et al. 2019, Legendre Memory Units, NeurIPS, (1) to (7).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2548,8 +2548,8 @@ class LRUCell(Step):
     Source: Orvieto et al. 2023, arXiv 2303.06349, (7), with lambda as in section 3.3; appendix A.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2596,8 +2596,8 @@ class LTCCell(Step):
     which a wiring may leave out most. Here a unit has one f and one A.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2634,8 +2634,8 @@ class LiGRUCell(Step):
     Source: Ravanelli et al. 2018, arXiv 1803.10225, Light gated recurrent units for speech recognition.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2666,8 +2666,8 @@ class MGUCell(Step):
     Sources: Zhou et al. 2016, arXiv 1603.09420; its forms MGU1 to MGU3: Heck & Salem 2017, arXiv 1701.03452.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2708,8 +2708,8 @@ class MLSTMCell(Step):
     f with biases from 3 to 6 over the heads.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2741,8 +2741,8 @@ class MUT1Cell(Step):
     Source: Jozefowicz, Zaremba & Sutskever 2015, section 4, unnumbered.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2774,8 +2774,8 @@ class MUT2Cell(Step):
     Source: Jozefowicz, Zaremba & Sutskever 2015, section 4, unnumbered.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2804,8 +2804,8 @@ class MUT3Cell(Step):
     Source: Jozefowicz, Zaremba & Sutskever 2015, section 4, unnumbered.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2837,8 +2837,8 @@ class MinimalRNNCell(Step):
     Source: Chen 2017, arXiv 1711.06788, MinimalRNN: toward more interpretable and trainable recurrent neural networks.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2868,8 +2868,8 @@ class MogrifierLSTMCell(Step):
     lets the input gate be at most 1 - f.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2909,8 +2909,8 @@ class MultiplicativeLSTMCell(Step):
     2017 workshop form counts them. The (16) of that form is late_tanh's h' = tanh(o c').
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2951,8 +2951,8 @@ class NASCell(Step):
     Source: Zoph & Le 2017, arXiv 1611.01578, Neural architecture search with reinforcement learning.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -2983,8 +2983,8 @@ class NBRCCell(Step):
     Source: Vecoven, Ernst & Drion 2021 (2020), arXiv 2006.05252.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -3015,8 +3015,8 @@ class PeepholeLSTMCell(Step):
     Source: Gers & Schmidhuber 2000, Recurrent Nets that Time and Count; the equations are those of Graves 2013, arXiv 1308.0850.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -3053,8 +3053,8 @@ class PhasedLSTMCell(Step):
     2, as here.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -3091,8 +3091,8 @@ class QRNNCell(Step):
     Source: Bradbury et al. 2017, arXiv 1611.01576, (2) to (5).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -3131,8 +3131,8 @@ class RANCell(Step):
     Source: Lee, Levy & Zettlemoyer 2017, arXiv 1705.07393, Recurrent additive networks, (1).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -3174,8 +3174,8 @@ class RGLRUCell(Step):
     Source: De et al. 2024, arXiv 2402.19427, (1) to (4).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -3207,8 +3207,8 @@ class SCRNCell(Step):
     Source: Mikolov et al. 2014, arXiv 1412.7753, Learning longer memory in recurrent neural networks, section 3.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -3251,8 +3251,8 @@ class SLSTMCell(Step):
     sigmoid, as in the authors' code.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -3285,8 +3285,8 @@ class SRUCell(Step):
     Source: Lei et al. 2018, arXiv 1709.02755, (1) to (4).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -3325,8 +3325,8 @@ class STARCell(Step):
     at 1: h' = k h + (1 - k) z.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -3366,8 +3366,8 @@ class UGRNNCell(Step):
     (2) to (4).
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -3399,8 +3399,8 @@ class UnICORNNCell(Step):
     Source: Rusch & Mishra 2021, arXiv 2103.05487, 2. The two numbers are the authors' for permuted MNIST.
 
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.

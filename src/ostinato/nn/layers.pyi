@@ -10,13 +10,26 @@ from ostinato.nn.recurrent import Recurrent
 class LSTM(Recurrent, torch.nn.LSTM):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Long short-term memory: c' = f c + i g; h' = o tanh(c'). Drops in for `torch.nn.LSTM`.
 
+    The gates i, f and o are sigmoid(W x + b_ih + U h + b_hh), each with rows of its own; g is tanh of such a sum. The rows of
+    `weight_ih` (W) and `weight_hh` (U) are in the order i, f, g, o.
+
     Source: Hochreiter & Schmidhuber 1997, appendix A.1, (7) to (9) as the authors' preprint counts them. There c' = c + i g,
     without a forget gate, g is 2 tanh(x / 2), and h' = o tanh(c' / 2). The forget gate: Gers, Schmidhuber & Cummins 2000.
 
+    A call takes `(T, B, I)`: time steps, rows, features. It gives `(output, states)`: the output of every step,
+    `(T, B, D H)`, and the states after the last, `h_n, c_n`, `(L D, B, H)` each.
+    `lengths=` and `return_states=True` belong to the call: see `Recurrent.forward`.
+
+    Example:
+        >>> layer = ostinato.LSTM(10, 20, num_layers=2, zoneout=0.1)
+        >>> output, (h_n, c_n) = layer(torch.randn(35, 4, 10), lengths=[35, 12, 0, 20])
+        >>> output.shape, h_n.shape
+        (torch.Size([35, 4, 20]), torch.Size([2, 4, 20]))
+
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -74,10 +87,20 @@ class GRU(Recurrent, torch.nn.GRU):  # pyright: ignore[reportIncompatibleMethodO
     in its third, (5) to (8), before it. In both z = 1 keeps the state. In Chung et al. 2014, arXiv 1412.3555, 3.2, (5) and the
     unnumbered lines behind it, the reset acts before the product, and z = 1 replaces the state: the second form here.
 
+    A call takes `(T, B, I)`: time steps, rows, features. It gives `(output, states)`: the output of every step,
+    `(T, B, D H)`, and the states after the last, `h_n`, `(L D, B, H)`.
+    `lengths=` and `return_states=True` belong to the call: see `Recurrent.forward`.
+
+    Example:
+        >>> layer = ostinato.GRU(10, 20, num_layers=2, zoneout=0.1)
+        >>> output, h_n = layer(torch.randn(35, 4, 10), lengths=[35, 12, 0, 20])
+        >>> output.shape, h_n.shape
+        (torch.Size([35, 4, 20]), torch.Size([2, 4, 20]))
+
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -140,10 +163,20 @@ class RNN(Recurrent, torch.nn.RNN):  # pyright: ignore[reportIncompatibleMethodO
     equations. There a unit's value lies between 0 and 1 and the first state is 0.5 ("sigmoid" is nearest to it); tanh and a first
     state of zero are those of `torch.nn.RNN`.
 
+    A call takes `(T, B, I)`: time steps, rows, features. It gives `(output, states)`: the output of every step,
+    `(T, B, D H)`, and the states after the last, `h_n`, `(L D, B, H)`.
+    `lengths=` and `return_states=True` belong to the call: see `Recurrent.forward`.
+
+    Example:
+        >>> layer = ostinato.RNN(10, 20, num_layers=2, zoneout=0.1)
+        >>> output, h_n = layer(torch.randn(35, 4, 10), lengths=[35, 12, 0, 20])
+        >>> output.shape, h_n.shape
+        (torch.Size([35, 4, 20]), torch.Size([2, 4, 20]))
+
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         nonlinearity: "tanh", "relu", or (new) "sigmoid".
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
@@ -204,10 +237,20 @@ class RHN(Recurrent):
 
     Source: Zilly et al. 2017, arXiv 1607.03474, (6) to (9).
 
+    A call takes `(T, B, I)`: time steps, rows, features. It gives `(output, states)`: the output of every step,
+    `(T, B, D H)`, and the states after the last, `h_n`, `(L D, B, H)`.
+    `lengths=` and `return_states=True` belong to the call: see `Recurrent.forward`.
+
+    Example:
+        >>> layer = ostinato.RHN(10, 20, num_layers=2, zoneout=0.1)
+        >>> output, h_n = layer(torch.randn(35, 4, 10), lengths=[35, 12, 0, 20])
+        >>> output.shape, h_n.shape
+        (torch.Size([35, 4, 20]), torch.Size([2, 4, 20]))
+
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -269,10 +312,20 @@ class MinGRU(Recurrent):
 
     Source: Feng et al. 2024, arXiv 2410.01201v3, 3.1.3.
 
+    A call takes `(T, B, I)`: time steps, rows, features. It gives `(output, states)`: the output of every step,
+    `(T, B, D H)`, and the states after the last, `h_n`, `(L D, B, H)`.
+    `lengths=` and `return_states=True` belong to the call: see `Recurrent.forward`.
+
+    Example:
+        >>> layer = ostinato.MinGRU(10, 20, num_layers=2, zoneout=0.1)
+        >>> output, h_n = layer(torch.randn(35, 4, 10), lengths=[35, 12, 0, 20])
+        >>> output.shape, h_n.shape
+        (torch.Size([35, 4, 20]), torch.Size([2, 4, 20]))
+
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.
@@ -336,10 +389,20 @@ class MinLSTM(Recurrent):
 
     Source: Feng et al. 2024, arXiv 2410.01201v3, 3.2.4.
 
+    A call takes `(T, B, I)`: time steps, rows, features. It gives `(output, states)`: the output of every step,
+    `(T, B, D H)`, and the states after the last, `h_n`, `(L D, B, H)`.
+    `lengths=` and `return_states=True` belong to the call: see `Recurrent.forward`.
+
+    Example:
+        >>> layer = ostinato.MinLSTM(10, 20, num_layers=2, zoneout=0.1)
+        >>> output, h_n = layer(torch.randn(35, 4, 10), lengths=[35, 12, 0, 20])
+        >>> output.shape, h_n.shape
+        (torch.Size([35, 4, 20]), torch.Size([2, 4, 20]))
+
     Args:
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.

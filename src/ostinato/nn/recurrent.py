@@ -38,9 +38,9 @@ class Recurrent(torch.nn.RNNBase):
 
     Args:
         cell: the recurrence, built in or made with the decorator `ostinato.cell`.
-        input_size: `I`.
-        hidden_size: `H`, at least 1; or one number for each layer, first layer first.
-        num_layers: `L`, at least 1; may be left out where `hidden_size` has one number a layer.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of each layer, at least 1; or one number for each layer, first layer first.
+        num_layers: `L`, the layers above each other, at least 1; may be left out where `hidden_size` has one number a layer.
         bias: whether there are `bias_ih` and `bias_hh`.
         batch_first: input and output are `(B, T, ...)` instead of `(T, B, ...)`. States are not changed by it.
         dropout: rate in [0, 1] of dropout between layers, not after the last.

@@ -28,8 +28,8 @@ class Step(torch.nn.RNNCellBase):
 
     Args:
         cell: the recurrence.
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.

@@ -11,12 +11,23 @@ class LSTMCell(Step, torch.nn.LSTMCell):  # pyright: ignore[reportIncompatibleMe
 
     Long short-term memory: c' = f c + i g; h' = o tanh(c').
 
+    The gates i, f and o are sigmoid(W x + b_ih + U h + b_hh), each with rows of its own; g is tanh of such a sum. The rows of
+    `weight_ih` (W) and `weight_hh` (U) are in the order i, f, g, o.
+
     Source: Hochreiter & Schmidhuber 1997, appendix A.1, (7) to (9) as the authors' preprint counts them. There c' = c + i g,
     without a forget gate, g is 2 tanh(x / 2), and h' = o tanh(c' / 2). The forget gate: Gers, Schmidhuber & Cummins 2000.
 
+    A call takes `(B, I)` and the states before, and gives those after: `h, c`, `(B, H)` each.
+
+    Example:
+        >>> step = ostinato.LSTMCell(10, 20)
+        >>> h, c = step(torch.randn(4, 10))
+        >>> h.shape
+        torch.Size([4, 20])
+
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -59,9 +70,17 @@ class GRUCell(Step, torch.nn.GRUCell):  # pyright: ignore[reportIncompatibleMeth
     in its third, (5) to (8), before it. In both z = 1 keeps the state. In Chung et al. 2014, arXiv 1412.3555, 3.2, (5) and the
     unnumbered lines behind it, the reset acts before the product, and z = 1 replaces the state: the second form here.
 
+    A call takes `(B, I)` and the states before, and gives those after: `h`, `(B, H)`.
+
+    Example:
+        >>> step = ostinato.GRUCell(10, 20)
+        >>> h = step(torch.randn(4, 10))
+        >>> h.shape
+        torch.Size([4, 20])
+
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -111,9 +130,17 @@ class RNNCell(Step, torch.nn.RNNCell):  # pyright: ignore[reportIncompatibleMeth
     equations. There a unit's value lies between 0 and 1 and the first state is 0.5 ("sigmoid" is nearest to it); tanh and a first
     state of zero are those of `torch.nn.RNN`.
 
+    A call takes `(B, I)` and the states before, and gives those after: `h`, `(B, H)`.
+
+    Example:
+        >>> step = ostinato.RNNCell(10, 20)
+        >>> h = step(torch.randn(4, 10))
+        >>> h.shape
+        torch.Size([4, 20])
+
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         nonlinearity: "tanh", "relu", or (new) "sigmoid".
         device: where the parameters are made.
@@ -161,9 +188,17 @@ class RHNCell(Step):
 
     Source: Zilly et al. 2017, arXiv 1607.03474, (6) to (9).
 
+    A call takes `(B, I)` and the states before, and gives those after: `h`, `(B, H)`.
+
+    Example:
+        >>> step = ostinato.RHNCell(10, 20)
+        >>> h = step(torch.randn(4, 10))
+        >>> h.shape
+        torch.Size([4, 20])
+
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -212,9 +247,17 @@ class MinGRUCell(Step):
 
     Source: Feng et al. 2024, arXiv 2410.01201v3, 3.1.3.
 
+    A call takes `(B, I)` and the states before, and gives those after: `h`, `(B, H)`.
+
+    Example:
+        >>> step = ostinato.MinGRUCell(10, 20)
+        >>> h = step(torch.randn(4, 10))
+        >>> h.shape
+        torch.Size([4, 20])
+
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
@@ -265,9 +308,17 @@ class MinLSTMCell(Step):
 
     Source: Feng et al. 2024, arXiv 2410.01201v3, 3.2.4.
 
+    A call takes `(B, I)` and the states before, and gives those after: `h`, `(B, H)`.
+
+    Example:
+        >>> step = ostinato.MinLSTMCell(10, 20)
+        >>> h = step(torch.randn(4, 10))
+        >>> h.shape
+        torch.Size([4, 20])
+
     Args:
-        input_size: `I`.
-        hidden_size: `H`.
+        input_size: `I`, the features of a step.
+        hidden_size: `H`, the units of the state.
         bias: whether there are biases.
         device: where the parameters are made.
         dtype: of the parameters.
