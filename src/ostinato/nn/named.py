@@ -120,7 +120,10 @@ def _example(cell: Cell, name: str, module: str, is_layer: bool) -> str:
         shown, sizes = f"output.shape, {after[0]}.shape", "(torch.Size([35, 4, 20]), torch.Size([2, 4, 20]))"
         taken = f"output, {states}"
     else:
-        told = f"A call takes `(B, I)` and the states before, and gives those after: `{', '.join(after)}`, `(B, H)`{' each' * several}."
+        told = (
+            "A call takes `(B, I)` and the states before, and gives those after: "
+            f"`{', '.join(after)}`, `(B, H)`{' each' * several}."
+        )
         made, given, shown, sizes = "10, 20", "torch.randn(4, 10)", f"{after[0]}.shape", "torch.Size([4, 20])"
         taken = ", ".join(after)
     kind = "layer" if is_layer else "step"

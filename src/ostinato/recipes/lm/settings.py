@@ -39,8 +39,8 @@ class TokenSettings:
     Args:
         kind: a token is a character, a byte, a word or a piece of a word (byte pair encoding).
         vocabulary_size: most tokens of word and bpe.
-        validation_share: of the training text, cut off between documents or lines at its end where no text is named for
-            validation; above 0 and below 1.
+        validation_share: the share of the training text to validate with, cut off between documents or lines at its end where
+            no text is named for validation; above 0 and below 1.
         reset_at_documents: begin every document with a fresh state.
     """
 
@@ -67,11 +67,11 @@ class ModelSettings:
         embedding_size: width of the vector that stands for a token.
         hidden_size: units of each layer, or a list with one number a layer.
         num_layers: recurrent layers, one above the other; 1 where hidden_size is a list.
-        dropout: between the layers and before the output, from 0 to below 1.
+        dropout: the rate of dropout between the layers and before the output, from 0 to below 1.
         tied: the output layer shares the embedding's weights; needs embedding_size = hidden_size (of the last layer).
-        options: of the recurrent layer by name, such as {zoneout: 0.1}, or {depth: 10} of rhn.
-        embedding_dropout: of whole words (Gal & Ghahramani 2016), from 0 to below 1.
-        input_dropout: of what enters the first layer, from 0 to below 1.
+        options: options of the recurrent layer by name, such as {zoneout: 0.1}, or {depth: 10} of rhn.
+        embedding_dropout: the rate of dropout of whole words (Gal & Ghahramani 2016), from 0 to below 1.
+        input_dropout: the rate of dropout of what enters the first layer, from 0 to below 1.
         output_dropout: before the output, from 0 to below 1; null for dropout.
         locked_dropout: dropout, input_dropout and output_dropout keep one mask for all steps of a chunk.
         activation_regularisation: weight of small outputs in the training loss (alpha, Merity et al. 2017); at least 0.
@@ -103,7 +103,7 @@ class BaselineSettings:
 
     Args:
         markov_orders: Markov models of order 1 up to this; 0 for none.
-        smoothing: of the Markov models.
+        smoothing: the smoothing of the Markov models.
         window: tokens that the fixed-window model sees; 0 for none.
         window_time_s: seconds to train the fixed-window model.
         max_tokens: the baselines see at most so many of the tokens that the network has seen.
