@@ -142,8 +142,8 @@ class Answering:
     Args:
         beam: hypotheses that go on, at least 1; 1 takes the most likely token at each step.
         n_best: hypotheses that are given, from 1 to beam.
-        length_penalty: see `BeamSettings`.
-        coverage_penalty: likewise.
+        length_penalty: alpha of `BeamSettings`.
+        coverage_penalty: beta of `BeamSettings`.
         max_length: most tokens of an answer, from 1 to 10,000; None for twice those of the source and 10 more.
         temperature: above 0 the text is drawn instead, without a beam.
         top_k: draw from so many most likely tokens only.
