@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from pictures import badges, lab, measured, notes, promise, runs, scaling, screens
+from pictures import badges, lab, measured, notes, promise, runs, scaling, screens, tasks
 
 PICTURES: dict[str, Callable[[], list[Path]]] = {
     "badges": badges.draw,
@@ -21,6 +21,7 @@ PICTURES: dict[str, Callable[[], list[Path]]] = {
     "lab": lab.draw,
     "notes": notes.draw,
     "scaling": scaling.draw,
+    "tasks": tasks.draw,
 }
 
 

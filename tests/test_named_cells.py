@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import inspect
 import os
 import pickle
@@ -94,6 +95,17 @@ def test_every_argument_of_a_class_is_documented_and_typed(name: str) -> None:
     home = "catalogue" if is_catalogued else f"nn.{'steps' if 'Cell' in name else 'layers'}"
     assert (kind.__module__, kind.__qualname__) == (f"ostinato.{home}", name)
     assert type(pickle.loads(pickle.dumps(kind(3, 4)))) is kind
+
+
+@pytest.mark.parametrize("name", classes())
+def test_the_docstring_of_a_class_tells_the_shapes_and_has_an_example_that_runs(
+    name: str,
+) -> None:
+    told = getattr(ostinato, name).__doc__
+    assert ("(T, B, I)" if "Cell" not in name else "(B, I)") in told
+    example = doctest.DocTestParser().get_doctest(told, {"torch": torch, "ostinato": ostinato}, name, None, None)
+    assert len(example.examples) == 3
+    assert doctest.DocTestRunner(verbose=False).run(example).failed == 0
 
 
 @pytest.mark.parametrize("name", classes())

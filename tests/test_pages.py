@@ -80,6 +80,12 @@ def test_every_picture_is_shown() -> None:
     assert [picture.name for picture in (DOCS / "pictures").rglob("*.*") if picture.name not in shown] == []
 
 
+def test_no_diagram_is_drawn_with_letters() -> None:
+    # A phone cuts them, and a screen reader spells them.
+    drawn = {page.name for page in [*TOP, *PAGES] if re.search("[▲▼◀▶]", page.read_text(encoding="utf-8"))}
+    assert drawn == set()
+
+
 def test_the_page_of_errors_has_every_error() -> None:
     page = (DOCS / "errors.md").read_text(encoding="utf-8")
     for module in pkgutil.walk_packages(ostinato.__path__, "ostinato."):

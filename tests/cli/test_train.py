@@ -274,3 +274,11 @@ def test_the_help_of_a_task_fits_a_small_window_and_its_examples_are_commands(os
         known.read(example.split()[3:])
     shown = {line.split()[0] for line in lines if line.startswith("  --")}
     assert {"--data", "--run", "--training.learning_rate", "--model.hidden_size"} <= shown <= set(known._flags())
+
+
+@pytest.mark.parametrize("task", list(TASKS))
+def test_the_help_of_a_setting_begins_with_what_it_is(task):
+    told = {action.dest: action.help or "" for action in train.parser(task)._actions}
+    assert len(told) > 50
+    lost = {name: text for name, text in told.items() if re.match(r"(of|from|between|as|likewise)\b", text)}
+    assert lost == {}

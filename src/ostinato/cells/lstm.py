@@ -34,6 +34,9 @@ def lstm(x: Gates, s: State, U: Any, candidate: Wrap = identity, memory: Wrap = 
 def named_lstm() -> Cell:
     """Long short-term memory: c' = f c + i g; h' = o tanh(c').
 
+    The gates i, f and o are sigmoid(W x + b_ih + U h + b_hh), each with rows of its own; g is tanh of such a sum. The rows of
+    `weight_ih` (W) and `weight_hh` (U) are in the order i, f, g, o.
+
     Source: Hochreiter & Schmidhuber 1997, appendix A.1, (7) to (9) in the numbering of the authors' preprint. There c' = c + i g,
     without a forget gate, g is 2 tanh(x / 2), and h' = o tanh(c' / 2). The forget gate: Gers, Schmidhuber & Cummins 2000.
     """

@@ -10,8 +10,21 @@ from ostinato.nn.recurrent import Recurrent
 class LSTM(Recurrent, torch.nn.LSTM):  # pyright: ignore[reportIncompatibleMethodOverride]
     """Long short-term memory: c' = f c + i g; h' = o tanh(c'). Drops in for `torch.nn.LSTM`.
 
+    The gates i, f and o are sigmoid(W x + b_ih + U h + b_hh), each with rows of its own; g is tanh of such a sum. The rows of
+    `weight_ih` (W) and `weight_hh` (U) are in the order i, f, g, o.
+
     Source: Hochreiter & Schmidhuber 1997, appendix A.1, (7) to (9) in the numbering of the authors' preprint. There c' = c + i g,
     without a forget gate, g is 2 tanh(x / 2), and h' = o tanh(c' / 2). The forget gate: Gers, Schmidhuber & Cummins 2000.
+
+    A call takes `(T, B, I)`: time steps, rows, features. It gives `(output, states)`: the output of every step,
+    `(T, B, D H)`, and the states after the last, `h_n, c_n`, `(L D, B, H)` each.
+    `lengths=` and `return_states=True` belong to the call: see `Recurrent.forward`.
+
+    Example:
+        >>> layer = ostinato.LSTM(10, 20, num_layers=2, zoneout=0.1)
+        >>> output, (h_n, c_n) = layer(torch.randn(35, 4, 10), lengths=[35, 12, 0, 20])
+        >>> output.shape, h_n.shape
+        (torch.Size([35, 4, 20]), torch.Size([2, 4, 20]))
 
     Args:
         input_size: `I`, the number of input features.
@@ -73,6 +86,16 @@ class GRU(Recurrent, torch.nn.GRU):  # pyright: ignore[reportIncompatibleMethodO
     Source: Cho et al. 2014, arXiv 1406.1078. In its first version the reset acts after the matrix product, as in cuDNN and torch;
     in its third, (5) to (8), before it. In both z = 1 keeps the state. In Chung et al. 2014, arXiv 1412.3555, 3.2, (5) and the
     unnumbered lines after it, the reset acts before the product, and z = 1 replaces the state: the form of `reset_after=False`.
+
+    A call takes `(T, B, I)`: time steps, rows, features. It gives `(output, states)`: the output of every step,
+    `(T, B, D H)`, and the states after the last, `h_n`, `(L D, B, H)`.
+    `lengths=` and `return_states=True` belong to the call: see `Recurrent.forward`.
+
+    Example:
+        >>> layer = ostinato.GRU(10, 20, num_layers=2, zoneout=0.1)
+        >>> output, h_n = layer(torch.randn(35, 4, 10), lengths=[35, 12, 0, 20])
+        >>> output.shape, h_n.shape
+        (torch.Size([35, 4, 20]), torch.Size([2, 4, 20]))
 
     Args:
         input_size: `I`, the number of input features.
@@ -140,6 +163,16 @@ class RNN(Recurrent, torch.nn.RNN):  # pyright: ignore[reportIncompatibleMethodO
     There a unit's value is between 0 and 1 and the first state is 0.5 ("sigmoid" is nearest to it); tanh and a first state of zero
     are as in `torch.nn.RNN`.
 
+    A call takes `(T, B, I)`: time steps, rows, features. It gives `(output, states)`: the output of every step,
+    `(T, B, D H)`, and the states after the last, `h_n`, `(L D, B, H)`.
+    `lengths=` and `return_states=True` belong to the call: see `Recurrent.forward`.
+
+    Example:
+        >>> layer = ostinato.RNN(10, 20, num_layers=2, zoneout=0.1)
+        >>> output, h_n = layer(torch.randn(35, 4, 10), lengths=[35, 12, 0, 20])
+        >>> output.shape, h_n.shape
+        (torch.Size([35, 4, 20]), torch.Size([2, 4, 20]))
+
     Args:
         input_size: `I`, the number of input features.
         hidden_size: `H`, the number of hidden units, at least 1; or one number for each layer, first layer first.
@@ -203,6 +236,16 @@ class RHN(Recurrent):
     of every transform gate starts at -2.
 
     Source: Zilly et al. 2017, arXiv 1607.03474, (6) to (9).
+
+    A call takes `(T, B, I)`: time steps, rows, features. It gives `(output, states)`: the output of every step,
+    `(T, B, D H)`, and the states after the last, `h_n`, `(L D, B, H)`.
+    `lengths=` and `return_states=True` belong to the call: see `Recurrent.forward`.
+
+    Example:
+        >>> layer = ostinato.RHN(10, 20, num_layers=2, zoneout=0.1)
+        >>> output, h_n = layer(torch.randn(35, 4, 10), lengths=[35, 12, 0, 20])
+        >>> output.shape, h_n.shape
+        (torch.Size([35, 4, 20]), torch.Size([2, 4, 20]))
 
     Args:
         input_size: `I`, the number of input features.
@@ -268,6 +311,16 @@ class MinGRU(Recurrent):
     recurrent product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise.
 
     Source: Feng et al. 2024, arXiv 2410.01201v3, 3.1.3.
+
+    A call takes `(T, B, I)`: time steps, rows, features. It gives `(output, states)`: the output of every step,
+    `(T, B, D H)`, and the states after the last, `h_n`, `(L D, B, H)`.
+    `lengths=` and `return_states=True` belong to the call: see `Recurrent.forward`.
+
+    Example:
+        >>> layer = ostinato.MinGRU(10, 20, num_layers=2, zoneout=0.1)
+        >>> output, h_n = layer(torch.randn(35, 4, 10), lengths=[35, 12, 0, 20])
+        >>> output.shape, h_n.shape
+        (torch.Size([35, 4, 20]), torch.Size([2, 4, 20]))
 
     Args:
         input_size: `I`, the number of input features.
@@ -335,6 +388,16 @@ class MinLSTM(Recurrent):
     writes, so long memories need chrono initialisation, which closes i too.
 
     Source: Feng et al. 2024, arXiv 2410.01201v3, 3.2.4.
+
+    A call takes `(T, B, I)`: time steps, rows, features. It gives `(output, states)`: the output of every step,
+    `(T, B, D H)`, and the states after the last, `h_n`, `(L D, B, H)`.
+    `lengths=` and `return_states=True` belong to the call: see `Recurrent.forward`.
+
+    Example:
+        >>> layer = ostinato.MinLSTM(10, 20, num_layers=2, zoneout=0.1)
+        >>> output, h_n = layer(torch.randn(35, 4, 10), lengths=[35, 12, 0, 20])
+        >>> output.shape, h_n.shape
+        (torch.Size([35, 4, 20]), torch.Size([2, 4, 20]))
 
     Args:
         input_size: `I`, the number of input features.

@@ -54,7 +54,9 @@ def named_class(named: NamedCell, base: Any, name: str, module: str) -> type[Any
 
     signature = _signature(shared, named)
     attributes = {
-        "__doc__": _docstring(named, base, list(signature.parameters), torch_class),
+        "__doc__": _docstring(
+            named, base, list(signature.parameters), torch_class, _example(cell, name, module, takes_projection)
+        ),
         "__init__": _with_signature(signature, initialise, f"{name}.__init__", base.__init__.__globals__),
         "__module__": module,
         "torch_class": torch_class,
@@ -102,8 +104,38 @@ def _with_signature(
     return made
 
 
-def _docstring(named: NamedCell, base: type[Any], arguments: list[str], torch_class: type[Any] | None) -> str:
-    """The docstring of the class: the named cell's text, then the arguments and the errors as `base` documents them."""
+def _example(cell: Cell, name: str, module: str, is_layer: bool) -> str:
+    """The shapes of a call, and an example; empty for the catalogue, whose cells may need more arguments."""
+    if not module.startswith("ostinato.nn."):
+        return ""
+    several = len(cell.states) > 1
+    after = [f"{state}_n" if is_layer else state for state in cell.states]
+    states = f"({', '.join(after)})" if several else after[0]
+    if is_layer:
+        told = (
+            "A call takes `(T, B, I)`: time steps, rows, features. It gives `(output, states)`: the output of every step,\n"
+            f"`(T, B, D H)`, and the states after the last, `{', '.join(after)}`, `(L D, B, H)`{' each' * several}.\n"
+            "`lengths=` and `return_states=True` belong to the call: see `Recurrent.forward`."
+        )
+        made, given = "10, 20, num_layers=2, zoneout=0.1", "torch.randn(35, 4, 10), lengths=[35, 12, 0, 20]"
+        shown, sizes = f"output.shape, {after[0]}.shape", "(torch.Size([35, 4, 20]), torch.Size([2, 4, 20]))"
+        taken = f"output, {states}"
+    else:
+        told = (
+            "A call takes `(B, I)` and the states before, and gives those after: "
+            f"`{', '.join(after)}`, `(B, H)`{' each' * several}."
+        )
+        made, given, shown, sizes = "10, 20", "torch.randn(4, 10)", f"{after[0]}.shape", "torch.Size([4, 20])"
+        taken = ", ".join(after)
+    kind = "layer" if is_layer else "step"
+    lines = [f"{kind} = ostinato.{name}({made})", f"{taken} = {kind}({given})", shown]
+    return told + "\n\nExample:\n" + "\n".join(f"    >>> {line}" for line in lines) + f"\n    {sizes}\n\n"
+
+
+def _docstring(
+    named: NamedCell, base: type[Any], arguments: list[str], torch_class: type[Any] | None, example: str
+) -> str:
+    """The docstring of the class: the named cell's text, an example, then the arguments and the errors as `base` documents them."""
     text, own, _ = _parts(named.choose)
     _, shared, errors = _parts(base)
     if issubclass(base, torch.nn.RNNCellBase):
@@ -114,7 +146,7 @@ def _docstring(named: NamedCell, base: type[Any], arguments: list[str], torch_cl
     told = {argument.lstrip("*"): said for argument, said in (shared | own).items()}
     told["options"] = _options_told(LayerOptions if "num_layers" in arguments else StepOptions)
     lines = "\n".join(told[argument] for argument in arguments if argument in told)
-    return f"{text}\n\nArgs:\n{lines}\n\n{errors}"
+    return f"{text}\n\n{example}Args:\n{lines}\n\n{errors}"
 
 
 @functools.cache

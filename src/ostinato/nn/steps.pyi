@@ -11,8 +11,19 @@ class LSTMCell(Step, torch.nn.LSTMCell):  # pyright: ignore[reportIncompatibleMe
 
     Long short-term memory: c' = f c + i g; h' = o tanh(c').
 
+    The gates i, f and o are sigmoid(W x + b_ih + U h + b_hh), each with rows of its own; g is tanh of such a sum. The rows of
+    `weight_ih` (W) and `weight_hh` (U) are in the order i, f, g, o.
+
     Source: Hochreiter & Schmidhuber 1997, appendix A.1, (7) to (9) in the numbering of the authors' preprint. There c' = c + i g,
     without a forget gate, g is 2 tanh(x / 2), and h' = o tanh(c' / 2). The forget gate: Gers, Schmidhuber & Cummins 2000.
+
+    A call takes `(B, I)` and the states before, and gives those after: `h, c`, `(B, H)` each.
+
+    Example:
+        >>> step = ostinato.LSTMCell(10, 20)
+        >>> h, c = step(torch.randn(4, 10))
+        >>> h.shape
+        torch.Size([4, 20])
 
     Args:
         input_size: `I`, the number of input features.
@@ -58,6 +69,14 @@ class GRUCell(Step, torch.nn.GRUCell):  # pyright: ignore[reportIncompatibleMeth
     Source: Cho et al. 2014, arXiv 1406.1078. In its first version the reset acts after the matrix product, as in cuDNN and torch;
     in its third, (5) to (8), before it. In both z = 1 keeps the state. In Chung et al. 2014, arXiv 1412.3555, 3.2, (5) and the
     unnumbered lines after it, the reset acts before the product, and z = 1 replaces the state: the form of `reset_after=False`.
+
+    A call takes `(B, I)` and the states before, and gives those after: `h`, `(B, H)`.
+
+    Example:
+        >>> step = ostinato.GRUCell(10, 20)
+        >>> h = step(torch.randn(4, 10))
+        >>> h.shape
+        torch.Size([4, 20])
 
     Args:
         input_size: `I`, the number of input features.
@@ -111,6 +130,14 @@ class RNNCell(Step, torch.nn.RNNCell):  # pyright: ignore[reportIncompatibleMeth
     There a unit's value is between 0 and 1 and the first state is 0.5 ("sigmoid" is nearest to it); tanh and a first state of zero
     are as in `torch.nn.RNN`.
 
+    A call takes `(B, I)` and the states before, and gives those after: `h`, `(B, H)`.
+
+    Example:
+        >>> step = ostinato.RNNCell(10, 20)
+        >>> h = step(torch.randn(4, 10))
+        >>> h.shape
+        torch.Size([4, 20])
+
     Args:
         input_size: `I`, the number of input features.
         hidden_size: `H`, the number of hidden units.
@@ -160,6 +187,14 @@ class RHNCell(Step):
     of every transform gate starts at -2.
 
     Source: Zilly et al. 2017, arXiv 1607.03474, (6) to (9).
+
+    A call takes `(B, I)` and the states before, and gives those after: `h`, `(B, H)`.
+
+    Example:
+        >>> step = ostinato.RHNCell(10, 20)
+        >>> h = step(torch.randn(4, 10))
+        >>> h.shape
+        torch.Size([4, 20])
 
     Args:
         input_size: `I`, the number of input features.
@@ -211,6 +246,14 @@ class MinGRUCell(Step):
     recurrent product (`weight_dropout`, the recurrent rate of `variational_dropout`) raise.
 
     Source: Feng et al. 2024, arXiv 2410.01201v3, 3.1.3.
+
+    A call takes `(B, I)` and the states before, and gives those after: `h`, `(B, H)`.
+
+    Example:
+        >>> step = ostinato.MinGRUCell(10, 20)
+        >>> h = step(torch.randn(4, 10))
+        >>> h.shape
+        torch.Size([4, 20])
 
     Args:
         input_size: `I`, the number of input features.
@@ -264,6 +307,14 @@ class MinLSTMCell(Step):
     writes, so long memories need chrono initialisation, which closes i too.
 
     Source: Feng et al. 2024, arXiv 2410.01201v3, 3.2.4.
+
+    A call takes `(B, I)` and the states before, and gives those after: `h`, `(B, H)`.
+
+    Example:
+        >>> step = ostinato.MinLSTMCell(10, 20)
+        >>> h = step(torch.randn(4, 10))
+        >>> h.shape
+        torch.Size([4, 20])
 
     Args:
         input_size: `I`, the number of input features.

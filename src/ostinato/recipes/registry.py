@@ -113,6 +113,7 @@ TASKS: dict[str, Entry] = {
         "write down what a longer sequence says: pictures of lines, speech, strokes; built in: drawn lines",
         "ostinato.recipes.transcribe.settings:TranscribeSettings",
         "ostinato.recipes.transcribe.task:Transcribe",
+        example_data="lines/",
     ),
     "caption": Entry(
         "describe an image in words; built in: handwritten digits",

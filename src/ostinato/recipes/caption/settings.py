@@ -17,11 +17,11 @@ class CaptionReadingSettings:
     """Which data, and how they are read.
 
     Args:
-        language: of the built-in data: in which the digits are named, such as en, de, fr or ko.
+        language: the language in which the digits of the built-in data are named, such as en, de, fr or ko.
         validation: captions of their own for validation, as data; without them, validation_share of the training pictures is drawn.
         test: captions of their own for the test; without them, test_share is drawn.
-        validation_share: from above 0 to below 1.
-        test_share: from 0, for no test, to below 1.
+        validation_share: the share of the data to validate with, from above 0 to below 1.
+        test_share: the share of the data to test with, from 0, for no test, to below 1.
         size: that pictures are scaled to, one number for both sides or a list with height and width; null where all have one size.
             New pictures are scaled to the size that the network has learnt.
         grey: read pictures without colours; null to do so where all of the training pictures have none.
@@ -72,19 +72,19 @@ class CaptionerSettings:
 
     Args:
         encoder: convolution, a small network whose places are looked at; or rows, a recurrence over the rows of the image.
-        features: of each place or row.
-        stages: of the convolution, each of which halves the image; null for as many as leave 8 places a side at most.
+        features: the number of features of each place or row.
+        stages: the stages of the convolution, each of which halves the image; null for as many as leave 8 places a side at most.
         cell: the decoder's recurrent layer, and that over the rows.
         embedding_size: width of the vector that stands for a token.
         hidden_size: units of the decoder's layers.
-        num_layers: of the decoder, one above the other.
+        num_layers: the decoder's layers, one above the other.
         attention: how the decoder looks at the places: general, dot, scaled, additive; null for not at all.
         coverage: attention sees where it has looked before; slower.
         input_feeding: each step is told what the one before it read out; slower.
         tied: the output layer shares the embedding's weights.
-        dropout: of places, embeddings, between layers and of readouts, from 0 to below 1.
+        dropout: the rate of dropout of places and embeddings, between layers and of readouts, from 0 to below 1.
         label_smoothing: share of the training target that is spread over all tokens, from 0 to below 1.
-        options: of the decoder's layer by name, such as {zoneout: 0.1}.
+        options: options of the decoder's layer by name, such as {zoneout: 0.1}.
     """
 
     encoder: Literal["convolution", "rows"] = "convolution"
@@ -142,7 +142,7 @@ class CaptionAnswering:
         length_penalty: see `ostinato.models.BeamSettings`.
         max_length: the most tokens of a caption, from 1 to 10,000; None for twice the longest of training and 10 more.
         temperature: above 0 the caption is drawn instead, without a beam.
-        seed: of what is drawn, from 0 to 2^62 - 1.
+        seed: the seed of what is drawn, from 0 to 2^62 - 1.
 
     Raises:
         ConfigError: a number is out of its range.

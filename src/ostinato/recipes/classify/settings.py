@@ -25,8 +25,8 @@ class ClassifyReadingSettings:
         target: what a label is: class, number (which is predicted) or several (labels at once, a;b); auto to see it by the labels.
         separator: what separates the cells of CSV or TSV, such as ; or tab; null to find it.
         header: whether the first line of CSV or TSV names the columns; if not, they are called 1, 2, ...
-        validation_share: from 0 to below 1, each class in its share.
-        test_share: likewise; 0 for no test.
+        validation_share: the share of the data to validate with, from 0 to below 1, each class in its share.
+        test_share: the share of the data to test with; 0 for no test.
         tokens: a step of a text is a word (or a punctuation mark), a character, a byte or a piece of a word (byte pair encoding);
             auto is char where most words of training are there once only, as in names and in writing without spaces, else word.
         vocabulary_size: most tokens of word and bpe.
@@ -68,24 +68,25 @@ class ClassifierSettings:
 
     Args:
         cell: the recurrent layer.
-        embedding_size: of texts, the width of the vector that stands for a token.
+        embedding_size: for texts, the width of the vector that stands for a token.
         hidden_size: units of each layer and direction, or a list with one number a layer.
         num_layers: recurrent layers, one above the other; 1 where hidden_size is a list.
         bidirectional: a second direction, from the last step to the first; null for texts and recordings only.
-        pooling: from all steps to one vector: last, mean, max or attention.
-        dropout: between the layers and before the output, from 0 to below 1; null for 0.5 of texts and 0.2 of others.
-        input_dropout: of what enters the first layer, from 0 to below 1; null for 0.5 of words and pieces of words, 0.2 of
-            characters and bytes, 0 of others.
-        augmentation: of recordings, how much the speed, the part that is read and the scale of each are changed at random whenever
+        pooling: how all steps become one vector: last, mean, max or attention.
+        dropout: the rate of dropout between the layers and before the output, from 0 to below 1; null for 0.5 of texts and 0.2
+            of others.
+        input_dropout: the rate of dropout of what enters the first layer, from 0 to below 1; null for 0.5 of words and pieces
+            of words, 0.2 of characters and bytes, 0 of others.
+        augmentation: for recordings, how much the speed, the part that is read and the scale of each are changed at random whenever
             it is trained on, 0 for not at all; null for 1 where there are at most 1,000 of them, without gaps and at even times,
             and are classes or labels to tell; with gaps or at uneven times only 0 is possible.
-        naive_bayes: of texts, weigh what the network says with what naive Bayes over tokens and runs of tokens says (Wang & Manning
-            2012), as validation tells; false for the network alone.
-        options: of the recurrent layer by name, such as {zoneout: 0.1}.
+        naive_bayes: for texts, weigh what the network says with what naive Bayes over tokens and runs of tokens says (Wang &
+            Manning 2012), as validation tells; false for the network alone.
+        options: options of the recurrent layer by name, such as {zoneout: 0.1}.
         class_weights: balanced: an example of a class counts the more, the fewer of them training has, and the best
             weights are those of the best F1 averaged over classes, not of the lowest loss.
         label_smoothing: share of the training target that is spread over all classes, from 0 to below 1.
-        number_loss: of numbers, what is made small: squared errors, absolute ones, or gaussian, which tells a deviation too.
+        number_loss: for numbers, what is made small: squared errors, absolute ones, or gaussian, which tells a deviation too.
     """
 
     cell: CellName = "lstm"
@@ -124,7 +125,7 @@ class ClassifySettings(TaskSettings):
             or a folder of such; "gestures" are built in); a folder with MNIST's four files, an IDX file or .npz of images, whose
             rows are steps; without it, the handwritten digits of scikit-learn.
         reading: which data, and how they are read.
-        recording: of recordings, which columns they are in, and how they are cut.
+        recording: for recordings, which columns they are in, and how they are cut.
         model: the network.
         training: how to train; without a budget of your own, for 20 epochs or 300 s, whichever is over first.
     """

@@ -29,13 +29,13 @@ class ForecastReadingSettings:
         decimal: what comes before the decimals of numbers; null for what the cells tell.
         separator: what separates the cells of CSV or TSV, such as ; or tab; null to find it.
         header: whether the first line of CSV or TSV names the columns; if not, they are called 1, 2, ...
-        skip_broken: of many files, leave out those in which something cannot be read, and say which; predict always does.
+        skip_broken: for many files, leave out those in which something cannot be read, and say which; predict always does.
         horizon: steps to forecast, at least 1; null for a season, or 12 where there is none.
         context: steps that a forecast reads before, at least 2; null for seven seasons, from 64 to 200.
         season: steps after which the series is like itself, 1 for none; null to find it in the training data.
         stride: steps from one forecast of the test to the next; null for 1, or more where there would be more than 5000 forecasts.
-        validation_share: of each series, before the test; at least one horizon long.
-        test_share: of each series, at its end; at least one horizon long, or 0 for no test.
+        validation_share: the share of each series to validate with, before the test; at least one horizon long.
+        test_share: the share of each series to test with, at its end; at least one horizon long, or 0 for no test.
     """
 
     time: str | None = None
@@ -74,7 +74,7 @@ class ForecasterSettings:
         cell: the recurrent layer.
         hidden_size: units of each layer, or a list with one number a layer.
         num_layers: recurrent layers, one above the other; 1 where hidden_size is a list.
-        dropout: between the layers and before the output, from 0 to below 1.
+        dropout: the rate of dropout between the layers and before the output, from 0 to below 1.
         head: what is said about the next value: student-t, gaussian, or quantiles (trained by pinball loss); of counts
             negative-binomial or zero-inflated; of amounts log-normal (above 0) or rectified (from 0 on); of series that belong
             together low-rank, a Gaussian with factors that all share; auto tries those that suit
@@ -85,7 +85,7 @@ class ForecasterSettings:
         calendar: the hour of the day, the day of the week and the time of the year are inputs, where training has them three times.
         series_size: width of the vector that tells series apart, where there are several.
         unknown_rate: how often training hides which series it is, from 0 to below 1.
-        options: of the recurrent layer by name, such as {zoneout: 0.1}.
+        options: options of the recurrent layer by name, such as {zoneout: 0.1}.
     """
 
     cell: CellName = "lstm"
@@ -118,11 +118,11 @@ class AnswerSettings:
     Args:
         horizon: steps to forecast, from 1 to 10,000; null for those of training. Evaluation takes those of training only.
         samples: paths that are drawn for each forecast, from 2 to 10,000.
-        seed: of them, at least 0; the same seed gives the same forecast.
+        seed: the seed of the paths, at least 0; the same seed gives the same forecast.
         conformal: intervals as wide as validation says: by a factor for each step ahead (steps), one for all (all), or as the
             model says (none).
         quantiles: levels above 0 and below 1 that are answered too, such as [0.1, 0.5, 0.9].
-        sums: of each series that is a total its parts, by their names, such as {total: [north, south]}; forecasts then add up.
+        sums: for each series that is a total, its parts by their names, such as {total: [north, south]}; forecasts then add up.
         reconcile: whom to trust so that they do: each as much as its variance says (variances), all alike (least-squares), or the
             parts alone (bottom-up).
         anomalies: in place of forecasts, how strange each value is beside what was to be expected of it, and an alarm where it is

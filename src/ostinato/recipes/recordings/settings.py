@@ -23,16 +23,16 @@ class RecordingSettings:
         stride: steps from the beginning of one window to the next, to classify; null for half a window.
         stack: to classify, steps that the network reads at once, side by side; null for so many that some 64 of these make a usual
             recording.
-        window_label: of a window whose steps have several labels: majority, or last for that of its last step.
+        window_label: the label of a window whose steps have several: majority, or last for that of its last step.
         ignore: columns of a table that are not read, as if they were not there.
-        features: of sound, what a step is: log-mel (the energies of a frame in bands, in decibels), mfcc (mel cepstra of a frame)
+        features: for sound, what a step is: log-mel (the energies of a frame in bands, in decibels), mfcc (mel cepstra of a frame)
             or none (a sample); auto is log-mel of sound files and none of others.
-        window_ms: of features, how long a frame is.
-        hop_ms: of features, the time from one frame to the next.
-        bands: of features, bands of the mel scale.
-        coefficients: of mfcc, how many a frame has.
+        window_ms: for features, how long a frame is.
+        hop_ms: for features, the time from one frame to the next.
+        bands: for features, bands of the mel scale.
+        coefficients: for mfcc, how many a frame has.
         sampling_rate: samples a second, to which recordings of another rate are resampled; null for that of the first file.
-        skip_broken: of many files, leave out those that are broken or empty, and say which; predict always does.
+        skip_broken: for many files, leave out those that are broken or empty, and say which; predict always does.
     """
 
     id: str | None = None

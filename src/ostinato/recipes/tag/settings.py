@@ -19,13 +19,13 @@ class TagReadingSettings:
     Args:
         validation: a file of its own for validation; without it, validation_share of the training data is drawn.
         test: a file of its own for the test; without it, test_share is drawn, unless the data come with one.
-        label: of recordings, the column of the labels of their steps; without it, the one whose name says so.
-        target: of recordings, what a label is: class, or number (which is predicted at every step); auto to see it by the labels.
-        column: of words, where the tags are: of CoNLL-U upos (the default), xpos, feats, deprel, ...; else a number from 0 on, -1
+        label: for recordings, the column of the labels of their steps; without it, the one whose name says so.
+        target: for recordings, what a label is: class, or number (which is predicted at every step); auto to see it by the labels.
+        column: for words, where the tags are: of CoNLL-U upos (the default), xpos, feats, deprel, ...; else a number from 0 on, -1
             for the last, which is the default.
-        word_column: of files in columns, where the words are: a number from 0 on, -1 for the last.
-        validation_share: from 0 to below 1.
-        test_share: likewise; 0 for no test.
+        word_column: for files in columns, where the words are: a number from 0 on, -1 for the last.
+        validation_share: the share of the data to validate with, from 0 to below 1.
+        test_share: the share of the data to test with; 0 for no test.
         normalisation: a normal form of Unicode for all texts, such as nfc, in which an accent is part of its letter wherever that
             can be; none leaves texts as they are.
         lower_case: look words up without regard to case; their spelling keeps it.
@@ -33,8 +33,8 @@ class TagReadingSettings:
         vectors: a file of word vectors (word2vec, GloVe or fastText .vec), which the words' own vectors begin with;
             model.embedding_size is then their size.
         min_count: a character that training has fewer times is unknown, in training too; at least 1.
-        built_in_characters: of the standard library, how many to train on.
-        piece_length: of source code, steps of the pieces that files are cut into for training; at least 1.
+        built_in_characters: for the standard library, how many to train on.
+        piece_length: for source code, steps of the pieces that files are cut into for training; at least 1.
     """
 
     validation: str | None = None
@@ -62,8 +62,8 @@ class WordSettings:
     """What is known of a word; not used where the steps are characters.
 
     Args:
-        embedding_size: of the word's own vector.
-        character_embedding_size: of the vector that stands for a character of its spelling.
+        embedding_size: the width of the word's own vector.
+        character_embedding_size: the width of the vector that stands for a character of its spelling.
         character_hidden_size: units of each direction of the recurrence over its characters.
         dropout: a: in training a word that the data have n times is read as unknown with probability a / (a + n); at least 0.
     """
@@ -84,15 +84,15 @@ class TaggerSettings:
         hidden_size: units of each layer and direction, or a list with one number a layer.
         num_layers: recurrent layers, one above the other; 1 where hidden_size is a list.
         bidirectional: a second direction, from the last step to the first; null for one but with cells that read elapsed time.
-        dropout: between the layers and before the output, from 0 to below 1.
-        input_dropout: of what enters the first layer, from 0 to below 1.
-        options: of the recurrent layers by name, such as {zoneout: 0.1}.
+        dropout: the rate of dropout between the layers and before the output, from 0 to below 1.
+        input_dropout: the rate of dropout of what enters the first layer, from 0 to below 1.
+        options: options of the recurrent layers by name, such as {zoneout: 0.1}.
         output: softmax (each step by itself) or crf (the tags of a sequence together; tags B-x and I-x then never stand where they
             may not).
         class_weights: balanced, of softmax: a step counts the more, the fewer training has of its tag, and the best weights are
             those of the best F1 averaged over tags, not of the best accuracy.
-        label_smoothing: of softmax, share of the training target that is spread over all tags, from 0 to below 1.
-        number_loss: of numbers, what is made small: squared errors, absolute ones, or gaussian, which tells a deviation too.
+        label_smoothing: for softmax, share of the training target that is spread over all tags, from 0 to below 1.
+        number_loss: for numbers, what is made small: squared errors, absolute ones, or gaussian, which tells a deviation too.
         window: longer sequences are read in overlapping windows of so many steps, but in training; at least 4.
     """
 
@@ -132,7 +132,7 @@ class TagSettings(TaskSettings):
             labels (a table of numbers, .npz, or a folder of such; "gestures" are built in); without it, the source of the standard
             library.
         reading: which data, and how they are read.
-        recording: of recordings, which columns they are in, and how they are cut.
+        recording: for recordings, which columns they are in, and how they are cut.
         word: what is known of a word.
         model: the network.
         training: how to train; without a budget of your own, for 8 epochs or 600 s, whichever is over first.

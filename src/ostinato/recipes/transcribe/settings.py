@@ -28,8 +28,9 @@ class TranscribeReadingSettings:
         text: the column of texts; without it, the one whose name says so (text, transcript, ...).
         separator: what separates the cells of CSV or TSV, such as ; or tab; null to find it.
         header: whether the first line of CSV or TSV names the columns; if not, they are called 1, 2, ...
-        validation_share: from above 0 to below 1; of recordings with groups (subjects, writers) whole groups are drawn.
-        test_share: likewise; 0 for no test.
+        validation_share: the share of the data to validate with, from above 0 to below 1; of recordings with groups (subjects,
+            writers) whole groups are drawn.
+        test_share: the share of the data to test with; 0 for no test.
         tokens: what is written is characters (char), characters as people see them, with all of their marks (cluster), or words.
         vocabulary_size: most words.
         min_count: a word that training has fewer times is not written; at least 1.
@@ -38,7 +39,7 @@ class TranscribeReadingSettings:
         lower_case: texts without regard to case.
         keep_empty: an empty text means that there is nothing to write, as in silence; else it means that nobody says what there is,
             and the recording is left out.
-        height: of pictures of lines, the pixels that all are scaled to.
+        height: for pictures of lines, the pixels that all are scaled to.
         stride: steps from the beginning of one frame to the next, each of recording.stack steps; null for so many that texts have
             some four frames a character.
     """
@@ -79,9 +80,9 @@ class TranscriberSettings:
             in one.
         num_layers: recurrent layers, one above the other; 1 where hidden_size is a list.
         bidirectional: a second direction, from the last frame to the first; false to write while frames are still coming.
-        dropout: between the layers and before the output, from 0 to below 1.
-        input_dropout: of what enters the first layer, from 0 to below 1.
-        options: of the recurrent layer by name, such as {zoneout: 0.1}.
+        dropout: the rate of dropout between the layers and before the output, from 0 to below 1.
+        input_dropout: the rate of dropout of what enters the first layer, from 0 to below 1.
+        options: options of the recurrent layer by name, such as {zoneout: 0.1}.
     """
 
     cell: CellName = "lstm"
@@ -113,7 +114,7 @@ class TranscribeSettings(TaskSettings):
             labels.csv); a folder of pictures of lines with labels.csv (file, text); "digits" for rows of handwritten digits;
             without it, lines of text that are drawn.
         reading: which data, and how they are read.
-        recording: of recordings, which columns they are in; stack is the steps of a frame.
+        recording: for recordings, which columns they are in; stack is the steps of a frame.
         model: the network.
         training: how to train; without a budget of your own, for 20 epochs or 240 s, whichever is over first.
     """
@@ -138,7 +139,7 @@ class TranscribeAnswering:
         beam: texts that are followed, from 1 to 1,000; 1 takes the likeliest unit of each frame (greedy).
         n_best: texts for each recording, from 1 to `beam`.
         language_model: a run of the task lm that reads what is written, by characters or, as the transcriber's tokens, by words.
-        weight: of what the language model says, at least 0.
+        weight: the weight of what the language model says, at least 0.
         bonus: nats for each unit that is written, for a language model makes texts short: each unit costs something.
         lexicon: a file of words, a line each; no other is written.
         spans: whether answers say which steps each character and each word stands at.

@@ -17,13 +17,13 @@ class TranslateReadingSettings:
     """Which data, and how they are read.
 
     Args:
-        source: of a folder with files like train.de, train.en, val.de: what the names of the source files end in, here de; of a
+        source: for a folder with files like train.de, train.en, val.de: what the names of the source files end in, here de; of a
             table with named columns (.csv, .jsonl, .parquet): the column of the sources.
         target: the same for the targets, here en.
         validation: pairs of their own for validation, given like data; without them, validation_share of the data is drawn.
         test: pairs of their own for the test; without them, test_share is drawn, unless the data are a folder with such a part.
-        validation_share: of the different sources, above 0.
-        test_share: likewise, at least 0; 0 for no test.
+        validation_share: the share of the different sources to validate with, above 0.
+        test_share: the share of the different sources to test with; 0 for no test.
         tokens: what is read and written: pieces of words (byte pair encoding), words, characters or bytes.
         vocabulary_size: most tokens of word and bpe, on each side; where both sides share one, in all.
         joint: one vocabulary for both sides.
@@ -66,21 +66,21 @@ class TranslatorSettings:
         cell: the recurrent layers of encoder and decoder.
         embedding_size: width of the vector that stands for a token.
         hidden_size: units of each layer of the decoder, and of the encoder with all its directions.
-        num_layers: recurrent layers of each, one above the other.
+        num_layers: the recurrent layers of encoder and decoder each, one above the other.
         bidirectional: the encoder reads in both directions.
-        bridge: from the encoder's last states to the decoder's first: linear, copy or none.
+        bridge: what makes the decoder's first states from the encoder's last: linear, copy or none.
         attention: how a place of the source is scored: additive (Bahdanau), general, dot (Luong), scaled, or none for a decoder
             that knows what the bridge tells it.
-        attention_units: of the additive score; null for hidden_size.
+        attention_units: the units of the additive score; null for hidden_size.
         coverage: attention sees where it has looked before; slower.
-        coverage_weight: of the penalty for looking twice at a place, in the training loss; at least 0.
+        coverage_weight: the weight of the penalty for looking twice at a place, in the training loss; at least 0.
         input_feeding: the last readout is read again with the next token; slower.
         readout_size: what the output layer is given; null for embedding_size where tied, else hidden_size.
         tied: two-way, the decoder's embedding is its output layer; three-way, the encoder's embedding too, which needs one
             vocabulary for both sides; auto is three-way where there is one, else two-way; none.
-        dropout: of embeddings, between layers and of readouts, from 0 to below 1.
+        dropout: the rate of dropout of embeddings, between layers and of readouts, from 0 to below 1.
         label_smoothing: share of the training target that is spread over all tokens, from 0 to below 1.
-        options: of the recurrent layers by name, such as {zoneout: 0.1}.
+        options: options of the recurrent layers by name, such as {zoneout: 0.1}.
     """
 
     cell: CellName = "gru"
@@ -106,7 +106,8 @@ class SamplingSettings:
     """Scheduled sampling (Bengio et al. 2015): in training the decoder reads its own tokens now and then; slower.
 
     Args:
-        decay: of the share of true tokens from update to update: linear, exponential or inverse sigmoid; none for true tokens only.
+        decay: how the share of true tokens falls from update to update: linear, exponential or inverse sigmoid; none for true
+            tokens only.
         k: how slow it is, in updates.
         floor: the least share of true tokens, from 0 to 1.
         draw: own tokens are drawn from what the model says; false takes the most likely one.
@@ -141,13 +142,13 @@ class Answering:
     Args:
         beam: hypotheses that go on, at least 1; 1 takes the most likely token at each step.
         n_best: hypotheses that are given, from 1 to beam.
-        length_penalty: see `BeamSettings`.
-        coverage_penalty: likewise.
+        length_penalty: alpha of `BeamSettings`.
+        coverage_penalty: beta of `BeamSettings`.
         max_length: most tokens of an answer, from 1 to 10,000; None for twice those of the source and 10 more.
         temperature: above 0 the text is drawn instead, without a beam.
         top_k: draw from so many most likely tokens only.
         top_p: draw from the most likely tokens that make up this share only.
-        seed: of what is drawn, from 0 to 2^62 - 1.
+        seed: the seed of what is drawn, from 0 to 2^62 - 1.
         copy_unknown: write the source's own word in the place of an unknown one, where attention says which.
 
     Raises:
