@@ -43,8 +43,9 @@ def shell_environment(folder: Path, commands: Path) -> dict[str, str]:
     return environment
 
 
-# torch's exporter says so of itself.
+# torch's exporter says so of itself; torch 2.11's loading of an exported program too.
 @pytest.mark.filterwarnings("ignore:`isinstance.treespec, LeafSpec:FutureWarning")
+@pytest.mark.filterwarnings("ignore:The given buffer is not writable:UserWarning")
 @pytest.mark.parametrize("page", [p for p in PAGES if snippets(p)], ids=lambda p: p.name)
 def test_every_snippet_of_a_page_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm_command: Path
