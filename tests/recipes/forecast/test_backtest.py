@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import polars
 import pytest
+import torch
 
 from ostinato.cli.main import main
 from ostinato.errors import ConfigError
@@ -86,6 +87,18 @@ def _counting(function):
 
     counted.calls = 0
     return counted
+
+
+def test_saved_rows_are_used_for_the_same_weights_only(run):
+    """Weights whose signs are turned over are other weights."""
+    trained = load(run.run.path).answer_with({"samples": 20})
+    before = backtest(trained, origins=1)
+    assert backtest(trained, origins=1) == before
+    with torch.no_grad():
+        for parameter in trained.model.parameters():
+            parameter.neg_()
+    turned = backtest(trained, origins=1)
+    assert [row["mae"] for row in turned] != [row["mae"] for row in before]
 
 
 def test_what_cannot_be_is_refused(run, tmp_path):

@@ -138,9 +138,13 @@ def _plain(settings: Any) -> str:
     return json.dumps(dataclasses.asdict(settings), sort_keys=True, default=str)
 
 
-def _weights(trained: Trained[Any, Any, Any, Any]) -> float:
-    """A number that tells weights apart: the sum of their absolute values."""
-    return float(sum(parameter.detach().double().abs().sum() for parameter in trained.model.parameters()))
+def _weights(trained: Trained[Any, Any, Any, Any]) -> str:
+    """A digest of the model's parameters and buffers."""
+    found = hashlib.sha256()
+    for name, v in trained.model.state_dict().items():
+        found.update(f"{name} {v.dtype} {tuple(v.shape)}".encode())
+        found.update(v.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()[:16]
 
 
 def _kept(file: Path, asked: Mapping[str, Any]) -> list[dict[str, Any]] | None:
