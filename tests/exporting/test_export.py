@@ -216,6 +216,21 @@ def test_a_layer_that_multiplies_rounding_is_compared_with_float64(tmp_path: Pat
     assert written.difference.rounding > check.TOLERANCE / 10
 
 
+def test_each_output_is_judged_by_its_own_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of two is told with its own number, though the first, which only rounds, is further apart."""
+    torch.manual_seed(0)
+    layer = ostinato.RNN(4, 32, nonlinearity="relu").eval()
+    with torch.no_grad():
+        layer.weight_hh_l0.copy_(torch.nn.init.orthogonal_(torch.empty(32, 32)) * 3)
+        layer.bias_hh_l0.copy_(torch.randn(32))
+    answered = check.Session.__call__
+    monkeypatch.setattr(
+        check.Session, "__call__", lambda self, inputs: [v + 2e-4 * at for at, v in enumerate(answered(self, inputs))]
+    )
+    with pytest.raises(ModelError, match=r"the model is 2\.0e-04 from the module in output_1 at"):
+        exported(ChaoticAndPlain(layer).eval(), tmp_path, example=(torch.randn(5, 2, 4),))
+
+
 def test_int8_of_an_embedding_that_is_an_output_layer_too(tmp_path: Path) -> None:
     embedding, output = torch.nn.Embedding(50, 32), torch.nn.Linear(32, 50)
     output.weight = embedding.weight
@@ -247,6 +262,13 @@ class Chaotic(torch.nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.sin(self.layer(x)[0] * 30)
+
+
+class ChaoticAndPlain(Chaotic):
+    """Chaos beside the input's sine."""
+
+    def forward(self, x: Tensor) -> Any:
+        return super().forward(x), torch.sin(x)
 
 
 def test_int8_is_a_third_of_the_size_and_nearly_the_same(tmp_path: Path) -> None:

@@ -92,11 +92,11 @@ def check(model: bytes, graph: Graph, others: Sequence[Sequence[Tensor]]) -> Dif
                 f"{graph.name}: ONNX Runtime cannot run the model at {_told(graph, sizes)}: {said[:600]}"
             ) from error
         for port, ours, theirs in zip(graph.outputs, wanted, found, strict=True):
-            apart = distance(ours, theirs)
-            if apart > worst.largest:
-                worst = Difference(apart, port.name, sizes)
-            if apart > TOLERANCE:
-                worst = _judged(graph, inputs, port.name, worst, theirs)
+            difference = Difference(distance(ours, theirs), port.name, sizes)
+            if difference.largest > TOLERANCE:
+                difference = _judged(graph, inputs, difference, theirs)
+            if difference.largest > worst.largest:
+                worst = difference
     return worst
 
 
@@ -120,13 +120,13 @@ def distance(ours: Tensor, theirs: np.ndarray) -> float:
     return float(np.abs(a - b)[there].max() / max(1.0, np.abs(a[there]).max()))
 
 
-def _judged(graph: Graph, inputs: Sequence[Tensor], output: str, found: Difference, theirs: np.ndarray) -> Difference:
+def _judged(graph: Graph, inputs: Sequence[Tensor], found: Difference, theirs: np.ndarray) -> Difference:
     """Return a difference above the tolerance if the module's own rounding explains it; else raise a ModelError.
 
     A recurrence may multiply an error from step to step. Then no two programs in float32 agree, so each is compared
     with the result in float64.
     """
-    told = _told(graph, found.sizes)
+    output, told = found.output, _told(graph, found.sizes)
     apart = f"the model is {found.largest:.1e} from the module in {output} at {told}"
     message = f"{graph.name}: {apart}; at most {TOLERANCE:.0e} is right"
     exact = _exact(graph, inputs, output)
@@ -139,7 +139,7 @@ def _judged(graph: Graph, inputs: Sequence[Tensor], output: str, found: Differen
         raise ModelError(
             f"{message}. In float64 the module is {rounding:.1e} from itself, and the model {of_model:.1e}"
         )
-    return Difference(found.largest, found.output, found.sizes, rounding)
+    return Difference(found.largest, output, found.sizes, rounding)
 
 
 def _exact(graph: Graph, inputs: Sequence[Tensor], output: str) -> Tensor | None:
