@@ -60,6 +60,8 @@ LACKS = {
     "from ostinato.cli.main import main; sys.exit(main(['train', 'lm']))": "tasks",
     "from ostinato.cli.main import main; sys.exit(main(['predict', 'runs/x', 'y']))": "tasks",
     "from ostinato.cli.main import main; sys.exit(main(['lab', 'list']))": "tasks",
+    "from ostinato.cli.main import main; sys.exit(main(['sweep', 'lm']))": "sweep",
+    "from ostinato.cli.main import main; sys.exit(main(['serve', 'runs/x']))": "serve",
     "from ostinato.data.sources.builtin import digits; digits()": "tasks",
     "from ostinato.data.sources.frames import read_frame; read_frame(FILE)": "tasks",
     "from ostinato.insight.plots import figure; figure()": "plots",

@@ -75,6 +75,12 @@ def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
     return None if extra is None else _missing(package, extra)
 
 
+def for_command(error: MissingPackageError, command: str) -> MissingPackageError:
+    """The error for a command: if the command has an extra of its own, which includes "tasks", it names that extra."""
+    package = error.name or ""
+    return _missing(package, command) if command in ("serve", "sweep") and _EXTRAS.get(package) == "tasks" else error
+
+
 def _missing(package: str, extra: str) -> MissingPackageError:
     return MissingPackageError(
         f"this needs the package {package}, which is not installed; install it: pip install 'ostinato[{extra}]'",

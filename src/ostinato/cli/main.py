@@ -77,7 +77,7 @@ def _answer(words: list[str]) -> int:
 
 
 def _run(command: str, words: list[str]) -> int:
-    from ostinato.errors import OstinatoError, PeerError
+    from ostinato.errors import MissingPackageError, OstinatoError, PeerError
     from ostinato.training.loop.interrupt import terminable
 
     _write_any_character()
@@ -88,6 +88,10 @@ def _run(command: str, words: list[str]) -> int:
             return importlib.import_module(f"ostinato.cli.{command}").main(words)
     except PeerError as error:
         return _stopped(error)
+    except MissingPackageError as error:
+        from ostinato.extras import for_command
+
+        return _wrong(str(for_command(error, command)))
     except OstinatoError as error:
         return _wrong(" ".join(str(error).split()))
     except KeyboardInterrupt:
