@@ -42,6 +42,7 @@ def main(words: Sequence[str]) -> int:
     if given.seed is not None and not -(2**63) <= given.seed < 2**64:
         raise ConfigError(f"--seed: expected an integer from -2^63 to 2^64 - 1, as torch takes, got {given.seed}")
 
+    from ostinato.cli.closing import tell_next
     from ostinato.recipes.lm.task import LanguageModelling
     from ostinato.recipes.registry import task_of
     from ostinato.recipes.runs import latest_run
@@ -67,4 +68,11 @@ def main(words: Sequence[str]) -> int:
         sys.stdout.write(piece)
         sys.stdout.flush()
     sys.stdout.write("\n")
+    sys.stdout.flush()
+    tell_next(
+        {
+            "see inside": ["ostinato", "inspect", str(run)],
+            "serve it": ["ostinato", "serve", str(run)],
+        }
+    )
     return 0
