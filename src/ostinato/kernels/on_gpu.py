@@ -167,9 +167,8 @@ def _of_cell(request: Request) -> str | None:
 def _way(request: Request, kernel: GPUKernel) -> Way | str:
     """The way to run a request, or why there is none."""
     sized = kernel.sized(request.cell, *sizes_of_request(request))
-    rows = (
-        request.input.shape[1] if request.lengths is None else len(request.lengths)
-    )  # a packed input has no dimension of the batch
+    # A packed input has no dimension of the batch.
+    rows = request.input.shape[1] if request.lengths is None else len(request.lengths)
     return sized.way(rows, _multiplied(request), request.input.device)
 
 

@@ -1,4 +1,4 @@
-"""Gradients at every state of a recurrence, which is run step by step in double precision."""
+"""Gradients at every state of a recurrence, which is run step by step."""
 
 from __future__ import annotations
 

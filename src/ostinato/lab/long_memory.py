@@ -84,7 +84,7 @@ def longest_solved(measured: Table) -> dict[str, int]:
 
 
 def judge(measured: Table, what: str, carriers: Sequence[str]) -> Verdict:
-    """Each of the `carriers` solves at least twice the length that the RNN solves, and more than the shortest."""
+    """Each of the `carriers` solves at least twice the length that the RNN solves, and at least twice the shortest."""
     solved = longest_solved(measured)
     lengths = measured.column("length_steps")
     said = ", ".join(f"{cell} {length or 'none'}" for cell, length in solved.items())

@@ -49,9 +49,8 @@ def text_nats(
     """
     T, B, _ = log_probs.shape
     frames = torch.full((B,), T) if lengths is None else moved(lengths, torch.device("cpu"))
-    values = (
-        log_probs if log_probs.device.type in ("cpu", "cuda") else log_probs.cpu()
-    )  # torch has this loss on no other device
+    # Torch has this loss on no other device.
+    values = log_probs if log_probs.device.type in ("cpu", "cuda") else log_probs.cpu()
     nats = F.ctc_loss(
         values,
         target.T.to(values.device),

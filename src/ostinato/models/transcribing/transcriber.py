@@ -17,16 +17,17 @@ from ostinato.models.transcribing.transcript_stream import TranscriptStream
 from ostinato.nn.lengths import moved, takes_lists
 from ostinato.types import Lengths
 
-UNKNOWN = (
-    -1
-)  # the length of a text without a loss: it is not known, has an unknown unit, or has more units than frames allow
+# The length of a text without a loss: it is not known, has an unknown unit, or has more units than frames allow.
+UNKNOWN = -1
 
 
 class Transcriber(nn.Module):
     """Recurrent layers over frames, and at each frame the probability of each unit of a text, or of the blank.
 
-        h_1 .. h_T = recurrent(x_1 .. x_T),   y_t = log softmax(W dropout(h_t) + b)
-        p(text | x) = sum over all paths that give the text when repeats and then blanks are taken out of prod_t y_t(path_t)
+        h_1 .. h_T = recurrent(x_1 .. x_T),   y_t = softmax(W dropout(h_t) + b)
+        p(text | x) = sum over all paths that give the text of prod_t y_t(path_t)
+
+    A path gives the text that is left when first repeats and then blanks are removed.
 
     Source: Graves, Fernandez, Gomez & Schmidhuber 2006, Connectionist temporal classification, (1) to (4). Unit 0 is the blank.
 

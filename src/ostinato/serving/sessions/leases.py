@@ -37,7 +37,7 @@ class Leases:
             version: the version in memory; -1 for none.
 
         Raises:
-            BusyError: another replica has it for longer than a lease.
+            BusyError: another replica has it for longer than 1.5 times a lease.
         """
         until, pause = time.monotonic() + 1.5 * self._seconds, 0.002
         while True:

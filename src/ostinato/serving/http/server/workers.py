@@ -22,8 +22,8 @@ from ostinato.serving.http.server.settings import Settings
 from ostinato.serving.stores.file_lock import FileLock, lock_of
 
 LOOK_S = 0.1
-LEAST_LIFE_S = 5.0  # a worker that dies sooner has failed to start; three times in a row end the server
-MOST_DEATHS = 3
+LEAST_LIFE_S = 5.0  # a worker that dies sooner has failed to start
+MOST_DEATHS = 3  # failed starts in a row, for each worker, after which the server ends
 WRONG = 2  # the status of a worker that has reported an error that the user can correct
 
 
