@@ -79,13 +79,19 @@ class Bank:
         """Set rows to states from `pack`.
 
         Raises:
-            StateError: a state has another size. If all states have one size, no row has changed then.
+            StateError: a state is not of this bank, and no row has changed.
         """
         if not len(rows):
             return
         if self.size is None:
-            for row, state in zip(rows.tolist(), states, strict=True):
-                self._unpack_one(row, state)
+            before = self.pack(rows)
+            try:
+                for row, state in zip(rows.tolist(), states, strict=True):
+                    self._unpack_one(row, state)
+            except StateError:
+                for row, state in zip(rows.tolist(), before, strict=True):
+                    self._unpack_one(row, state)
+                raise
             return
         if any(len(state) != self.size for state in states):
             raise StateError(f"expected states of {self.size} bytes, got {sorted({len(state) for state in states})}")
