@@ -114,7 +114,7 @@ def test_a_cell_that_has_no_c_is_named_with_its_operation(tmp_path: Path) -> Non
 
     with pytest.raises(ConfigError, match=r"no C for cell 'adding_up': .*cumsum"):
         write_c(Recurrent(adding_up, 3, 4).eval(), "net", tmp_path)
-    with pytest.raises(ConfigError, match="no C for cell 'mlstm': it has states of several dimensions"):
+    with pytest.raises(ConfigError, match=r"no C for cell 'mlstm': its state C has the shape \(B, N, d, d\)"):
         write_c(ostinato.catalogue.make("mlstm", 3, 4).eval(), "net", tmp_path)
 
 

@@ -308,7 +308,7 @@ def test_a_stream_in_plain_pytorch_is_used_as_every_other() -> None:
     layer = ostinato.catalogue.MLSTM(3, 6, num_heads=2).eval()
     inputs, stream = torch.randn(9, 3), Stream(layer)
     assert isinstance(stream, Stream)
-    assert "in plain PyTorch, as it has states of several dimensions" in repr(stream)
+    assert "in plain PyTorch, as its state C has the shape (B, N, d, d)" in repr(stream)
     assert stream.error_report is None
     assert stream.measure_error(inputs).outputs == 0
     assert stream.weight_bytes == 4 * sum(p.numel() for p in layer.parameters())
