@@ -36,7 +36,7 @@ class Threads:
 
     def seen_from(self, rank):
         return SimpleNamespace(
-            world=self.world, rank=rank, is_first=rank == 0, contents=lambda mine: self.everybody(rank, mine)
+            world=self.world, rank=rank, is_first=rank == 0, gather_bytes=lambda mine: self.everybody(rank, mine)
         )
 
     def total(self, rank):

@@ -178,7 +178,7 @@ def see_between(
                 on_batch(size * len(counts) // (stop - first), size)
     means = torch.stack(losses).tolist() if losses else []
     all_means, all_counts = list[float](), list[int]()
-    for told in processes.contents(judge.sent(means, counts)):
+    for told in processes.gather_bytes(judge.sent(means, counts)):
         remembered, theirs, terms = from_bytes(told)
         known.join(remembered)
         all_means += theirs

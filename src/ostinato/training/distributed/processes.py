@@ -119,7 +119,7 @@ class Processes:
             map_tensors(exchange, tree)
         return [self._with(tree, [tensors[rank] for tensors in gathered]) for rank in range(self.world)]
 
-    def contents(self, mine: bytes) -> list[bytes]:
+    def gather_bytes(self, mine: bytes) -> list[bytes]:
         """The bytes of every process, by rank, of any length."""
         if self.world == 1:
             return [mine]
@@ -128,7 +128,7 @@ class Processes:
             dist.all_gather_object(theirs, mine, group=self._patient_group)
         return theirs
 
-    def take_the_first_ones(self, tensors: Iterable[torch.Tensor]) -> None:
+    def broadcast(self, tensors: Iterable[torch.Tensor]) -> None:
         """Copy the first process's numbers into the tensors of all others, in place; shapes and dtypes are the same in all."""
         if self.world == 1:
             return

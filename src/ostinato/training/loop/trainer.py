@@ -128,7 +128,7 @@ class Trainer:
         batch normalisation's, depends on the rows of its process.
         """
         averaging = self.updater.averaging
-        self.processes.take_the_first_ones(self.module.buffers())
+        self.processes.broadcast(self.module.buffers())
         with nullcontext() if averaging is None else averaging.applied(), weights_together(self.updater.step_module):
             yield
 
