@@ -18,7 +18,8 @@ from ostinato.insight.scaling import Link, Workload, amdahl, fastest_processes, 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-ALPHA, BETA, SIGMA = r"$\alpha$", r"$\beta$", r"$\sigma$"
+# With a word before each: screen readers take a header that is a formula alone for an empty one.
+ALPHA, BETA, SIGMA = r"latency $\alpha$", r"bandwidth $\beta$", r"factor $\sigma$"
 TEMPLATE = Path(__file__).with_name("page.md")
 WORLDS = (1, 8, 64, 1000)
 QUIET = 0.7  # load average, below which a measurement counts
