@@ -11,6 +11,7 @@ from torch._C._functorch import is_legacy_batchedtensor
 
 from ostinato.kernels.call import named, result_of
 from ostinato.kernels.cpu.run.bound import BoundCall
+from ostinato.kernels.cpu.run.buffers import pool
 from ostinato.kernels.cpu.run.saved import Saved
 from ostinato.kernels.graphs import ops
 from ostinato.kernels.graphs.operator_key import spell
@@ -227,7 +228,7 @@ class _Known:
 def _counter(v: Tensor) -> Tensor:
     """A tensor without numbers that has the same version counter as `v`."""
     found = v.detach()
-    found.data = v.new_empty(0)
+    found.data = pool.nothing(v.dtype)
     return found
 
 

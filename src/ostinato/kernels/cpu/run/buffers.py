@@ -14,7 +14,7 @@ from ostinato.locks import lock
 from ostinato.types import Tensor
 
 KEPT_BYTES = 1 << 30  # at most so much free memory is kept for later calls
-_GRAIN = 1 << 16  # bytes; below this size the system's allocator is quicker, and keeps freed memory itself
+_GRAIN = 1 << 18  # bytes; below this size the system's allocator is quicker, and keeps freed memory itself
 
 # Bytes of the large pages that larger blocks ask for. With weights in small pages, the processor must look up the address of a page
 # every few kilobytes.
@@ -61,11 +61,7 @@ class Pool:
         """A tensor of this shape, on CPU, with whatever was in the memory before."""
         wanted = math.prod(shape) * dtype.itemsize
         if wanted < _GRAIN:
-            try:
-                like = _like[dtype]
-            except KeyError:
-                like = _like[dtype] = torch.zeros(0, dtype=dtype, device="cpu")
-            given = like.new_empty(*shape)  # with the shape as a tuple it takes 1.5 times as long
+            given = self.nothing(dtype).new_empty(*shape)  # with the shape as a tuple it takes 1.5 times as long
         else:
             size = 1 << (wanted - 1).bit_length()
             if size - wanted > size // 4:  # three quarters of a power of two are enough
@@ -77,6 +73,15 @@ class Pool:
         if self.poison:
             given.fill_(float("nan"))
         return given
+
+    @staticmethod
+    def nothing(dtype: torch.dtype) -> Tensor:
+        """A tensor without numbers, always the same one; not to be changed."""
+        try:
+            return _like[dtype]
+        except KeyError:
+            with torch.inference_mode(False):  # or a graph of autograd may not hold it
+                return _like.setdefault(dtype, torch.zeros(0, dtype=dtype, device="cpu"))
 
     def like(self, v: Tensor) -> Tensor:
         """Like `take`, with the shape and dtype of a contiguous tensor."""
