@@ -113,12 +113,12 @@ def test_a_launch_tells_how_long_it_waited_for_who_came_late(monkeypatch: pytest
     loop = ctypes.cast(nap, ctypes.c_void_p).value
     assert loop is not None
     # On a busy machine one thread may take both pieces, and wait for nobody.
-    waited: list[tuple[float, float]] = []
+    waited: list[tuple[float, float, float]] = []
     monkeypatch.setattr(threads, "most_threads", lambda: 2)
     monkeypatch.setattr(threads, "late_ends", SimpleNamespace(note=lambda *seen: waited.append(seen)))
     for _ in range(20):
         run_pieces(library(False)["pieces"], loop, 0, 2)
-    assert threads.openmp() is None or any(w > 0.015 for w, _ in waited)
+    assert threads.openmp() is None or any(w > 0.015 for w, _, _ in waited)
 
 
 def test_nothing_is_measured_for_a_small_call(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from ostinato.kernels.cpu.threads.lateness import FIRST_S, LATE, LONGEST_S, SEVERE, Lateness
+from ostinato.kernels.cpu.threads.lateness import (
+    APART,
+    ASLEEP_S,
+    FIRST_S,
+    LATE,
+    LONGEST_APART_S,
+    LONGEST_S,
+    SEVERE,
+    Activity,
+    Lateness,
+    LateThreads,
+)
 
 
 @pytest.fixture
@@ -78,3 +89,69 @@ def test_what_is_late_often_is_done_alone_and_what_is_late_seldom_is_not(
             tried += 1
             late.note(1e-3 if tried % every == 0 else 0.0, 1e-3)
     assert (without > 10 * tried) if alone else (tried > 2 * without)
+
+
+@pytest.fixture
+def activity(now: list[float]) -> Activity:
+    return Activity(lambda: now[0])
+
+
+@pytest.fixture
+def threads(activity: Activity, now: list[float]) -> LateThreads:
+    return LateThreads(activity, lambda: now[0])
+
+
+def test_threads_sleep_when_they_have_done_nothing_together_for_a_while(activity: Activity, now: list[float]) -> None:
+    assert activity.asleep() > ASLEEP_S
+    activity.met()
+    assert activity.asleep() == 0.0
+    now[0] += ASLEEP_S / 2
+    activity.worked()  # alone
+    assert activity.asleep() == 0.0
+    now[0] += ASLEEP_S
+    assert activity.asleep() == pytest.approx(1.5 * ASLEEP_S)
+    assert not activity.is_first()
+    now[0] += ASLEEP_S / 2
+    assert activity.is_first()
+
+
+def test_who_had_to_be_woken_is_not_late_in_the_calls_that_follow(
+    threads: LateThreads, activity: Activity, now: list[float]
+) -> None:
+    threads.note(1.0, 1.0, asleep=1.0)
+    assert threads.now() == 1.0, "the next call after a while must wake them again"
+    activity.worked()
+    assert threads.now() == 0.0, "they are awake for a call that follows at once"
+    threads.note(2.0, 1.0, asleep=0.0)
+    assert threads.now() == 2.0
+    now[0] += 2 * ASLEEP_S
+    assert threads.now() == 1.0
+
+
+@pytest.mark.parametrize("apart", [0.02, 0.2, 3.0, float("inf")])
+def test_the_pause_is_longer_than_rare_calls_are_apart(
+    apart: float, threads: LateThreads, activity: Activity, now: list[float]
+) -> None:
+    threads.note(1.0, 1.0, asleep=apart)
+    activity.worked()
+    least = min(APART * apart, LONGEST_APART_S)
+    now[0] = 0.99 * least
+    assert threads.now() == 1.0
+    now[0] = 1.01 * least
+    assert threads.now() == 0.0
+
+
+def test_rare_calls_that_wake_threads_in_vain_are_mostly_done_alone(
+    threads: LateThreads, activity: Activity, now: list[float]
+) -> None:
+    """Calls of 3 ms, a fifth of a second apart, that take 12 ms if they wake threads."""
+    alone = 0
+    for _ in range(300):
+        now[0] += 0.2
+        if threads.now():
+            alone += 1
+        else:
+            threads.note(10.5e-3, 1.5e-3, activity.asleep())
+            activity.met()
+        activity.worked()
+    assert alone > 200

@@ -11,6 +11,7 @@ from ostinato.kernels.cpu.run.layer_jobs import BackwardJobs, ForwardJobs
 from ostinato.kernels.cpu.run.passes import Team
 from ostinato.kernels.cpu.run.route import MaskKind, Part, Route
 from ostinato.kernels.cpu.run.sizes import Sizes
+from ostinato.kernels.cpu.threads.lateness import activity
 from ostinato.kernels.cpu.threads.openmp import InTurn, run_beside
 from ostinato.types import Tensor
 
@@ -67,6 +68,8 @@ class Launch:
 
     def leave(self) -> None:
         """Give large memory back, and go back into the stock if it is open."""
+        if not self.route.is_small:
+            activity.worked()
         if not self._is_kept:
             self._memory = None
         if self.stock.is_open:

@@ -69,6 +69,7 @@ class Route:
         shown: the number of output tensors.
         block: the index of the block's address among the call's numbers; those of the masks follow.
         memory: the index of the address of the memory needed during the call, behind those of the masks.
+        is_small: whether one thread is enough, on any machine.
     """
 
     def __init__(self, call: Sizes, order: Order, save: bool) -> None:
@@ -92,12 +93,12 @@ class Route:
             for d, turned in enumerate(order.turned):
                 self._place(call, layer, d, names, is_turned=turned is not None)
         self._work = [of.work(order.rows[place % directions]) for place, of in enumerate(call.passes)]
-        self._is_small, self._alone = all(map(is_small, self._work)), (Team(1),) * spec.places
+        self.is_small, self._alone = all(map(is_small, self._work)), (Team(1),) * spec.places
         self._directions, self._functions = directions, call.functions
 
     def teams(self) -> tuple[tuple[Team, ...], bool]:
         """How the work of each place is divided now, and whether a layer's directions run at the same time, each on a thread."""
-        if self._is_small or (most := most_threads()) == 1:
+        if self.is_small or (most := most_threads()) == 1:
             return self._alone, False
         if 1 < self._directions <= most < 2 * self._directions:
             return self._alone, is_worth_two()

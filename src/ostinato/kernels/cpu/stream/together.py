@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 
 from ostinato.kernels.cpu.stream.record import THREADS
 from ostinato.kernels.cpu.threads.cores import most_threads
-from ostinato.kernels.cpu.threads.lateness import Lateness
+from ostinato.kernels.cpu.threads.lateness import ASLEEP_S, Lateness
 from ostinato.kernels.cpu.threads.openmp import openmp, slept_s
 
 THREAD_BYTES = 1 << 21  # of weights for each thread: to wake a sleeping one takes longer than to read fewer
-ASLEEP_S = 2e-3  # after so long the threads of torch's pool no longer spin but sleep
 GAIN = 0.5  # share of the time: with more lateness than this, several threads gain nothing
 WAKING_BYTES = 1 << 24  # of weights from which on it is worth waking threads
 

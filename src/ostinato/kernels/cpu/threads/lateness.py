@@ -3,6 +3,9 @@
 A thread that is late once may have lost its core by chance, or had to be woken; threads that are late again and again will go on
 being late. So after a late thread, calls use one thread only for a *pause*. The pause grows each time that threads are late, and
 shrinks each time that they are not.
+
+Threads that nobody has used for a while sleep, and may come late to the first of many calls in a row, whatever else the machine
+does. So calls that wake threads and calls that find them awake are told apart.
 """
 
 from __future__ import annotations
@@ -16,6 +19,9 @@ SEVERE = 3.0  # share of a call's time: a longer wait is counted as this, as it 
 # After each call with several threads, the pause is multiplied by this plus the share of the time that was waited.
 SHRINKS = 0.8
 HALF_S = 1.0  # besides, the pause is halved for every so many seconds that pass
+ASLEEP_S = 2e-3  # after so long the threads of torch's pool no longer spin but sleep
+# Where calls are rare, a pause is at least so many times as long as they are apart, but no longer than this.
+APART, LONGEST_APART_S = 2.0, 10.0
 
 
 class Lateness:
@@ -33,12 +39,13 @@ class Lateness:
         """The share to expect now; 0 if it is time to try several threads again."""
         return self._share if self._share and self._clock() < self._until else 0.0
 
-    def note(self, waited: float, worked: float) -> None:
+    def note(self, waited: float, worked: float, shortest: float = FIRST_S) -> None:
         """Note how long the threads of a call waited.
 
         Args:
             waited: seconds for which threads waited for others.
             worked: all other seconds of the call.
+            shortest: the shortest pause, if they waited for long.
         """
         now, share = self._clock(), min(waited / max(worked, 1e-6), SEVERE)
         grown = (SHRINKS + share) * self._while * 0.5 ** ((now - self._noted) / HALF_S)
@@ -46,8 +53,75 @@ class Lateness:
         if share <= LATE:
             self._share, self._while = 0.0, min(grown, self._while)
             return
-        self._while = min(max(FIRST_S, grown), LONGEST_S)
+        self._while = max(shortest, min(grown, LONGEST_S))
         self._share, self._until = share, now + self._while
 
 
-late_meetings, late_ends = Lateness(), Lateness()  # at the barriers in each time step; at the end of a launch
+class Activity:
+    """What the threads of this process did last in machine code.
+
+    Args:
+        clock: a function that gives the time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._worked = self._met = float("-inf")
+
+    def worked(self) -> None:
+        """Note that a call ends now."""
+        self._worked = self._clock()
+
+    def met(self) -> None:
+        """Note that several threads have ended their work now."""
+        self._met = self._clock()
+
+    def is_first(self) -> bool:
+        """Whether a call that begins now is the first one for a while."""
+        return self._clock() - self._worked > ASLEEP_S
+
+    def asleep(self) -> float:
+        """Seconds for which threads have slept; 0 if they are awake."""
+        idle = self._clock() - self._met
+        return idle if idle > ASLEEP_S else 0.0
+
+
+class LateThreads:
+    """The lateness of threads that are awake, and that of threads that must be woken.
+
+    Args:
+        activity: what the threads did last.
+        clock: a function that gives the time in seconds.
+    """
+
+    def __init__(self, activity: Activity, clock: Callable[[], float] = time.monotonic) -> None:
+        self._activity = activity
+        self._awake, self._woken = Lateness(clock), Lateness(clock)
+
+    def now(self) -> float:
+        """The share to expect now, see `Lateness`.
+
+        A call that follows another one at once counts as one that finds threads awake, even if the other used one thread: of many
+        calls in a row, the second one wakes them for all.
+        """
+        return (self._woken if self._activity.is_first() else self._awake).now()
+
+    def note(self, waited: float, worked: float, asleep: float) -> None:
+        """Note how long the threads of a call waited.
+
+        Args:
+            waited: see `Lateness`.
+            worked: see `Lateness`.
+            asleep: for how long they had slept when the call began, see `Activity`.
+        """
+        if asleep:
+            self._woken.note(waited, worked, max(FIRST_S, min(APART * asleep, LONGEST_APART_S)))
+        else:
+            self._awake.note(waited, worked)
+
+
+activity = Activity()
+late_meetings, late_ends = (
+    LateThreads(activity),
+    LateThreads(activity),
+)  # at the barriers in each step; at the end of a launch

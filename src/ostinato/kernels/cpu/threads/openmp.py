@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from ostinato.kernels.cpu.threads.cores import most_threads
-from ostinato.kernels.cpu.threads.lateness import late_ends, late_meetings
+from ostinato.kernels.cpu.threads.lateness import activity, late_ends, late_meetings
 from ostinato.kernels.cpu.threads.meeting import CLOCK, IDLE, NAP, NAP_S, SLEPT
 
 _LOOP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
@@ -124,10 +124,11 @@ class InTurn:
 def run_shares(region: int, loop: int, fields: int, threads: int, place: ctypes.Array[ctypes.c_int64]) -> None:
     """Like `run`, and note how long threads slept at the barriers in the loop."""
     slept_s(place)
-    begin = time.monotonic()
+    asleep, begin = activity.asleep(), time.monotonic()
     run(region, loop, fields, threads, place)
     slept = slept_s(place) / (threads - 1)
-    late_meetings.note(slept, time.monotonic() - begin - slept)
+    activity.met()
+    late_meetings.note(slept, time.monotonic() - begin - slept, asleep)
 
 
 def run_pieces(taking: int, loop: int, fields: int, pieces: int) -> None:
@@ -146,11 +147,12 @@ def run_pieces(taking: int, loop: int, fields: int, pieces: int) -> None:
     elif (library := openmp()) is not None:
         place = meeting_place()
         what = (ctypes.c_int64 * 6)(loop, fields, 0, pieces, library.count, ctypes.addressof(place))
-        begin = time.monotonic()
+        asleep, begin = activity.asleep(), time.monotonic()
         library.parallel(taking, ctypes.addressof(what), threads, 0)
         end = time.monotonic()
         waited = end - place[IDLE] - 1e-9 * place[IDLE + 1]  # since the first thread found nothing left to do
-        late_ends.note(waited if waited > SOON_S else 0.0, end - begin - waited)
+        activity.met()
+        late_ends.note(waited if waited > SOON_S else 0.0, end - begin - waited, asleep)
     else:
         _run_on_python_threads(loop, fields, pieces, threads)
 
