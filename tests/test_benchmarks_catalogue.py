@@ -79,6 +79,11 @@ def test_the_command_measures_two_cells_goes_on_and_writes_the_page(
     command.forget(found, ["rnn"], ["copy", "cost"])
     done = [found.is_done(name, of, 0) for name, of in (("rnn", "copy"), ("rnn", "digits"), ("gru", "copy"))]
     assert (done, found.has_cost("rnn"), found.has_cost("gru")) == ([False, True, True], False, True)
+    assert found.machines
+    assert found.days
+    command.forget(found, ["rnn", "gru"], command.PARTS)
+    assert not found.machines
+    assert not found.days, "nothing is left that was measured there and then"
     with pytest.raises(ConfigError, match=r"other settings \(quick, tasks\).*choose another --output"):
         read_or_new(output, quick=False)
 

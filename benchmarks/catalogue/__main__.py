@@ -86,6 +86,8 @@ def forget(results: Results, cells: Sequence[str], parts: Sequence[str]) -> None
             results.costs.pop(cell, None)
         for name in parts:
             results.scores.get(cell, {}).pop(name, None)
+    if not results.costs and not any(results.scores.values()):
+        results.machines, results.days = [], []  # none of the figures is from there
 
 
 def measure_costs(results: Results, given: Any, output: Path) -> None:
