@@ -11,6 +11,7 @@ ostinato.catalogue.make("janet", 64, 128, num_layers=2)
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -75,7 +76,8 @@ def layer_of(cell: CellName | Cell) -> Callable[..., Recurrent]:
     """
     from ostinato.cells.places import find
     from ostinato.cells.spec import Cell
-    from ostinato.nn import Recurrent, layers
+    from ostinato.nn import LayerOptions, Recurrent, layers
+    from ostinato.nn.options import check_names
 
     if isinstance(cell, Cell):
         return partial(Recurrent, cell)
@@ -86,6 +88,9 @@ def layer_of(cell: CellName | Cell) -> Callable[..., Recurrent]:
         return getattr(layers, named.name)
 
     def at_place(*sizes: Any, **options: Any) -> Recurrent:
+        common = {*inspect.signature(Recurrent.__init__).parameters, *LayerOptions.__annotations__}
+        if not any(each.kind is each.VAR_KEYWORD for each in named.arguments.values()):
+            check_names(options.keys() - common, {*LayerOptions.__annotations__, *named.arguments})
         own = {argument: options.pop(argument) for argument in named.arguments if argument in options}
         return Recurrent(named.cell(own), *sizes, **options)
 

@@ -25,7 +25,7 @@ def function_of_everything(made: Recurrent) -> tuple[Callable[..., Any], tuple[t
     parameters = [0.6 * draw(*p.shape) for p in made.parameters()]
     learned = made.options.initial_state.learned
     places = made.num_layers * made.num_directions
-    sizes = made.cell.state_sizes(made.hidden_sizes[0], made.proj_size).values()
+    sizes = made.cell.state_sizes(made.hidden_sizes[0], made.proj_size, made.input_size).values()
     first = [] if learned else [0.5 * draw(places, 2, size) for size in sizes]
     inputs = tuple(v.requires_grad_() for v in (draw(2, 2, made.input_size), *first, *parameters))
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from typing import Any, cast
 
 import pytest
@@ -112,6 +113,33 @@ def test_numbers_of_a_start_go_together_and_what_is_derived_is_a_function() -> N
         cell(gates="a", states="h", starts={"weight_hh": "uniform(1, 0)"})(lambda x, s, U: s)
     with pytest.raises(CellError, match="derived expected a function for 'weight_hh', got 3"):
         cell(gates="a", states="h", derived={"weight_hh": cast("Any", 3)})
+
+
+@pytest.mark.parametrize("name", ["orthogonal", "identity", "identity(2)", "xavier", "he"])
+@pytest.mark.parametrize("of", ["r", "bias_ih"])
+def test_a_vector_has_no_start_that_is_for_matrices(name: str, of: str) -> None:
+    with pytest.raises(CellError, match=rf"start of '?{of}'? expected one for a vector.* got {re.escape(repr(name))}"):
+        cell(gates="a", states="h", parameters={"r": "H"}, starts={of: name})(lambda x, s, U, r: s)
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [torch.ones_like, lambda v: torch.ones(9), lambda v: v[1:].fill_(1.0), lambda v: v.fill_(float("nan"))],
+    ids=["ones_like", "other", "most", "NaN"],
+)
+def test_a_start_that_does_not_fill_its_tensor_is_told(fill: Any) -> None:
+    def step(x: Any, s: Any, U: Any, r: Any) -> Any:
+        return State(h=torch.tanh(x.a + U(s.h).a + r))
+
+    made = cell(gates="a", states="h", parameters={"r": "H"}, starts={"r": fill})(step)
+    with pytest.raises(CellError, match=r"expected to fill all numbers of its tensor, \(4,\), in place"):
+        Recurrent(made, 3, 4)
+    Recurrent(made, 3, 4, device="meta")
+
+
+def test_nan_is_no_start() -> None:
+    with pytest.raises(CellError, match="expected a number"):
+        cell(gates="a", states="h", parameters={"r": "H"}, starts={"r": float("nan")})(lambda x, s, U, r: s)
 
 
 @pytest.mark.parametrize("role", ["parameters", "widths", "starts", "derived"])

@@ -41,7 +41,7 @@ class Example:
         self.parameters = {n: draw(*size) for n, size in cell.parameter_sizes(1, self.hidden, proj, self.bias).items()}
         del self.parameters["weight_ih"]
         self.x = draw(self.rows, len(cell.input_gates) * self.hidden)
-        sizes = cell.state_sizes(self.hidden, proj)
+        sizes = cell.state_sizes(self.hidden, proj, 1)
         self.states = {name: draw(self.rows, size) for name, size in sizes.items()}
         self.dstates = {name: draw(self.rows, size) for name, size in sizes.items()}
         # Any numbers: a program must not count on zeros and ones.

@@ -33,7 +33,7 @@ def request(
     ih, others = drawn.pop("weight_ih"), [drawn.pop(name, None) for name in ("weight_hh", "bias_ih", "bias_hh")]
     weights = Weights(ih, *others, own=drawn)
     x = draw(steps, rows, input_size)
-    first = State(**{name: draw(rows, size) for name, size in cell.state_sizes(hidden, proj).items()})
+    first = State(**{name: draw(rows, size) for name, size in cell.state_sizes(hidden, proj, input_size).items()})
     valid = None
     if lengths is not None:
         valid = torch.tensor(lengths, dtype=torch.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import linecache
 import os
@@ -9,6 +10,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -137,6 +139,47 @@ def test_a_run_is_trained_with_it_and_says_so_when_it_is_gone(
         sys.modules.pop("my_cells", None)
 
 
+def test_a_refused_resume_with_another_cell_leaves_everything_as_it_was(
+    within: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (within / "text.txt").write_text("hello ostinato, how are you?\n" * 40)
+    (within / "small.yaml").write_text(SMALL)
+    train = ["train", "lm", "--config", "small.yaml", "--run", "run"]
+    assert main([*train, "--model.cell", "my_cells:leaky"]) == 0
+    kept = {name: (within / "run" / name).read_bytes() for name in ("config.yaml", "cells.json")}
+    again = ["train", "lm", "--run", "run", "--resume", "--training.max_steps", "6"]
+    assert main([*again, "--model.cell", "my_cells:leaky_by"]) == 2
+    assert "does not fit" in capsys.readouterr().err
+    assert kept == {name: (within / "run" / name).read_bytes() for name in kept}
+    assert main(again) == 0
+
+
+def test_in_python_a_run_takes_the_cell_itself(within: Path) -> None:
+    (within / "text.txt").write_text("hello ostinato, how are you?\n" * 40)
+    sys.path.append(str(within))
+    leaky = importlib.import_module("my_cells").leaky
+    given = {
+        "model": {"embedding_size": 4, "hidden_size": 8, "cell": leaky},
+        "training": {"max_steps": 2, "batch_size": 8},
+        "baselines": {"markov_orders": 0, "window": 0},
+    }
+    ostinato.train("lm", "text.txt", run="run", **given)
+    assert "cell: my_cells:leaky\n" in (within / "run/config.yaml").read_text()
+
+    @ostinato.cell(gates="h", states="h")
+    def local(x: Any, s: Any, U: Any) -> Any:
+        return ostinato.State(h=torch.tanh(x.h + U(s.h).h))
+
+    given["model"]["cell"] = local
+    with pytest.raises(ConfigError, match=r"'local' cannot be kept .* at the top of a module"):
+        ostinato.train("lm", "text.txt", run="other", **given)
+
+
+def test_a_typo_in_an_argument_of_ones_own_function_is_told(within: Path) -> None:
+    with pytest.raises(ConfigError, match=r"argument 'rat'; did you mean 'rate'\? .* rate, "):
+        make_layers("my_cells:leaky_by", 2, 3, options={"rat": 0.4})
+
+
 @pytest.mark.parametrize(
     ("old", "new", "is_same"),
     [
@@ -262,3 +305,24 @@ def test_every_model_takes_it(cell: Any, within: Path) -> None:
         found = [each for each in model.modules() if isinstance(each, ostinato.Recurrent)]
         assert found
         assert {each.base_cell.name for each in found} == {base.name}
+
+
+@ostinato.cell(gates="a", states="h seen:I")
+def remembers_its_input(x: Any, s: Any, U: Any) -> Any:
+    return ostinato.State(h=torch.tanh(x.a + U(s.h).a + s.seen.sum(-1, keepdim=True)), seen=0.5 * s.seen + 1.0)
+
+
+@pytest.mark.parametrize("cell", [remembers_its_input, "mlstm"], ids=["as wide as the input", "matrices"])
+def test_what_writes_takes_states_of_any_shape(cell: Any) -> None:
+    sizes = {"embedding_size": 4, "hidden_size": 6, "num_layers": 2, "cell": cell, "begin": 0, "end": 1}
+    source, target = torch.randint(2, 5, (5, 3)), torch.randint(2, 6, (4, 3))
+    for options in ({}, {"bridge": "none"}, {"input_feeding": True}, {"coverage": True}):
+        model = Seq2Seq(5, 6, **sizes, **options).eval()
+        model.loss(SimpleNamespace(input=source, lengths=None, target=target, target_lengths=None))[0].backward()
+        assert len(model.write(source, max_length=4)) == len(model.translate(source, max_length=4)) == 3
+    captioner = Captioner((1, 4, 4), 6, **sizes, encoder="rows", features=4).eval()
+    images = torch.rand(3, 1, 4, 4)
+    captioner.loss(SimpleNamespace(input=images, owners=torch.arange(3), target=target, target_lengths=None))[
+        0
+    ].backward()
+    assert len(captioner.write(images, max_length=4)) == 3

@@ -174,12 +174,12 @@ class Cell:
         """The numbers that the letters stand for, in a layer of these sizes."""
         return Widths(input_size, hidden_size, proj_size, self.heads, self.widths)
 
-    def state_sizes(self, hidden_size: int, proj_size: int = 0, input_size: int = 0) -> dict[str, int]:
+    def state_sizes(self, hidden_size: int, proj_size: int, input_size: int) -> dict[str, int]:
         """How many numbers each state has in a row."""
         widths = self.widths_at(input_size, hidden_size, proj_size)
         return {name: widths.count(described.split()) for name, described in self.states.items()}
 
-    def state_shapes(self, hidden_size: int, proj_size: int = 0, input_size: int = 0) -> dict[str, tuple[int, ...]]:
+    def state_shapes(self, hidden_size: int, proj_size: int, input_size: int) -> dict[str, tuple[int, ...]]:
         """The shape of each state in a row."""
         widths = self.widths_at(input_size, hidden_size, proj_size)
         return {name: widths.shape(described.split()) for name, described in self.states.items()}

@@ -67,7 +67,7 @@ def _parameters(
             )
         # Without a start a vector is zero, and a matrix is initialised like the layer's weights.
         default = 0.0 if len(shape) == 1 else None
-        found.append(Parameter(name, shape, start(name, starts[name]) if name in starts else default))
+        found.append(Parameter(name, shape, start(name, starts[name], len(shape)) if name in starts else default))
     return tuple(found)
 
 
@@ -209,7 +209,11 @@ def cell(
             extras=further,
             widths=own_widths,
             counts_heads="num_heads" in taken,
-            starts={name: start(name, value) for name, value in first_values.items() if name in WEIGHTS},
+            starts={
+                name: start(name, value, 1 if name.startswith("bias") else 2)
+                for name, value in first_values.items()
+                if name in WEIGHTS
+            },
             fixed=frozenset(fixed.split()),
             derived=dict(derived or {}),
         )

@@ -50,6 +50,7 @@ _KNOWN: Mapping[str, tuple[Callable[..., Any], int, int]] = {
     "xavier": (init.xavier_uniform_, 0, 0),
     "he": (_he, 0, 0),
 }
+_OF_MATRICES = {"identity", "orthogonal", "xavier", "he"}
 NAMES = (
     "uniform(low, high), log_uniform(low, high), normal(mean, std), identity, identity(scale), orthogonal, xavier, he"
 )
@@ -63,41 +64,62 @@ class Start:
         fill: fills a tensor in place.
         text: the description that it was made from, for `repr`.
         counts_heads: whether `fill` takes `num_heads` too.
+        is_own: whether it is somebody's function, of which nothing is known.
     """
 
     fill: Callable[..., Any]
     text: str
     counts_heads: bool = False
+    is_own: bool = False
 
     def __call__(self, v: Tensor, heads: int) -> None:
-        """Fill `v`, a parameter of a layer with this number of heads."""
+        """Fill `v`, a parameter of a layer with this number of heads.
+
+        Raises:
+            CellError: a function has left a number as it was, or made it NaN.
+        """
+        # A tensor of the meta device, or a fake one, has no numbers.
+        is_looked_at = self.is_own and type(v) in (torch.Tensor, torch.nn.Parameter) and not v.is_meta
+        if is_looked_at:
+            v.fill_(math.nan)  # a new parameter holds whatever was in the memory
         if self.counts_heads:
             self.fill(v, num_heads=heads)
         else:
             self.fill(v)
+        if is_looked_at and bool(v.isnan().any()):
+            raise CellError(
+                f"the start {self.text} expected to fill all numbers of its tensor, {tuple(v.shape)}, in place, as torch.nn.init "
+                "does, got one that leaves some as they were, or NaN; a tensor that it returns is not used, v.copy_(...) takes it"
+            )
 
     def __repr__(self) -> str:
         return self.text
 
 
-def start(what: str, given: object) -> Start:
+def start(what: str, given: object, dims: int | None = None) -> Start:
     """The start that `given` describes: a number, one of `NAMES`, or a function that fills a tensor as in `torch.nn.init`.
 
-    A function with an argument `num_heads` gets the layer's. `what` is the parameter's name, for the error.
+    A function with an argument `num_heads` gets the layer's. `what` is the parameter's name, for the error; `dims` is 1 for a
+    vector and 2 for a matrix, if it is known.
 
     Raises:
         CellError: `given` is anything else.
     """
     if isinstance(given, Start):
         return given
-    if isinstance(given, int | float) and not isinstance(given, bool):
+    if isinstance(given, int | float) and not isinstance(given, bool) and not math.isnan(given):
         number = float(given)
         return Start(partial(init.constant_, val=number), repr(number))
     if callable(given):
         counts_heads = inspect.isfunction(given) and "num_heads" in inspect.signature(given).parameters
-        return Start(given, getattr(given, "__name__", type(given).__name__), counts_heads)
+        return Start(given, getattr(given, "__name__", type(given).__name__), counts_heads, is_own=True)
     if isinstance(given, str) and (found := re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", given)) and found[1] in _KNOWN:
         function, least, most = _KNOWN[found[1]]
+        if dims == 1 and found[1] in _OF_MATRICES:
+            raise CellError(
+                f"the start of {what} expected one for a vector, a number, uniform(low, high), log_uniform(low, high), "
+                f"normal(mean, std) or a function, got {given!r}, which is one for matrices"
+            )
         try:
             numbers = [float(each) for each in found[2].split(",")] if (found[2] or "").strip() else []
         except ValueError:

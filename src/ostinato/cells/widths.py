@@ -84,9 +84,11 @@ def letters(what: str, text: str, own: Collection[str], more: Collection[str] = 
     found = tuple(text.replace(",", " ").split())
     known = (*more, *LETTERS, *own)
     if unknown := [letter for letter in found if letter not in known]:
+        is_name = unknown[0].isidentifier()
+        example = f'widths={{"{unknown[0]}": 64}}' if is_name else 'a letter of its own, with widths={"M": 64}'
         raise CellError(
-            f"{what} expected letters of {', '.join(known)}, got {unknown[0]!r}; a width of the cell's own is described by "
-            f'widths={{"{unknown[0]}": 64}}'
+            f"{what} expected letters of {', '.join(known)}, got {unknown[0]!r}; a width of the cell's own is described "
+            f"by {example}"
         )
     if not found:
         raise CellError(f"{what} expected letters of {', '.join(known)}, got {text!r}")

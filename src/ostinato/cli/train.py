@@ -130,7 +130,7 @@ def _short_help(name: str, entry: Entry) -> str:
         if flag is not None:
             words = str(action.help).partition(". ")[0].removesuffix(".")
             if names_cells(action):
-                words = f"{words.partition(':')[0]}: lstm, gru, rnn, or any of the catalogue"
+                words = f"{words.partition(':')[0]}: lstm, gru, rnn, another of the catalogue, or your own, module:cell"
             default = "" if action.default in (None, False) else f" [{action.default}]"
             said += textwrap.wrap(words + default, 79, initial_indent=f"  {flag:25} ", subsequent_indent=" " * 28)
     said += [

@@ -71,7 +71,7 @@ def pieces_of(name: str, module: Any) -> list[FormulaPiece]:
 def _layers(name: str, dot: str, module: Recurrent, own: Mapping[str, Tensor]) -> list[FormulaPiece]:
     pieces = []
     for layer, _, suffix in module._places():
-        size_in = module.input_size if layer == 0 else module._output_size(layer - 1)
+        size_in = module.layer_input_sizes[layer]
         label = f"{dot}{suffix[1:]}"
         pieces.append(_direction(module, label, dot, suffix, size_in, module.hidden_sizes[layer], module.proj_size))
     described = {key for piece in pieces for key in piece.formulas}
@@ -111,7 +111,7 @@ def _direction(
         " + ".join([*terms, *extra]),
         sizes,
         sum(shape[0] * shape[1] for shape in shapes.values() if len(shape) == 2),
-        size_in + len(cell.gates) * hidden + sum(cell.state_sizes(hidden, projected).values()),
+        size_in + len(cell.gates) * hidden + sum(cell.state_sizes(hidden, projected, size_in).values()),
     )
 
 

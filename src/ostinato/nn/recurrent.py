@@ -161,6 +161,11 @@ class Recurrent(torch.nn.RNNBase):
             for direction in range(self.num_directions):
                 yield layer, direction, f"_l{layer}" + ("_reverse" if direction else "")
 
+    @property
+    def layer_input_sizes(self) -> list[int]:
+        """The number of features of each layer's input; that of the first layer is `input_size`."""
+        return [self._input_size(layer) for layer in range(self.num_layers)]
+
     def _input_size(self, layer: int) -> int:
         return self.input_size if layer == 0 else self._output_size(layer - 1)
 

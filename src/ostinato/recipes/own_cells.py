@@ -41,8 +41,10 @@ def check(settings: Any, run: Path | None) -> None:
         except ConfigError as error:
             if file is None:
                 raise
+            said = str(error)
+            stop = "" if said.endswith((".", "?", "!")) else "."
             raise ConfigError(
-                f"{error} It was in {file} when the run {run} began; the run itself is as it was"
+                f"{said}{stop} It was in {file} when the run {run} began; the run itself is as it was"
             ) from error
         if run is not None and written is not None and _written(place) not in (None, written):
             raise ConfigError(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ostinato.errors import RunError
-from ostinato.recipes import own_cells
+from ostinato.recipes import own_cells, registry
 from ostinato.recipes.runs import new_run
 from ostinato.recipes.settings import RunSettings
 from ostinato.training.distributed.device import make_fabric
@@ -68,7 +68,7 @@ def opened(
         name = launch_name() if settings.elastic else lock_name
         processes.first(lambda: stack.enter_context(run.locked(resume=settings.resume, name=name)) and None)
         if processes.is_first:
-            stack.enter_context(run.keeping_config())
+            stack.enter_context(run.keeping_config(own_cells.FILE, registry.PLACE))
         yield Session(run, processes, progress)
         processes.first(lambda: None)  # none leaves before the first has written all
 

@@ -164,8 +164,20 @@ def _changed(default: Any, values: Any, prefix: str) -> Any:
     """A group of settings: those of `default`, with `values` in place of its own."""
     if not isinstance(values, Mapping):
         raise ConfigError(f"{prefix[:-1]}: expected settings by name, got {values!r}")
+    values = {**values, **_cells_as_texts(type(default), values)}
     check_fields(type(default), values, prefix)
     return dataclasses.replace(default, **values)
+
+
+def _cells_as_texts(kind: type[Any], values: Mapping[str, Any]) -> dict[str, str]:
+    """By name the texts that find the cells among values again."""
+    given = {name: values[name] for name, each in field_types(kind).items() if each is CellName and name in values}
+    if all(isinstance(each, str) for each in given.values()):
+        return {}
+    from ostinato.cells import Cell  # here, as it loads torch
+    from ostinato.cells.places import text_of
+
+    return {name: text_of(each) for name, each in given.items() if isinstance(each, Cell)}
 
 
 def check_fields(kind: type[Any], values: Mapping[str, Any], prefix: str) -> None:

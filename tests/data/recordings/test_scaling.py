@@ -9,6 +9,7 @@ import pytest
 
 from ostinato.data.recordings.recording import Recording, Recordings
 from ostinato.data.recordings.scaling import Scaling
+from ostinato.errors import ConfigError
 
 NONE = float("nan")
 
@@ -169,3 +170,15 @@ def test_it_can_be_kept():
     scaling = Scaling.of(recordings(*measured(gaps=0.4), times=times), 3)
     assert scaling.step is not None
     assert Scaling.from_dict(json.loads(json.dumps(scaling.to_dict()))) == scaling
+
+
+@pytest.mark.parametrize(
+    "extras", [{"age": "1"}, {"mask": "1"}, {"t": "I"}, {"mask": "I", "dt": "1"}, {"mask": "H"}, {"dt": "M"}]
+)
+def test_what_no_recording_has_beside_its_steps_is_told(extras):
+    items = [Recording(np.zeros((3, 2)), None, "a")]
+    told = ", ".join(name if letter == "1" else f"{name}:{letter}" for name, letter in extras.items())
+    with pytest.raises(
+        ConfigError, match=f"expected one that reads.* dt, t, each one number.*got one that reads {told}$"
+    ):
+        Scaling.of(Recordings(("a", "b"), items), extras=extras)

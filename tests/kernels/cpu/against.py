@@ -66,7 +66,9 @@ class Example:
             for name, size in cell.parameter_sizes(self.inputs, self.hidden, self.proj, self.bias).items()
         }
         x = draw(self.steps, self.rows, self.inputs)
-        first = {name: draw(self.rows, size) for name, size in cell.state_sizes(self.hidden, self.proj).items()}
+        first = {
+            name: draw(self.rows, size) for name, size in cell.state_sizes(self.hidden, self.proj, self.inputs).items()
+        }
         state = torch.get_rng_state()
         torch.manual_seed(self.seed)
         masks = {n.name: n.draw(self.steps, first[n.state].float(), self.training).to(dtype) for n in cell.noise}

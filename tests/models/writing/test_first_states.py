@@ -5,9 +5,10 @@ import itertools
 import pytest
 import torch
 
+from ostinato import State, catalogue, cell
 from ostinato.errors import ConfigError
-from ostinato.models.writing.first_states import Bridge
-from ostinato.nn import GRU, LSTM
+from ostinato.models.writing.first_states import Bridge, VectorFirstState
+from ostinato.nn import GRU, LSTM, Recurrent
 
 T, B = 4, 3
 STACKS = [(GRU, 5, 1), (GRU, [5, 5], 1), (LSTM, 6, 2), (LSTM, [4, 7, 3], 1)]
@@ -62,3 +63,29 @@ def test_copy_needs_the_same_states_and_widths():
     for read, write in ((GRU(2, 4), GRU(2, 5)), (GRU(2, 5), LSTM(2, 5))):
         with pytest.raises(ConfigError, match="use bridge linear"):
             Bridge("copy", read, write)
+
+
+@cell(gates="a", states="h seen:I")
+def remembers_its_input(x, s, U):
+    return State(h=torch.tanh(x.a + U(s.h).a + s.seen.sum(-1, keepdim=True)), seen=0.5 * s.seen + 1.0)
+
+
+def test_a_state_may_be_as_wide_as_the_input():
+    encoder, decoder = Recurrent(remembers_its_input, 3, 5, 2), Recurrent(remembers_its_input, 4, 6, 2)
+    assert decoder.layer_input_sizes == [4, 6]
+    _, last = encoder(torch.randn(7, 2, 3))
+    for first in (Bridge("linear", encoder, decoder)(last), VectorFirstState(9, decoder)(torch.randn(2, 9))):
+        assert [v.shape[-1] for v in first[1]] == [4, 6]
+        outputs, _ = decoder(torch.randn(3, 2, 4), first)
+        assert outputs.shape == (3, 2, 6)
+
+
+def test_states_may_be_matrices():
+    encoder, decoder = catalogue.make("mlstm", 3, 4, 2, bidirectional=True), catalogue.make("mlstm", 5, 8, 2)
+    _, last = encoder(torch.randn(7, 2, 3))
+    for first in (Bridge("linear", encoder, decoder)(last), VectorFirstState(9, decoder)(torch.randn(2, 9))):
+        assert first[1].shape == (2, 2, 1, 8, 8)
+        assert decoder(torch.randn(3, 2, 5), first)[0].shape == (3, 2, 8)
+    _, last = decoder(torch.randn(7, 2, 5))
+    for handed, each in zip(Bridge("copy", decoder, decoder)(last), last, strict=True):
+        torch.testing.assert_close(handed, each)

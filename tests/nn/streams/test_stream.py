@@ -759,3 +759,26 @@ def test_an_error_is_measured_on_a_sequence(inputs: Any) -> None:
 def test_it_says_what_it_is() -> None:
     text = repr(Stream(LSTM(3, 5).eval(), torch.bfloat16))
     assert text.startswith("Stream(LSTM(3, 5), streaming_dtype=torch.bfloat16, weight_bytes=")
+
+
+def test_a_step_that_reads_a_number_that_always_changes_is_refused_at_every_call_and_never_answered_with_an_old_one() -> (
+    None
+):
+    scale = 0.0
+
+    @ostinato.cell(gates="a", states="h")
+    def scaled(x: Any, s: Any, U: Any) -> Any:
+        return ostinato.State(h=torch.tanh(x.a + U(s.h).a) * scale)
+
+    layer = Recurrent(scaled, 3, 4).eval()
+    stream, x = Stream(layer), torch.randn(3)
+    for n in range(4):
+        scale = 0.1 * (n + 1)
+        stream.reset()
+        if n == 3:
+            break
+        torch.testing.assert_close(stream(x), layer(x.view(1, 1, 3))[0].view(4))
+    for n in range(3):
+        scale = 0.5 + n
+        with pytest.raises(ConfigError, match="scale changes between calls"):
+            stream(x)

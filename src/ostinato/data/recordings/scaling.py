@@ -13,6 +13,9 @@ from ostinato.errors import ConfigError
 
 _UNEVEN = 0.05  # share of the usual time between steps; if a time deviates more, the network reads the times
 _READ, _MOST_STACKED = 64, 16
+# What a cell may read beside a step, by its name there: the time since the step before and since the first one; or for each channel
+# whether it has a value, and the time since its last one.
+_OF_STEPS, _OF_CHANNELS = ("dt", "t"), ("mask", "dt")
 MOST = 5.0  # logarithm of a time between steps over the usual one
 
 
@@ -74,9 +77,18 @@ class Scaling:
             extras: What the network's cell reads beside its input; `stack` is then 1.
 
         Raises:
-            ConfigError: The cell has extras, and `stack` is above 1.
+            ConfigError: The cell has extras, and `stack` is above 1; or recordings have none of these extras.
         """
         if extras:
+            of_channels = set(extras.values()) == {"I"}
+            known = _OF_CHANNELS if of_channels else _OF_STEPS
+            if set(extras) - set(known) or (not of_channels and set(extras.values()) != {"1"}):
+                told = ", ".join(name if letter == "1" else f"{name}:{letter}" for name, letter in extras.items())
+                raise ConfigError(
+                    f"model.cell: expected one that reads, beside a step of a recording, some of {', '.join(_OF_STEPS)}, each one "
+                    f"number; or some of {', '.join(f'{name}:I' for name in _OF_CHANNELS)}, a number a channel; got one that "
+                    f"reads {told}"
+                )
             if stack not in (None, 1):
                 raise ConfigError(
                     f"recording.stack: expected 1 with a cell that reads {', '.join(extras)}, got {stack}"
@@ -174,7 +186,7 @@ class Scaling:
         between = np.ones(len(recording))
         if recording.times is not None and self.step is not None:
             between[1:] = np.diff(recording.times) / self.step
-        if all(letter == "I" for _, letter in self.extras):
+        if all(letter == "I" for _, letter in self.extras):  # see `_OF_CHANNELS`
             there = ~np.isnan(recording.values)
             missing = {"mask": there, "dt": _since_there(there, between)}
             return [told[0], *(missing[name] for name, _ in self.extras)]

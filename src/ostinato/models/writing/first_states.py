@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias
 
@@ -15,22 +16,29 @@ BridgeName: TypeAlias = Literal["linear", "copy", "none"]
 BRIDGES: tuple[BridgeName, ...] = ("linear", "copy", "none")
 
 
+def _state_shapes(stack: Recurrent) -> list[dict[str, tuple[int, ...]]]:
+    """For each layer the shape of each state in a row: most are vectors, some as wide as the layer's input, some matrices."""
+    sizes = zip(stack.hidden_sizes, stack.layer_input_sizes, strict=True)
+    return [stack.cell.state_shapes(hidden, stack.proj_size, inputs) for hidden, inputs in sizes]
+
+
 class _DecoderStates(nn.Module):
-    """The states of a `decoder`, a stack of one direction: their names and sizes."""
+    """The states of a `decoder`, a stack of one direction: their names, shapes and sizes."""
 
     def __init__(self, decoder: Recurrent):
         super().__init__()
         self.states = list(decoder.cell.states)
-        self.sizes = [decoder.cell.state_sizes(size, decoder.proj_size) for size in decoder.hidden_sizes]
-        self.is_stacked = len(set(decoder.hidden_sizes)) == 1
+        self.shapes = _state_shapes(decoder)
+        self.sizes = [{state: math.prod(shape) for state, shape in layer.items()} for layer in self.shapes]
 
     def _laid_out(self, make: Callable[[int, int], torch.Tensor], *, through_tanh: bool = True) -> Any:
-        """All states, laid out for the layers; `make` gives the n-th of a layer, (B, H); memory cells have no tanh."""
+        """All states, laid out for the layers; `make` gives the n-th of a layer, (B, size); memory cells have no tanh."""
         made: list[Any] = []
         for n, state in enumerate(self.states):
-            parts = [make(n, layer).unsqueeze(0) for layer in range(len(self.sizes))]
+            shapes = [layer[state] for layer in self.shapes]
+            parts = [make(n, layer).unflatten(-1, shape).unsqueeze(0) for layer, shape in enumerate(shapes)]
             parts = [torch.tanh(part) for part in parts] if through_tanh and state != "c" else parts
-            made.append(torch.cat(parts) if self.is_stacked else parts)
+            made.append(torch.cat(parts) if len(set(shapes)) == 1 else parts)
         return tuple(made) if len(made) > 1 else made[0]
 
 
@@ -62,7 +70,7 @@ class Bridge(_DecoderStates):
         self.name = name
         self.directions = encoder.num_directions
         self.encoder_states = list(encoder.cell.states)
-        read = [encoder.cell.state_sizes(size, encoder.proj_size) for size in encoder.hidden_sizes]
+        read = [{state: math.prod(shape) for state, shape in layer.items()} for layer in _state_shapes(encoder)]
         # For each layer of the decoder the encoder's layer, and for each state the encoder's state.
         self.levels = [max(len(read) - len(self.sizes) + layer, 0) for layer in range(len(self.sizes))]
         self.sources = [state if state in self.encoder_states else self.encoder_states[0] for state in self.states]

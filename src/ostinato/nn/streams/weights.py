@@ -56,8 +56,10 @@ class StreamWeights:
     def _kernel(self) -> StreamKernel:
         """The code for what the step computes now; a user's step may read values that change."""
         watch = current(self.layer._cells[False]).watch
+        kernel = kernel_of(self.layer, self.streaming_dtype)
+        # Only now: what was packed for other values stays stale if there is no code for these.
         self._watch = watch if len(watch) else None  # the steps of this package read no such values
-        return kernel_of(self.layer, self.streaming_dtype)
+        return kernel
 
     def _packed(self, kernel: StreamKernel) -> PackedStack:
         from ostinato.kernels.cpu.stream.packed import PackedStack

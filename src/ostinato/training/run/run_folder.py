@@ -154,19 +154,27 @@ class RunFolder:
             write_text(self.config_file, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
     @contextmanager
-    def keeping_config(self) -> Iterator[None]:
+    def keeping_config(self, *beside: str) -> Iterator[None]:
         """Inside, a run continues, perhaps with other settings; an error before its next checkpoint restores `config.yaml`.
 
         The checkpoints in the folder then still belong to the old settings; with the new ones they could not be read or resumed.
+
+        Args:
+            beside: the names of small files that are restored with it, as they belong to the settings.
         """
-        before = read_plain(self.config_file, CONFIG_BYTES) if self.config_file.exists() else None
+        files = [self.config_file, *(self.path / name for name in beside)]
+        before = {file: read_plain(file, CONFIG_BYTES) if file.exists() else None for file in files}
         steps = self.checkpoints.steps()
         try:
             yield
         except BaseException:
-            if before is not None and self.checkpoints.steps() == steps:
-                with suppress(OSError):  # the original error says more
-                    write_bytes(self.config_file, before)
+            if before[self.config_file] is not None and self.checkpoints.steps() == steps:
+                for file, content in before.items():
+                    with suppress(OSError):  # the original error says more
+                        if content is None:
+                            file.unlink(missing_ok=True)
+                        else:
+                            write_bytes(file, content)
             raise
 
     @contextmanager

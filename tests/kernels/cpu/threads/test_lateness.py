@@ -3,11 +3,10 @@ from __future__ import annotations
 import pytest
 
 from ostinato.kernels.cpu.threads.lateness import (
-    APART,
     ASLEEP_S,
     FIRST_S,
     LATE,
-    LONGEST_APART_S,
+    LEAST_CALLS,
     LONGEST_S,
     SEVERE,
     Activity,
@@ -102,46 +101,68 @@ def threads(activity: Activity, now: list[float]) -> LateThreads:
 
 
 def test_threads_sleep_when_they_have_done_nothing_together_for_a_while(activity: Activity, now: list[float]) -> None:
-    assert activity.asleep() > ASLEEP_S
+    assert activity.are_asleep()
     activity.met()
-    assert activity.asleep() == 0.0
+    assert not activity.are_asleep()
     now[0] += ASLEEP_S / 2
     activity.worked()  # alone
-    assert activity.asleep() == 0.0
-    now[0] += ASLEEP_S
-    assert activity.asleep() == pytest.approx(1.5 * ASLEEP_S)
+    assert not activity.are_asleep()
+    now[0] += 0.9 * ASLEEP_S
+    assert activity.are_asleep()
     assert not activity.is_first()
-    now[0] += ASLEEP_S / 2
+    now[0] += 0.2 * ASLEEP_S
     assert activity.is_first()
 
 
 def test_who_had_to_be_woken_is_not_late_in_the_calls_that_follow(
     threads: LateThreads, activity: Activity, now: list[float]
 ) -> None:
-    threads.note(1.0, 1.0, asleep=1.0)
+    threads.note(1.0, 1.0, woken=True)
     assert threads.now() == 1.0, "the next call after a while must wake them again"
     activity.worked()
     assert threads.now() == 0.0, "they are awake for a call that follows at once"
-    threads.note(2.0, 1.0, asleep=0.0)
+    threads.note(2.0, 1.0, woken=False)
     assert threads.now() == 2.0
     now[0] += 2 * ASLEEP_S
     assert threads.now() == 1.0
 
 
-@pytest.mark.parametrize("apart", [0.02, 0.2, 3.0, float("inf")])
-def test_the_pause_is_longer_than_rare_calls_are_apart(
+@pytest.mark.parametrize("apart", [0.02, 0.2, 60.0])
+def test_after_waking_in_vain_some_calls_are_done_alone_however_rare_they_are(
     apart: float, threads: LateThreads, activity: Activity, now: list[float]
 ) -> None:
-    threads.note(1.0, 1.0, asleep=apart)
+    threads.note(1.0, 1.0, woken=True)
     activity.worked()
-    least = min(APART * apart, LONGEST_APART_S)
-    now[0] = 0.99 * least
-    assert threads.now() == 1.0
-    now[0] = 1.01 * least
+    for _ in range(LEAST_CALLS):
+        now[0] += apart
+        assert threads.now() == threads.now() == 1.0
+        activity.worked()
+    now[0] += apart
     assert threads.now() == 0.0
 
 
-def test_rare_calls_that_wake_threads_in_vain_are_mostly_done_alone(
+def test_one_late_thread_after_a_long_sleep_is_soon_forgotten(
+    threads: LateThreads, activity: Activity, now: list[float]
+) -> None:
+    activity.met()
+    activity.worked()
+    now[0] += 60.0
+    threads.note(1.0, 1.0, activity.are_asleep())
+    activity.met()
+    activity.worked()
+    alone = 0
+    while now[0] < 70.0:
+        now[0] += 5e-3  # more than the threads stay awake
+        if threads.now():
+            alone += 1
+        else:
+            threads.note(0.0, 1.0, activity.are_asleep())
+            activity.met()
+        activity.worked()
+    assert alone <= LEAST_CALLS
+
+
+def test_calls_that_are_rare_and_wake_threads_in_vain_are_mostly_done_alone(
     threads: LateThreads, activity: Activity, now: list[float]
 ) -> None:
     """Calls of 3 ms, a fifth of a second apart, that take 12 ms if they wake threads."""
@@ -151,7 +172,7 @@ def test_rare_calls_that_wake_threads_in_vain_are_mostly_done_alone(
         if threads.now():
             alone += 1
         else:
-            threads.note(10.5e-3, 1.5e-3, activity.asleep())
+            threads.note(10.5e-3, 1.5e-3, activity.are_asleep())
             activity.met()
         activity.worked()
     assert alone > 200

@@ -20,8 +20,7 @@ SEVERE = 3.0  # share of a call's time: a longer wait is counted as this, as it 
 SHRINKS = 0.8
 HALF_S = 1.0  # besides, the pause is halved for every so many seconds that pass
 ASLEEP_S = 2e-3  # after so long the threads of torch's pool no longer spin but sleep
-# Where calls are rare, a pause is at least so many times as long as they are apart, but no longer than this.
-APART, LONGEST_APART_S = 2.0, 10.0
+LEAST_CALLS = 2  # of a pause after threads were woken in vain, however rare the calls are
 
 
 class Lateness:
@@ -35,17 +34,16 @@ class Lateness:
         self._clock = clock
         self._share = self._while = self._until = self._noted = 0.0
 
-    def now(self) -> float:
-        """The share to expect now; 0 if it is time to try several threads again."""
-        return self._share if self._share and self._clock() < self._until else 0.0
+    def now(self, is_early: bool = False) -> float:
+        """The share to expect now; 0 if it is time to try several threads again, which it is not if it `is_early`."""
+        return self._share if self._share and (is_early or self._clock() < self._until) else 0.0
 
-    def note(self, waited: float, worked: float, shortest: float = FIRST_S) -> None:
+    def note(self, waited: float, worked: float) -> None:
         """Note how long the threads of a call waited.
 
         Args:
             waited: seconds for which threads waited for others.
             worked: all other seconds of the call.
-            shortest: the shortest pause, if they waited for long.
         """
         now, share = self._clock(), min(waited / max(worked, 1e-6), SEVERE)
         grown = (SHRINKS + share) * self._while * 0.5 ** ((now - self._noted) / HALF_S)
@@ -53,7 +51,7 @@ class Lateness:
         if share <= LATE:
             self._share, self._while = 0.0, min(grown, self._while)
             return
-        self._while = max(shortest, min(grown, LONGEST_S))
+        self._while = min(max(FIRST_S, grown), LONGEST_S)
         self._share, self._until = share, now + self._while
 
 
@@ -62,14 +60,19 @@ class Activity:
 
     Args:
         clock: a function that gives the time in seconds.
+
+    Attributes:
+        calls: how many calls have ended.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self.calls = 0
         self._worked = self._met = float("-inf")
 
     def worked(self) -> None:
         """Note that a call ends now."""
+        self.calls += 1
         self._worked = self._clock()
 
     def met(self) -> None:
@@ -80,10 +83,9 @@ class Activity:
         """Whether a call that begins now is the first one for a while."""
         return self._clock() - self._worked > ASLEEP_S
 
-    def asleep(self) -> float:
-        """Seconds for which threads have slept; 0 if they are awake."""
-        idle = self._clock() - self._met
-        return idle if idle > ASLEEP_S else 0.0
+    def are_asleep(self) -> bool:
+        """Whether several threads have done nothing together for a while."""
+        return self._clock() - self._met > ASLEEP_S
 
 
 class LateThreads:
@@ -97,6 +99,7 @@ class LateThreads:
     def __init__(self, activity: Activity, clock: Callable[[], float] = time.monotonic) -> None:
         self._activity = activity
         self._awake, self._woken = Lateness(clock), Lateness(clock)
+        self._again = 0  # after so many calls threads may be woken again
 
     def now(self) -> float:
         """The share to expect now, see `Lateness`.
@@ -104,20 +107,21 @@ class LateThreads:
         A call that follows another one at once counts as one that finds threads awake, even if the other used one thread: of many
         calls in a row, the second one wakes them for all.
         """
-        return (self._woken if self._activity.is_first() else self._awake).now()
+        if self._activity.is_first():
+            return self._woken.now(is_early=self._activity.calls < self._again)
+        return self._awake.now()
 
-    def note(self, waited: float, worked: float, asleep: float) -> None:
+    def note(self, waited: float, worked: float, woken: bool) -> None:
         """Note how long the threads of a call waited.
 
         Args:
             waited: see `Lateness`.
             worked: see `Lateness`.
-            asleep: for how long they had slept when the call began, see `Activity`.
+            woken: whether they were asleep when the call began.
         """
-        if asleep:
-            self._woken.note(waited, worked, max(FIRST_S, min(APART * asleep, LONGEST_APART_S)))
-        else:
-            self._awake.note(waited, worked)
+        (self._woken if woken else self._awake).note(waited, worked)
+        if woken:
+            self._again = self._activity.calls + 1 + LEAST_CALLS  # the call itself has not ended
 
 
 activity = Activity()

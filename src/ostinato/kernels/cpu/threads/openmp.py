@@ -124,11 +124,11 @@ class InTurn:
 def run_shares(region: int, loop: int, fields: int, threads: int, place: ctypes.Array[ctypes.c_int64]) -> None:
     """Like `run`, and note how long threads slept at the barriers in the loop."""
     slept_s(place)
-    asleep, begin = activity.asleep(), time.monotonic()
+    woken, begin = activity.are_asleep(), time.monotonic()
     run(region, loop, fields, threads, place)
     slept = slept_s(place) / (threads - 1)
     activity.met()
-    late_meetings.note(slept, time.monotonic() - begin - slept, asleep)
+    late_meetings.note(slept, time.monotonic() - begin - slept, woken)
 
 
 def run_pieces(taking: int, loop: int, fields: int, pieces: int) -> None:
@@ -147,12 +147,12 @@ def run_pieces(taking: int, loop: int, fields: int, pieces: int) -> None:
     elif (library := openmp()) is not None:
         place = meeting_place()
         what = (ctypes.c_int64 * 6)(loop, fields, 0, pieces, library.count, ctypes.addressof(place))
-        asleep, begin = activity.asleep(), time.monotonic()
+        woken, begin = activity.are_asleep(), time.monotonic()
         library.parallel(taking, ctypes.addressof(what), threads, 0)
         end = time.monotonic()
         waited = end - place[IDLE] - 1e-9 * place[IDLE + 1]  # since the first thread found nothing left to do
         activity.met()
-        late_ends.note(waited if waited > SOON_S else 0.0, end - begin - waited, asleep)
+        late_ends.note(waited if waited > SOON_S else 0.0, end - begin - waited, woken)
     else:
         _run_on_python_threads(loop, fields, pieces, threads)
 
