@@ -125,7 +125,5 @@ class LateThreads:
 
 
 activity = Activity()
-late_meetings, late_ends = (
-    LateThreads(activity),
-    LateThreads(activity),
-)  # at the barriers in each step; at the end of a launch
+late_meetings = LateThreads(activity)  # at the barriers in each time step
+late_ends = LateThreads(activity)  # at the end of a launch
